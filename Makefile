@@ -1,0 +1,83 @@
+# Every target that needs Python makes .venv first; nothing but Python 3.11+, make and git has to be there.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first Python that fits; the embedded Redis has wheels for 3.11 to 3.13. Another one: make PYTHON=/path/to/python ...
+ifeq ($(origin PYTHON), undefined)
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+ifeq ($(PYTHON),)
+PYTHON := python3
+endif
+endif
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test up check bench chaos constraints format clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(STAMP) ## run every shipped job on real input, over HTTP, and check each result
+	@$(BIN)/offload demo $(ARGS)
+
+test: $(STAMP) ## run all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+up: $(STAMP) ## start Redis, API and worker and stay up: http://127.0.0.1:8000
+	@$(BIN)/offload up $(ARGS)
+
+check: $(STAMP) ## lint, format, types, import rules, fast tests
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { echo "not formatted: run 'make format'" >&2; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/unit tests/contract
+
+bench: $(STAMP) ## run the benchmarks, side by side with stock arq
+	@test -d benchmarks || { echo "this version has no benchmarks/ yet" >&2; exit 2; }
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: $(STAMP) ## kill workers, Redis and connections for minutes; nothing may be lost
+	@$(BIN)/python -m pytest -m chaos --timeout 1800 $(ARGS)
+
+constraints: ## renew constraints.txt: resolve the ranges of pyproject.toml in a fresh environment
+	@$(call need_python)
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT INT TERM; \
+	$(PYTHON) -m venv "$$dir"; \
+	"$$dir/bin/python" -m pip --disable-pip-version-check --quiet install '.[embedded,dev]'; \
+	{ echo "# Exact versions of a resolution that passed the tests. Renewed by 'make constraints'."; \
+	"$$dir/bin/python" -m pip --disable-pip-version-check freeze --exclude offload \
+		| LC_ALL=C sed -n 's/^\([A-Za-z0-9._-]*==[^ ;@]*\).*/\1/p'; } > "$$dir/constraints.txt"; \
+	cp "$$dir/constraints.txt" constraints.txt; \
+	echo "constraints.txt: $$(grep -c == constraints.txt) versions"
+
+format: $(STAMP) ## format the code and mend what ruff can mend
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+clean: ## remove the environment, caches and builds (.offload/, the data, stays)
+	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define need_python
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "Offload needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo 'not there')." >&2; \
+	echo "Install one, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+endef
+
+$(BIN)/python:
+	@$(call need_python)
+	@echo "making $(VENV) ..." >&2
+	@$(PYTHON) -m venv $(VENV) >&2 || { rm -rf $(VENV); exit 1; }
+
+# The stamp is written after everything is installed, so a broken install is made again.
+$(STAMP): $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing into $(VENV) (once) ..." >&2
+	@$(PIP) install --constraint constraints.txt --editable '.[embedded,dev]' >&2
+	@touch $@
