@@ -51,7 +51,7 @@ constraints: ## renew constraints.txt: resolve the ranges of pyproject.toml in a
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT INT TERM; \
 	$(PYTHON) -m venv "$$dir"; \
 	"$$dir/bin/python" -m pip --disable-pip-version-check --quiet install '.[embedded,dev]'; \
-	{ echo "# Exact versions of a resolution that passed the tests. Renewed by 'make constraints'."; \
+	{ echo "# Exact versions, resolved from the ranges of pyproject.toml by 'make constraints'."; \
 	"$$dir/bin/python" -m pip --disable-pip-version-check freeze --exclude offload \
 		| LC_ALL=C sed -n 's/^\([A-Za-z0-9._-]*==[^ ;@]*\).*/\1/p'; } > "$$dir/constraints.txt"; \
 	cp "$$dir/constraints.txt" constraints.txt; \
