@@ -192,6 +192,11 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="`auto` is `console` on a terminal and `json` anywhere else."
     )
+    lifeline_fd: int | None = Field(
+        default=None,
+        ge=0,
+        description="Set by `offload up` for its children, which stop when this descriptor closes. Not for people.",
+    )
 
     @property
     def artifacts_dir(self) -> Path:
@@ -344,7 +349,14 @@ def _as_text(value: object) -> str:
 
 def _values_of(name: str, field: FieldInfo) -> str:
     """Describe the values that a field takes, for a reader who does not know Python."""
-    words: dict[Any, str] = {int: "integer", float: "number", bool: "`true` or `false`", str: "text", SecretStr: "text"}
+    words: dict[Any, str] = {
+        int: "integer",
+        int | None: "integer",
+        float: "number",
+        bool: "`true` or `false`",
+        str: "text",
+        SecretStr: "text",
+    }
     if name.endswith("_url"):
         return "URL"
     if name in {"redis_server", "data_dir"}:
