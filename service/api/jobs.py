@@ -1,0 +1,111 @@
+"""Jobs over HTTP: look at one, list them, wait, abort, retry."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from service.api import documents, problems
+from service.api.state import Given
+from service.domain.errors import Conflict
+from service.domain.states import Status
+
+LONGEST_WAIT_S = 60.0
+PAGE_LIMIT = 200
+
+router = APIRouter(tags=["jobs"])
+
+
+class Listing(BaseModel):
+    """Which jobs, and which page of them; an unknown filter is refused, for it would show all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: Status | None = Field(None, description="Only jobs of this status.")
+    limit: int = Field(50, ge=1, le=PAGE_LIMIT, description="How many jobs a page has.")
+    cursor: str | None = Field(None, description="The `next` of the page before, as it is.")
+
+
+class Waiting(BaseModel):
+    """How long to hold the answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    wait: float = Field(
+        0, ge=0, le=LONGEST_WAIT_S, description="Seconds to hold the answer until the job ends; then as it stands."
+    )
+
+
+class Nothing(BaseModel):
+    """No query parameter is known here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@router.get(
+    "/v1/jobs",
+    operation_id="list_jobs",
+    summary="List jobs",
+    responses={200: {"model": documents.JobList}, **problems.responses(422, 503)},
+)
+async def list_jobs(given: Given, listing: Annotated[Listing, Query()]) -> Response:
+    """List jobs, newest first, without results, failed attempts and logs."""
+    page = await given.inspector.page(listing.status, listing.limit, listing.cursor)
+    return documents.answer({"items": [documents.summary(record) for record in page.items], "next": page.next})
+
+
+@router.get(
+    "/v1/jobs/{job_id}",
+    operation_id="get_job",
+    summary="Look at a job",
+    responses={200: {"model": documents.JobDocument}, **problems.responses(404, 422, 503)},
+)
+async def get_job(job_id: str, given: Given, waiting: Annotated[Waiting, Query()]) -> Response:
+    """Look at one job as it stands, or as it ended where that comes within `wait` seconds."""
+    record = await (given.inspector.wait(job_id, waiting.wait) if waiting.wait else given.inspector.get(job_id))
+    return documents.answer(documents.job(record))
+
+
+@router.get(
+    "/v1/jobs/{job_id}/result",
+    operation_id="get_result",
+    summary="Fetch a result",
+    responses={200: {"description": "The bare result, as JSON"}, **problems.responses(404, 409, 410, 503)},
+)
+async def get_result(job_id: str, given: Given) -> Response:
+    """Fetch the bare result: 409 while the job is unfinished or failed, 410 when it is no longer kept."""
+    return Response(await given.inspector.result(job_id), media_type="application/json")
+
+
+@router.post(
+    "/v1/jobs/{job_id}/abort",
+    operation_id="abort_job",
+    summary="Abort a job",
+    responses={
+        200: {"model": documents.JobDocument, "description": "It is aborted"},
+        202: {"model": documents.JobDocument, "description": "It runs, and its worker has been told"},
+        **problems.responses(404, 409, 503),
+    },
+)
+async def abort_job(job_id: str, given: Given) -> Response:
+    """Stop a job: at once where it waits, by its worker where it runs. An aborted job can be aborted again."""
+    said = await given.client.abort(job_id)
+    if said in (Status.SUCCEEDED, Status.DEAD):
+        raise Conflict(f"job {job_id} is {said}; only a job that has not ended can be aborted")
+    record = await given.inspector.get(job_id)
+    return documents.answer(documents.job(record), 202 if said == "aborting" else 200)
+
+
+@router.post(
+    "/v1/jobs/{job_id}/retry",
+    operation_id="retry_job",
+    summary="Retry a job",
+    status_code=202,
+    responses={202: {"model": documents.JobDocument}, **problems.responses(404, 409, 503)},
+)
+async def retry_job(job_id: str, given: Given) -> Response:
+    """Put a dead or aborted job back, with all its attempts, or run a deferred or retrying one now."""
+    await given.client.retry(job_id)
+    record = await given.inspector.get(job_id)
+    return documents.answer(documents.job(record), 202, {"Location": f"/v1/jobs/{job_id}"})
