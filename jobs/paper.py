@@ -15,7 +15,7 @@ from fpdf.fonts import TTFFont
 SAMPLED_ROWS = 300
 REPLACEMENT = "?"
 
-MARGIN, PAD = 18.0, 1.6
+MARGIN, PAD = 18.0, 2.2
 TABLE_SIZE, TABLE_LINE = 8.5, 4.1
 Colour = tuple[int, int, int]
 INK, GREY, ACCENT, PAPER = (33, 37, 41), (108, 117, 125), (37, 84, 158), (255, 255, 255)
@@ -102,6 +102,7 @@ class Paper(FPDF):
         self.core_fonts_encoding = "cp1252"
         self.set_margins(MARGIN, MARGIN, MARGIN)
         self.set_auto_page_break(auto=True, margin=MARGIN)
+        self.c_margin = 0.0
         self.alias_nb_pages()
         if typeface.files:
             self.add_font(typeface.family, "", typeface.files[0])
