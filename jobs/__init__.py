@@ -6,7 +6,7 @@ runs every module that OFFLOAD_JOBS names.
 
 from typing import Any
 
-import service.worker.install
+import service.worker.install  # noqa: F401 - for what it does: the arq CLI then runs our engine
 from service.loader import load
 from service.settings import get_settings
 from service.worker.options import arq_arguments

@@ -1,0 +1,176 @@
+"""Every error that Offload raises on purpose, as one tree; a class says what the caller can do about it.
+
+OffloadError
+├── InvalidDefinition        fix the code of a job module
+│   └── JobsNotLoaded        a job module cannot be imported
+├── InvalidRequest           fix the call
+│   ├── UnknownFunction
+│   ├── InvalidArguments
+│   └── InvalidOptions
+├── NotFound                 there is no such job, queue, artifact …
+├── Conflict                 the job is in a state that does not allow this
+│   ├── NotFinished
+│   └── ResultExpired
+├── Unavailable              Redis cannot be reached: try again later
+├── JobFailed                awaited job is dead or aborted
+└── JobError                 raised inside a job function
+    ├── Retry                run me again
+    ├── GiveUp               never run me again
+    ├── Aborted              somebody asked this job to stop
+    ├── AttemptTimeout       the attempt ran longer than its timeout
+    ├── LeaseLost            another worker may have this job by now
+    ├── ResultNotSerializable
+    ├── ResultTooLarge
+    └── ChildDied            the process of a job function ended under it
+
+HTTP status codes live in `service.api.problems`, exit codes in `service.cli`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+
+class OffloadError(Exception):
+    """Base of everything that Offload raises on purpose."""
+
+
+class InvalidDefinition(OffloadError):
+    """A job function, queue or schedule is declared in a way that cannot work."""
+
+
+class JobsNotLoaded(InvalidDefinition):
+    """A module named by OFFLOAD_JOBS cannot be imported; `__cause__` is the user's own exception."""
+
+
+class InvalidRequest(OffloadError):
+    """The call can never succeed as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One invalid argument: `path` as in `message.to.0`, what was wrong, and pydantic's stable error type."""
+
+    path: str
+    message: str
+    code: str
+
+
+class UnknownFunction(InvalidRequest):
+    """No loaded job module defines a function of that name."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name = name
+        near = get_close_matches(name, list(known), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"no job function named {name!r}{hint}")
+
+
+class InvalidArguments(InvalidRequest):
+    """The arguments do not fit the signature of the job function; `fields` names each."""
+
+    def __init__(self, function: str, fields: Sequence[FieldError]) -> None:
+        self.function = function
+        self.fields = tuple(fields)
+        said = "; ".join(f"{f.path or '(arguments)'}: {f.message}" for f in self.fields)
+        super().__init__(f"invalid arguments for {function!r}: {said}")
+
+
+class InvalidOptions(InvalidRequest):
+    """An enqueue option or a filter is out of its range."""
+
+
+class NotFound(OffloadError):
+    """There is no such thing, or it is no longer kept."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        self.kind = kind
+        self.name = name
+        super().__init__(f"no {kind} {name!r}; it never was, or it is no longer kept")
+
+
+class Conflict(OffloadError):
+    """The job's state does not allow this."""
+
+
+class NotFinished(Conflict):
+    """The job has no result yet."""
+
+
+class ResultExpired(Conflict):
+    """The job is finished, but its result TTL has passed."""
+
+
+class Unavailable(OffloadError):
+    """Redis cannot be reached or refuses to serve; nothing was changed that we know of."""
+
+
+class JobFailed(OffloadError):
+    """The awaited job ended without success; `error` is its recorded error, `status` how it ended."""
+
+    def __init__(self, job_id: str, status: str, error: "ErrorInfo | None") -> None:
+        self.job_id = job_id
+        self.status = status
+        self.error = error
+        super().__init__(f"job {job_id} is {status}" + (f": {error.type}: {error.message}" if error else ""))
+
+
+class JobError(OffloadError):
+    """Raised inside a job function, by the user or on the job's behalf."""
+
+
+class Retry(JobError):
+    """Run the job again: after `after` seconds, or by the policy's backoff when it is None."""
+
+    def __init__(self, reason: str = "", *, after: float | None = None) -> None:
+        if after is not None and after < 0:
+            msg = f"Retry(after={after}) must not be negative"
+            raise InvalidDefinition(msg)
+        self.after = after
+        super().__init__(reason)
+
+
+class GiveUp(JobError):
+    """Never run the job again: it is dead with this reason."""
+
+
+class Aborted(JobError):
+    """Somebody asked this job to stop."""
+
+
+class AttemptTimeout(JobError):
+    """The attempt ran longer than its timeout; it is retried like an ordinary exception."""
+
+
+class LeaseLost(JobError):
+    """This worker no longer holds the right to run the job; nothing it writes about it counts."""
+
+
+class ResultNotSerializable(JobError):
+    """The job function returned something that JSON (or the configured serializer) cannot carry."""
+
+
+class ResultTooLarge(JobError):
+    """The serialised result is over OFFLOAD_MAX_RESULT_BYTES; give it back as an artifact."""
+
+
+class ChildDied(JobError):
+    """The child process that ran the job function ended under it (signal, out of memory, exit)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    """An exception as data: the only form in which one is stored or sent."""
+
+    type: str
+    message: str
+    traceback: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON shape `{type, message, traceback, details?}` of the job document."""
+        shape: dict[str, Any] = {"type": self.type, "message": self.message, "traceback": self.traceback}
+        if self.details:
+            shape["details"] = self.details
+        return shape

@@ -1,0 +1,228 @@
+"""Job functions as values: what one is called, where it runs, what it takes and gives, when it is tried again."""
+
+import inspect
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
+
+from service.domain.arguments import Arguments, ResultType
+from service.domain.errors import InvalidDefinition, InvalidOptions
+from service.domain.policy import Backoff, RetryPolicy
+from service.domain.queues import DEFAULT_QUEUE, check_queue_name
+
+RunsIn = Literal["loop", "thread", "process"]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, eq=False)
+class JobFunction(Generic[P, R]):
+    """A job function and its options; calling it calls the function it wraps, as in a unit test.
+
+    `timeout`, `keep_result` in seconds; None takes the worker's setting. `max_tries` of None likewise.
+    """
+
+    fn: Callable[..., Any]
+    name: str
+    runs_in: RunsIn
+    arguments: Arguments
+    result_type: ResultType
+    queue: str = DEFAULT_QUEUE
+    timeout: float | None = None
+    keep_result: float | None = None
+    max_tries: int | None = None
+    backoff: Backoff = field(default_factory=Backoff)
+    retry_on: tuple[type[BaseException], ...] = (Exception,)
+    give_up_on: tuple[type[BaseException], ...] = ()
+    description: str = ""
+    is_plain: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+            object.__setattr__(self, name, getattr(self.fn, name))
+        object.__setattr__(self, "__wrapped__", self.fn)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function itself."""
+        return self.fn(*args, **kwargs)
+
+    def policy(self, default_max_tries: int, override: int | None = None) -> RetryPolicy:
+        """Return the retry policy of one job: its own `max_tries`, else the function's, else the worker's."""
+        tries = override or self.max_tries or default_max_tries
+        return RetryPolicy(tries, self.backoff, self.retry_on, self.give_up_on)
+
+    @property
+    def import_path(self) -> tuple[str, str]:
+        """Where a child process finds this function: `(module, qualified name)`."""
+        return self.fn.__module__, self.fn.__qualname__
+
+
+@overload
+def job(fn: Callable[Concatenate[Any, P], R], /) -> JobFunction[P, R]: ...
+@overload
+def job(
+    *,
+    name: str | None = ...,
+    queue: str = ...,
+    runs_in: Literal["thread", "process"] | None = ...,
+    timeout: float | None = ...,
+    max_tries: int | None = ...,
+    keep_result: float | None = ...,
+    backoff: Backoff | None = ...,
+    retry_on: Sequence[type[BaseException]] | None = ...,
+    give_up_on: Sequence[type[BaseException]] = ...,
+) -> Callable[[Callable[Concatenate[Any, P], R]], JobFunction[P, R]]: ...
+def job(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Declare a job function; its first parameter is the `JobContext`, the rest is its typed signature.
+
+    `async def` runs on the worker's event loop, `def` in a thread, `def` with `runs_in="process"` in a process.
+    Any exception is retried with exponential backoff and full jitter until `max_tries`; `retry_on` and `give_up_on`
+    narrow that. Raises InvalidDefinition where the declaration cannot work, at import.
+    """
+    if fn is None:
+        return lambda decorated: define(decorated, **options)
+    return define(fn)
+
+
+def define(
+    fn: Callable[..., Any],
+    *,
+    name: str | None = None,
+    queue: str = DEFAULT_QUEUE,
+    runs_in: Literal["thread", "process"] | None = None,
+    timeout: float | None = None,
+    max_tries: int | None = None,
+    keep_result: float | None = None,
+    backoff: Backoff | None = None,
+    retry_on: Sequence[type[BaseException]] | None = None,
+    give_up_on: Sequence[type[BaseException]] = (),
+) -> JobFunction[Any, Any]:
+    """Make a JobFunction of a function; `job` is the decorator for it."""
+    if not inspect.isfunction(fn):
+        msg = f"@job is for functions, not for {fn!r}"
+        raise InvalidDefinition(msg)
+    name = name or f"{fn.__module__.rsplit('.', 1)[-1]}.{fn.__name__}"
+    check_queue_name(queue)
+    _check_positive(name, timeout=timeout, max_tries=max_tries)
+    if keep_result is not None and keep_result < 0:
+        msg = f"{name}: keep_result={keep_result} must not be negative"
+        raise InvalidDefinition(msg)
+    return JobFunction(
+        fn=fn,
+        name=name,
+        runs_in=_place(name, fn, runs_in),
+        arguments=Arguments.of(name, fn),
+        result_type=ResultType.of(fn),
+        queue=queue,
+        timeout=timeout,
+        keep_result=keep_result,
+        max_tries=max_tries,
+        backoff=backoff or Backoff(),
+        retry_on=tuple(retry_on) if retry_on is not None else (Exception,),
+        give_up_on=tuple(give_up_on),
+        description=inspect.getdoc(fn) or "",
+    )
+
+
+def plain(
+    name: str,
+    coroutine: Callable[..., Coroutine[Any, Any, Any]],
+    *,
+    timeout: float | None = None,
+    keep_result: float | None = None,
+    max_tries: int | None = None,
+) -> JobFunction[Any, Any]:
+    """Take a plain arq function as it is: a dict for context, untyped arguments, ordinary exceptions not retried."""
+    return JobFunction(
+        fn=coroutine,
+        name=name,
+        runs_in="loop",
+        arguments=Arguments.untyped(name),
+        result_type=ResultType.untyped(),
+        timeout=timeout,
+        keep_result=keep_result,
+        max_tries=max_tries,
+        retry_on=(),
+        description=inspect.getdoc(coroutine) or "",
+        is_plain=True,
+    )
+
+
+def _place(name: str, fn: Callable[..., Any], runs_in: str | None) -> RunsIn:
+    if runs_in not in (None, "thread", "process"):
+        msg = f"{name}: runs_in={runs_in!r} is not known; write 'thread' or 'process', or leave it out"
+        raise InvalidDefinition(msg)
+    if inspect.iscoroutinefunction(fn):
+        if runs_in is not None:
+            msg = (
+                f"{name} is async def and runs on the event loop, so runs_in={runs_in!r} cannot hold: make it def, "
+                f"or keep async def and send the blocking step away with `await ctx.to_{runs_in}(f, ...)`"
+            )
+            raise InvalidDefinition(msg)
+        return "loop"
+    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        msg = f"{name} is a generator; a job function returns its result"
+        raise InvalidDefinition(msg)
+    if runs_in == "process" and "<locals>" in fn.__qualname__:
+        msg = f"{name} runs in a process, so it must stand at the top of its module where a child can import it"
+        raise InvalidDefinition(msg)
+    return "process" if runs_in == "process" else "thread"
+
+
+def _check_positive(name: str, **values: float | None) -> None:
+    for option, value in values.items():
+        if value is not None and value <= 0:
+            msg = f"{name}: {option}={value} must be more than 0"
+            raise InvalidDefinition(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueOptions:
+    """What a caller may say about one job, beside its arguments; None takes the function's or the worker's value.
+
+    `delay`, `timeout`, `keep_result` in seconds; `run_at_ms`, `deadline_ms` in ms since the epoch. A job that has not
+    finished by its deadline is dead.
+    """
+
+    job_id: str | None = None
+    queue: str | None = None
+    delay: float | None = None
+    run_at_ms: int | None = None
+    deadline_ms: int | None = None
+    max_tries: int | None = None
+    timeout: float | None = None
+    keep_result: float | None = None
+    tags: tuple[str, ...] = ()
+    traceparent: str | None = None
+    parent: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.delay is not None and self.run_at_ms is not None:
+            msg = "use either delay or run_at, not both"
+            raise InvalidOptions(msg)
+        if self.delay is not None and self.delay < 0:
+            msg = f"delay={self.delay} must not be negative"
+            raise InvalidOptions(msg)
+        if self.max_tries is not None and not 1 <= self.max_tries <= 1000:
+            msg = f"max_tries={self.max_tries} must be from 1 to 1000"
+            raise InvalidOptions(msg)
+        if self.timeout is not None and self.timeout <= 0:
+            msg = f"timeout={self.timeout} must be more than 0 seconds"
+            raise InvalidOptions(msg)
+        if self.keep_result is not None and self.keep_result < 0:
+            msg = f"keep_result={self.keep_result} must not be negative"
+            raise InvalidOptions(msg)
+        if self.queue is not None:
+            try:
+                check_queue_name(self.queue)
+            except InvalidDefinition as error:
+                raise InvalidOptions(str(error)) from None
+
+    def due_ms(self, now_ms: int) -> int:
+        """Return when the job may start."""
+        if self.run_at_ms is not None:
+            return self.run_at_ms
+        return now_ms + round((self.delay or 0) * 1000)
+
+
+Functions = Mapping[str, JobFunction[Any, Any]]

@@ -1,0 +1,1 @@
+"""The only room that speaks Redis: what is stored, under which keys, and each atomic step as one Lua script."""

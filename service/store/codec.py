@@ -1,0 +1,181 @@
+"""What the bytes in arq's keys mean: a job's payload and its result, in JSON or, where the setting says so, pickle.
+
+Both are arq's own dictionaries (`t f a k et` and `t f a k et s r st ft q id`, see arq.jobs), so that stock producers,
+workers and `arq.jobs.Job` read ours and we read theirs. Pickle is never read unless the serializer is `pickle`.
+"""
+
+import asyncio
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+from arq.jobs import Deserializer, Serializer
+
+from service.domain.arguments import encode_arguments
+from service.domain.errors import ErrorInfo, OffloadError
+
+_PICKLE = b"\x80"  # the first byte of pickle protocol 2 and later; JSON starts with "{"
+
+
+class Undecodable(OffloadError):
+    """A stored payload or result cannot be read with the configured serializer."""
+
+
+class RemoteError(RuntimeError):
+    """A job's error, for arq's `Job.result()` under pickle: raised there with the job's own type and message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A job as arq stores it. `job_try` is what a producer asked the first attempt to count as, mostly None."""
+
+    function: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    job_try: int | None
+    enqueued_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """A result as arq stores it; `value` is the result, or the error where `success` is false."""
+
+    payload: Payload
+    success: bool
+    value: Any
+    started_ms: int
+    finished_ms: int
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Encodes and decodes by one serializer; custom functions are those of an arq `Worker(job_serializer=…)`."""
+
+    kind: Literal["json", "pickle", "custom"] = "json"
+    dumps: Callable[[dict[str, Any]], bytes] = encode_arguments
+    loads: Callable[[bytes], dict[str, Any]] = orjson.loads
+
+    @classmethod
+    def named(cls, kind: str) -> "Codec":
+        """Return the codec of OFFLOAD_SERIALIZER: `json` or `pickle`. The pickle one reads JSON as well."""
+        return cls("pickle", pickle.dumps, _loads_either) if kind == "pickle" else cls()
+
+    @classmethod
+    def custom(cls, dumps: Serializer | None, loads: Deserializer | None) -> "Codec":
+        """Return the codec of an arq worker: its own functions, and pickle where it has none, as arq does."""
+        if dumps is None and loads is None:
+            return cls.named("pickle")
+        if dumps is json_serializer and loads is json_deserializer:
+            return cls()
+        return cls("custom", dumps or pickle.dumps, loads or pickle.loads)
+
+    def encode_job(self, function: str, kwargs: dict[str, Any], enqueued_ms: int) -> bytes:
+        """Serialise a new job; arguments that JSON cannot carry raise TypeError naming the type."""
+        if self.kind == "json":
+            return encode_arguments({"t": None, "f": function, "a": (), "k": kwargs, "et": enqueued_ms})
+        return self.dumps({"t": None, "f": function, "a": (), "k": plain(kwargs), "et": enqueued_ms})
+
+    def decode_job(self, data: bytes) -> Payload:
+        """Read a payload; raise Undecodable that says which serializer it was tried with."""
+        try:
+            found = self._load(data)
+            return Payload(found["f"], tuple(found["a"]), dict(found["k"]), found["t"], found["et"])
+        except Undecodable:
+            raise
+        except Exception as error:
+            msg = f"the payload cannot be read as {self.kind}: {type(error).__name__}: {error}"
+            raise Undecodable(msg) from error
+
+    def encode_result(
+        self,
+        job_id: str,
+        queue_key: str,
+        payload: Payload,
+        attempt: int,
+        started_ms: int,
+        finished_ms: int,
+        *,
+        result: bytes | None = None,
+        value: Any = None,
+        error: ErrorInfo | None = None,
+        exception: BaseException | None = None,
+    ) -> bytes:
+        """Serialise a result: `result` is raw JSON, `value` the object for pickle; an error is data in JSON.
+
+        A value that a custom serializer refuses is replaced as arq does, by the sentence "unable to serialize result".
+        """
+        document = {
+            "t": attempt,
+            "f": payload.function,
+            "a": payload.args,
+            "k": payload.kwargs,
+            "et": payload.enqueued_ms,
+            "s": error is None,
+            "r": None,
+            "st": started_ms,
+            "ft": finished_ms,
+            "q": queue_key,
+            "id": job_id,
+        }
+        if self.kind == "json":
+            document["r"] = orjson.Fragment(result or b"null") if error is None else error.as_dict()
+            return encode_arguments(document)
+        if error is None:
+            document["r"] = value if value is not None or result is None else orjson.loads(result)
+        else:
+            document["r"] = exception if exception is not None else RemoteError(f"{error.type}: {error.message}")
+        try:
+            return self.dumps(document)
+        except Exception:  # noqa: BLE001 - whatever a serializer raises
+            document.update(r="unable to serialize result", s=False)
+            return self.dumps(document)
+
+    def decode_result(self, data: bytes) -> StoredResult:
+        """Read a result; raise Undecodable."""
+        try:
+            found = self._load(data)
+            payload = Payload(found["f"], tuple(found["a"]), dict(found["k"]), found["t"], found["et"])
+            return StoredResult(payload, found["s"], found["r"], found["st"], found["ft"])
+        except Undecodable:
+            raise
+        except Exception as error:
+            msg = f"the result cannot be read as {self.kind}: {type(error).__name__}: {error}"
+            raise Undecodable(msg) from error
+
+    def encode_aborted(self, job_id: str, queue_key: str, payload: Payload | None, now_ms: int) -> bytes:
+        """Serialise the result of a job aborted before it ran: arq's `Job.abort()` looks for CancelledError."""
+        empty = Payload("<unknown>", (), {}, None, now_ms)
+        info = ErrorInfo("CancelledError", "aborted before it ran")
+        return self.encode_result(
+            job_id, queue_key, payload or empty, 0, now_ms, now_ms, error=info, exception=asyncio.CancelledError()
+        )
+
+    def _load(self, data: bytes) -> dict[str, Any]:
+        if self.kind == "json" and data[:1] == _PICKLE:
+            msg = "it is pickled, and pickle is only read with OFFLOAD_SERIALIZER=pickle"
+            raise Undecodable(msg)
+        return self.loads(data)
+
+
+def json_serializer(document: dict[str, Any]) -> bytes:
+    """Serialise arq's dictionaries as JSON: for `create_pool(job_serializer=…)` and stock workers on our queues."""
+    return encode_arguments(document)
+
+
+def json_deserializer(data: bytes) -> dict[str, Any]:
+    """Read what `json_serializer` wrote."""
+    document: dict[str, Any] = orjson.loads(data)
+    return document
+
+
+def plain(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments as plain JSON values, which every worker can unpickle without our classes."""
+    decoded: dict[str, Any] = orjson.loads(encode_arguments(kwargs))
+    return decoded
+
+
+def _loads_either(data: bytes) -> dict[str, Any]:
+    loaded: dict[str, Any] = pickle.loads(data) if data[:1] == _PICKLE else orjson.loads(data)  # noqa: S301 - the setting says so
+    return loaded

@@ -1,0 +1,79 @@
+"""The guardian's two scripts over a plain blocking connection: it has no event loop that a job could hold."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from service.domain.errors import ErrorInfo
+from service.store import scripts
+from service.store.connection import ANSWER_TIMEOUT, CONNECT_TIMEOUT, reaching_redis
+
+# The fields of arq's RedisSettings that a guardian needs; they travel as JSON.
+FIELDS = (
+    "host", "port", "unix_socket_path", "database", "username", "password", "sentinel", "sentinel_master",
+    "ssl", "ssl_keyfile", "ssl_certfile", "ssl_cert_reqs", "ssl_ca_certs", "ssl_ca_data", "ssl_check_hostname",
+)  # fmt: skip
+
+
+def portable(settings: Any) -> dict[str, Any]:
+    """Return arq's RedisSettings as JSON can carry them."""
+    return {name: getattr(settings, name) for name in FIELDS}
+
+
+class LeaseGuard:
+    """Renews and releases the leases of one worker."""
+
+    def __init__(self, address: Mapping[str, Any], worker: str, lease_ms: int) -> None:
+        self.worker = worker
+        self.lease_ms = lease_ms
+        self._redis: Any = _connect(address)
+
+    def renew(self) -> tuple[list[str], list[str]]:
+        """Extend the leases the worker holds; return the ids lost and those past their deadline. Raises Unavailable."""
+        lost, overdue = self._run("renew", self.worker, self.lease_ms)
+        return [i.decode() for i in lost], [i.decode() for i in overdue]
+
+    def release(self, max_tries: int, kept_ms: int, reason: ErrorInfo) -> tuple[list[str], list[str]]:
+        """Give the worker's jobs back; return the ids given back and those now dead. Raises Unavailable."""
+        error = json.dumps(reason.as_dict())
+        entry = json.dumps({"error": reason.as_dict()})
+        given, dead = self._run("release", self.worker, max_tries, kept_ms, entry, error)
+        return [i.decode() for i in given], [i.decode() for i in dead]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._redis.close()
+
+    def _run(self, name: str, *args: scripts.Arg) -> Any:
+        with reaching_redis():
+            try:
+                return self._redis.execute_command("EVALSHA", scripts.sha(name), 0, 0, *args)
+            except NoScriptError:
+                return self._redis.execute_command("EVAL", scripts.source(name), 0, 0, *args)
+
+
+def _connect(address: Mapping[str, Any]) -> Any:
+    common: dict[str, Any] = {
+        "db": address["database"],
+        "username": address["username"],
+        "password": address["password"],
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": ANSWER_TIMEOUT,
+        "retry": Retry(NoBackoff(), 1),
+    }
+    tls = {name: address[name] for name in FIELDS if name.startswith("ssl_")} if address["ssl"] else {}
+    if address["ssl"]:
+        tls["ssl"] = True
+    if address["sentinel"]:
+        hosts = [tuple(host) for host in address["host"]]
+        sentinel: Any = Sentinel(hosts, socket_timeout=CONNECT_TIMEOUT)  # type: ignore[no-untyped-call]
+        return sentinel.master_for(address["sentinel_master"], **common, **tls)
+    if address["unix_socket_path"]:
+        return redis.Redis(unix_socket_path=address["unix_socket_path"], **common)
+    return redis.Redis(host=address["host"], port=address["port"], **common, **tls)

@@ -1,0 +1,79 @@
+"""Every key and prefix, in one place.
+
+arq's keep arq's meaning and bytes; what arq has no place for lives under `offload:`.
+
+The scripts in `lua/` build the same names; `tests/contract/test_keys.py` compares the two and the list below.
+"""
+
+from arq.constants import (
+    abort_jobs_ss,
+    default_queue_name,
+    in_progress_key_prefix,
+    job_key_prefix,
+    result_key_prefix,
+    retry_key_prefix,
+)
+
+from service.domain.queues import DEFAULT_QUEUE
+
+ARQ_JOB = job_key_prefix
+ARQ_RESULT = result_key_prefix
+ARQ_IN_PROGRESS = in_progress_key_prefix
+ARQ_RETRY = retry_key_prefix
+ARQ_ABORT = abort_jobs_ss
+
+RECORD = "offload:job:"
+ATTEMPTS = "offload:attempts:"
+LOG = "offload:log:"
+JOBS = "offload:jobs"
+DUE = "offload:due"
+EXPIRES = "offload:expires"
+EVENTS = "offload:events"
+QUEUES = "offload:queues"
+QUEUE = "offload:queue:"
+RATE = "offload:rate:"
+IDLE = "offload:idle:"
+INBOX = "offload:inbox:"
+RUNNING = "offload:running:"
+RUNNING_ON = "offload:running-on:"
+WORKERS = "offload:workers"
+WORKER = "offload:worker:"
+SCHEDULES = "offload:schedules"
+SCHEDULE = "offload:schedule:"
+COUNTS = "offload:counts:"
+ARTIFACT = "offload:artifact:"
+
+# Keys without a TTL, each with who takes its members out. Every other key must have one.
+PERMANENT = {
+    "arq:queue": "members: a job that ends; a worker's claim",
+    ARQ_ABORT: "members: a job that ends; prune after an hour",
+    JOBS: "members: prune, when the record expires (also offload:jobs:<status>)",
+    DUE: "members: claim, and the listing that promotes them",
+    EXPIRES: "members: prune",
+    EVENTS: "capped at about 2,000 entries",
+    QUEUES: "the names of queues ever used",
+    QUEUE: "the limits of a queue",
+    IDLE: "members: claim and wake-ups; an old one is skipped",
+    RUNNING: "members: claim, finish, release",
+    RUNNING_ON: "members: finish, release; an old one counts for nothing",
+    WORKERS: "members: prune after a minute without a beat",
+    SCHEDULES: "the names of schedules ever used",
+    SCHEDULE: "the state of a schedule",
+    ARQ_JOB: "only while the job waits or runs",
+    RECORD: "only while the job waits or runs",
+}
+
+
+def queue_key(queue: str) -> str:
+    """Return the sorted set of a queue: `default` is `arq:queue`, `q` is `arq:queue:q`, `=name` is `name` itself."""
+    if queue == DEFAULT_QUEUE:
+        return default_queue_name
+    return queue[1:] if queue.startswith("=") else f"{default_queue_name}:{queue}"
+
+
+def queue_of(key: str) -> str:
+    """Return the queue that a sorted set holds; a name that is not of arq's pattern is written `=name`."""
+    if key == default_queue_name:
+        return DEFAULT_QUEUE
+    prefix = default_queue_name + ":"
+    return key[len(prefix) :] if key.startswith(prefix) else f"={key}"

@@ -1,0 +1,57 @@
+-- Record how attempts ended, all that ended since the last call, each fenced by its claim's token.
+-- ARGV: now, worker, then per attempt nine: id, token, verb (succeeded dead aborted retry putback),
+--       result (arq's bytes or ''), keep ms, record kept ms, due ms (putback: 0 keeps its place), failed attempt (JSON or ''), function.
+--       A tenth, JSON, holds fields for the record as a flat list.
+-- Returns 1 or 0 for each: 0 where the token no longer stands, and then nothing was written.
+-- @include base
+-- @include index
+-- @include terminal
+-- @include attempts
+local worker, written, touched, counts = ARGV[2], {}, {}, {}
+
+local function finish(i)
+  local id, verb = ARGV[i], ARGV[i + 2]
+  if redis.call('GET', 'arq:in-progress:' .. id) ~= ARGV[i + 1] then return 0 end
+  local record = 'offload:job:' .. id
+  local rec = redis.call('HMGET', record, 'queue', 'enqueued', 'attempt', 'due')
+  local q, enqueued, fields = rec[1], rec[2], cjson.decode(ARGV[i + 9])
+  if ARGV[i + 7] ~= '' then keep_attempt(id, ARGV[i + 7]) end
+  forget_lease(id, q, worker)
+  redis.call('DEL', 'arq:in-progress:' .. id)
+  touched[q] = true
+  local due = tonumber(ARGV[i + 6])
+  if verb == 'retry' or verb == 'putback' then
+    local status = verb == 'retry' and due > now and 'retrying' or 'queued'
+    if verb == 'putback' then -- costs no attempt, and keeps the job's place unless it must wait
+      if redis.call('DECR', 'arq:retry:' .. id) <= 0 then redis.call('DEL', 'arq:retry:' .. id) end
+      if due == 0 then due = tonumber(rec[4]) end
+    else
+      redis.call('PEXPIRE', 'arq:retry:' .. id, math.max(due - now, 0) + 88400000)
+      redis.call('HSET', record, 'due', due)
+    end
+    redis.call('ZADD', queue_key(q), due, id)
+    redis.call('HSET', record, 'status', status, unpack(fields))
+    redis.call('HDEL', record, 'worker', 'token', 'progress')
+    file_under(id, 'running', status, enqueued)
+    if status == 'retrying' then redis.call('ZADD', 'offload:due', due, id) end
+    emit(verb == 'retry' and 'retrying' or 'queued', id, {queue = q, ['function'] = ARGV[i + 8], due = due, attempt = tonumber(rec[3])})
+    verb = verb == 'retry' and 'failed' or verb
+  else
+    terminate({id = id, queue = q, from = 'running', enqueued = enqueued, status = verb, result = ARGV[i + 3],
+      keep = tonumber(ARGV[i + 4]), kept = tonumber(ARGV[i + 5]), fields = fields})
+    emit(verb, id, {queue = q, ['function'] = ARGV[i + 8], attempt = tonumber(rec[3])})
+  end
+  local counter = verb .. ' ' .. ARGV[i + 8]
+  counts[counter] = (counts[counter] or 0) + 1
+  return 1
+end
+
+for i = 3, #ARGV, 10 do written[#written + 1] = finish(i) end
+local hour = string.format('offload:counts:%d', math.floor(now / 3600000))
+for counter, n in pairs(counts) do redis.call('HINCRBY', hour, counter, n) end
+if next(counts) then redis.call('EXPIRE', hour, 172800) end
+for q in pairs(touched) do
+  if redis.call('ZCOUNT', queue_key(q), '-inf', now) > 0 then wake(q) end
+end
+publish()
+return written

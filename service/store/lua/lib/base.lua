@@ -1,0 +1,48 @@
+-- Shared by every script: the time, the names of keys, waking a worker, the feed.
+-- ARGV[1] is the time in ms, or 0 for the server's own clock: one clock for the whole fleet.
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local t = redis.call('TIME')
+  now = t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local STALE_IDLE_MS = 5000 -- an idle worker notes itself at each poll; an older note is a dead worker's
+local FEED_ENTRIES = 2000
+local EVENTS_PER_ENTRY = 100
+
+local function queue_key(q)
+  if q == 'default' then return 'arq:queue' end
+  if string.sub(q, 1, 1) == '=' then return string.sub(q, 2) end -- a stock queue with a name of its own
+  return 'arq:queue:' .. q
+end
+
+local function post(worker, message)
+  local inbox = 'offload:inbox:' .. worker
+  redis.call('RPUSH', inbox, message)
+  redis.call('EXPIRE', inbox, 60)
+end
+
+-- Wake one worker that noted itself idle on the queue, the latest to do so.
+local function wake(q)
+  while true do
+    local idle = redis.call('ZPOPMAX', 'offload:idle:' .. q)
+    if not idle[1] then return end
+    if tonumber(idle[2]) >= now - STALE_IDLE_MS then return post(idle[1], 'wake') end
+  end
+end
+
+local feed = {}
+local function emit(name, id, fields)
+  fields = fields or {}
+  fields.event, fields.id, fields.at = name, id, now
+  feed[#feed + 1] = fields
+end
+
+-- Write all events of this call as few entries of the stream: {"events": [...]} each.
+local function publish()
+  for first = 1, #feed, EVENTS_PER_ENTRY do
+    local part = {}
+    for i = first, math.min(first + EVENTS_PER_ENTRY - 1, #feed) do part[#part + 1] = feed[i] end
+    redis.call('XADD', 'offload:events', 'MAXLEN', '~', FEED_ENTRIES, '*', 'e', cjson.encode(part))
+  end
+end

@@ -1,0 +1,41 @@
+-- Taking one job. The in-progress key decides: set only where nobody's stands, ours or a stock worker's.
+local lease = tonumber(ARGV[4])
+local function take(id, q, key, worker, aborting)
+  local token = worker .. ':' .. ARGV[3]
+  if not redis.call('SET', 'arq:in-progress:' .. id, token, 'NX', 'PX', lease) then return nil end
+  local record = 'offload:job:' .. id
+  local rec = redis.call('HMGET', record, 'status', 'enqueued', 'due', 'options', 'function', 'timeout', 'worker', 'started')
+  local status, enqueued, due = rec[1], rec[2] or now, rec[3] or redis.call('ZSCORE', key, id)
+  local attempt = redis.call('INCR', 'arq:retry:' .. id)
+  if attempt == 1 then redis.call('EXPIRE', 'arq:retry:' .. id, 88400) end
+  if not status then -- made by a stock producer: from here on the payload must outlast any backoff
+    redis.call('PERSIST', 'arq:job:' .. id)
+    redis.call('ZADD', 'offload:jobs', enqueued, id)
+    redis.call('HSET', record, 'enqueued', enqueued, 'due', due)
+  end
+  local lost = status == 'running' and rec[7]
+  if lost then
+    redis.call('ZREM', 'offload:running:' .. lost, id)
+    keep_attempt(id, cjson.encode({attempt = attempt - 1, started = tonumber(rec[8]), ended = now, worker = lost,
+      error = {type = 'WorkerLost', message = 'the lease of worker ' .. lost .. ' ran out'}}))
+    redis.call('HDEL', record, 'progress', 'aborting')
+  end
+  redis.call('ZADD', key, now + lease, id)
+  redis.call('ZADD', 'offload:running:' .. worker, now + tonumber(rec[6] or ARGV[6]) + tonumber(ARGV[7]), id)
+  redis.call('ZADD', 'offload:running-on:' .. q, now + lease, id)
+  redis.call('HSET', record, 'queue', q, 'status', 'running', 'started', now, 'worker', worker, 'token', token,
+    'attempt', attempt)
+  file_under(id, status, 'running', enqueued)
+  emit('running', id, {queue = q, ['function'] = rec[5] or nil, attempt = attempt, worker = worker})
+  return {id, q, attempt, redis.call('GET', 'arq:job:' .. id), enqueued, due, rec[4] or '', rec[5] or '', lost,
+    aborting and redis.call('ZSCORE', 'arq:abort', id) and 1 or 0}
+end
+
+-- Jobs of this worker that somebody asked to abort, by us or by arq's Job.abort().
+local function aborts(worker)
+  local ids = {}
+  for _, id in ipairs(redis.call('ZRANGE', 'arq:abort', 0, -1)) do
+    if redis.call('ZSCORE', 'offload:running:' .. worker, id) then ids[#ids + 1] = id end
+  end
+  return ids
+end

@@ -1,0 +1,26 @@
+-- Ending a job for good: succeeded, dead or aborted. Its lease, queue entry, payload and counters go;
+-- its record stays `kept` ms, its result `keep` ms (-1: for ever). A job that did not succeed keeps its payload for a replay.
+-- r: {id, queue, from, enqueued, status, result, keep, kept, fields = flat list for the record}
+local function forget_lease(id, q, worker)
+  if worker then redis.call('ZREM', 'offload:running:' .. worker, id) end
+  redis.call('ZREM', 'offload:running-on:' .. q, id)
+end
+
+local function terminate(r)
+  local record, payload = 'offload:job:' .. r.id, 'arq:job:' .. r.id
+  local expires = now + r.kept
+  if r.status ~= 'succeeded' then
+    local body = redis.call('GET', payload)
+    if body then redis.call('HSET', record, 'payload', body) end
+  end
+  redis.call('HSET', record, 'queue', r.queue, 'status', r.status, 'finished', now, 'expires', expires,
+    'result_expires', r.keep < 0 and expires or now + r.keep, unpack(r.fields))
+  redis.call('PEXPIRE', record, r.kept + 86400000) -- prune takes it out at `expires`; this is the safety net
+  redis.call('ZADD', 'offload:expires', expires, r.id)
+  if r.result ~= '' and r.keep > 0 then redis.call('SET', 'arq:result:' .. r.id, r.result, 'PX', r.keep) end
+  if r.result ~= '' and r.keep < 0 then redis.call('SET', 'arq:result:' .. r.id, r.result) end -- kept for ever
+  redis.call('DEL', payload, 'arq:retry:' .. r.id)
+  redis.call('ZREM', queue_key(r.queue), r.id)
+  if redis.call('EXISTS', 'arq:abort') == 1 then redis.call('ZREM', 'arq:abort', r.id) end
+  file_under(r.id, r.from, r.status, r.enqueued)
+end

@@ -1,0 +1,24 @@
+-- Write down what running jobs say of themselves: progress (the last one counts) and log lines (a bounded list).
+-- ARGV: now, lines kept per job, then per note: id, token, 'progress' or 'log', JSON.
+-- Returns 1 or 0 for each: 0 where the token no longer stands.
+-- @include base
+local written = {}
+for i = 3, #ARGV, 4 do
+  local id, note = ARGV[i], ARGV[i + 3]
+  local ours = redis.call('GET', 'arq:in-progress:' .. id) == ARGV[i + 1]
+  written[#written + 1] = ours and 1 or 0
+  if ours then
+    local said = cjson.decode(note)
+    if ARGV[i + 2] == 'progress' then
+      redis.call('HSET', 'offload:job:' .. id, 'progress', note)
+    else
+      local log = 'offload:log:' .. id
+      redis.call('RPUSH', log, note)
+      redis.call('LTRIM', log, -tonumber(ARGV[2]), -1)
+      redis.call('EXPIRE', log, 2592000)
+    end
+    emit(ARGV[i + 2], id, said)
+  end
+end
+publish()
+return written

@@ -1,0 +1,27 @@
+-- Extend every lease that one worker still holds, never past a job's own deadline; called by its guardian.
+-- ARGV: now, worker, lease ms. Returns {ids lost, ids past their deadline}; the worker is told of the lost ones.
+-- A lease that ran out but that nobody took in the meantime (Redis was away) is taken up again.
+-- @include base
+local worker, lease = ARGV[2], tonumber(ARGV[3])
+local running = 'offload:running:' .. worker
+local lost, overdue = {}, {}
+local held = redis.call('ZRANGE', running, 0, -1, 'WITHSCORES')
+for i = 1, #held, 2 do
+  local id, deadline = held[i], tonumber(held[i + 1])
+  local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'token', 'status')
+  local token = redis.call('GET', 'arq:in-progress:' .. id)
+  local key = rec[1] and queue_key(rec[1])
+  local ours = rec[2] and string.sub(rec[2], 1, #worker + 1) == worker .. ':' and rec[3] == 'running'
+  if not ours or (token and token ~= rec[2]) or not redis.call('ZSCORE', key, id) then
+    redis.call('ZREM', running, id)
+    lost[#lost + 1] = id
+    post(worker, 'lost ' .. id)
+  elseif deadline < now then
+    overdue[#overdue + 1] = id
+  else
+    redis.call('SET', 'arq:in-progress:' .. id, rec[2], 'PX', lease)
+    redis.call('ZADD', key, now + lease, id)
+    redis.call('ZADD', 'offload:running-on:' .. rec[1], now + lease, id)
+  end
+end
+return {lost, overdue}

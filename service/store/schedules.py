@@ -1,0 +1,53 @@
+"""The state of schedules: when each fires next, whether it is paused; and firing one tick exactly once."""
+
+from dataclasses import dataclass
+
+from service.store import keys, scripts
+from service.store.connection import RedisClient, reaching_redis
+from service.store.jobs import NewJob
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """The answer to one call: whether this call fired the tick, when the next is, whether the schedule is paused."""
+
+    fired: bool
+    next_ms: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleState:
+    """When a schedule fires next and when it last did, in ms; `last_job` is the id of that tick's job."""
+
+    next_ms: int | None
+    last_ms: int | None
+    last_job: str | None
+    paused: bool
+
+
+async def tick(redis: RedisClient, schedule: str, at_ms: int, following_ms: int, job: NewJob) -> Ticked:
+    """Fire the tick of `at_ms` unless it was fired; where the stored plan differs, only that is returned."""
+    flat = [part for pair in job.fields.items() for part in pair]
+    fired, next_ms, paused = await scripts.run(
+        redis, "tick", 0, schedule, at_ms, following_ms, job.id, job.queue, job.payload, *flat
+    )
+    return Ticked(fired == 1, next_ms, paused == 1)
+
+
+async def state(redis: RedisClient, schedule: str) -> ScheduleState:
+    """Return a schedule's state; all None where no worker has seen it yet."""
+    with reaching_redis():
+        found = await redis.hgetall(keys.SCHEDULE + schedule)
+    return ScheduleState(
+        next_ms=int(found[b"next"]) if b"next" in found else None,
+        last_ms=int(found[b"last"]) if b"last" in found else None,
+        last_job=found[b"last_job"].decode() if b"last_job" in found else None,
+        paused=found.get(b"paused") == b"1",
+    )
+
+
+async def forget_next(redis: RedisClient, schedule: str) -> None:
+    """Drop the planned tick, so that a changed plan starts anew."""
+    with reaching_redis():
+        await redis.hdel(keys.SCHEDULE + schedule, "next")

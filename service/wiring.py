@@ -1,0 +1,58 @@
+"""Connects the parts that speak to Redis, for the processes that use them from outside: the API and the CLI."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from service.client import Client
+from service.domain.catalogue import Catalogue
+from service.inspector import Inspector
+from service.settings import Settings
+from service.store import connection, queues
+from service.store.artifacts import ArtifactFiles
+from service.store.codec import Codec
+from service.store.feed import Feed
+from service.store.jobs import JobStore, Kept
+from service.store.records import Records
+
+
+@dataclass(frozen=True)
+class Offload:
+    """Everything a caller needs: put work in with `client`, look at it with `inspector`."""
+
+    catalogue: Catalogue
+    client: Client
+    inspector: Inspector
+
+
+def kept(settings: Settings) -> Kept:
+    """Return how long things are kept, in ms."""
+    record_ms = round((settings.keep_result + settings.keep_records) * 1000)
+    return Kept(round(settings.keep_result * 1000), record_ms, round(settings.keep_dead * 1000))
+
+
+def artifact_files(settings: Settings) -> ArtifactFiles:
+    """Return where artifacts lie."""
+    return ArtifactFiles.at(settings.artifacts_url, settings.data_dir.absolute() / "artifacts")
+
+
+@asynccontextmanager
+async def connect(settings: Settings, catalogue: Catalogue, *, must_answer: bool = True) -> AsyncIterator[Offload]:
+    """Connect to Redis at `settings.redis_url`; raises Unavailable at once when it must answer and does not."""
+    address = settings.redis_url
+    arq_settings = connection.settings_of(address)
+    redis = connection.client(arq_settings)
+    blocking = connection.client(arq_settings, answer_timeout=10.0)  # longer than the feed's blocking read
+    feed = Feed(blocking)
+    try:
+        if must_answer:
+            await connection.check(redis, address)
+            await queues.declare(redis, catalogue.queues.values())
+        codec = Codec.named(settings.serializer)
+        records = Records(redis, codec, catalogue.functions)
+        inspector = Inspector(redis, records, feed, artifact_files(settings), catalogue)
+        yield Offload(catalogue, Client(JobStore(redis, codec), catalogue, kept(settings)), inspector)
+    finally:
+        await feed.close()
+        await redis.aclose()
+        await blocking.aclose()

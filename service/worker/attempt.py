@@ -1,0 +1,331 @@
+"""One attempt, from claimed to recorded: open → perform → decide → finish. Each step gives a value to the next.
+
+Nothing here speaks to Redis but through the finisher; what a job may use of the worker comes with `Services`.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import orjson
+import structlog
+from arq.utils import ms_to_datetime
+from arq.worker import Retry as ArqRetry
+from arq.worker import RetryJob
+
+from service.domain.clock import now_ms
+from service.domain.errors import Aborted, AttemptTimeout, ErrorInfo
+from service.domain.functions import Functions, JobFunction
+from service.domain.policy import (
+    Abort,
+    Dead,
+    Decision,
+    Drop,
+    Outcome,
+    PutBack,
+    Raised,
+    RetryAt,
+    RetryPolicy,
+    Returned,
+    Stopped,
+    Succeed,
+    decide,
+)
+from service.store.codec import Codec, Payload, Undecodable
+from service.store.jobs import Kept
+from service.store.leases import Claimed
+from service.worker import child
+from service.worker.context import Facts, JobContext
+from service.worker.finish import Finisher, ending
+from service.worker.outcome import describe, raised, returned, run_blocking
+from service.worker.ports import LoopPort, Services, ThreadPort
+
+Hook = Callable[[dict[Any, Any]], Awaitable[None]]
+_UNKNOWN_FUNCTION_PAUSE_MS = 2000
+_NO_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds for every attempt of one worker; times in seconds."""
+
+    max_tries: int = 5
+    timeout: float | None = 300.0
+    keep_result: float = 3600.0
+    kept: Kept = field(default_factory=Kept)
+    max_result_bytes: int = 1_048_576
+    unknown_function_grace: float = 600.0
+    retry_jobs: bool = True
+    log_results: bool = True
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """arq's hooks around a job, and the dictionary that plain functions and hooks are given."""
+
+    ctx: dict[Any, Any]
+    on_job_start: Hook | None = None
+    on_job_end: Hook | None = None
+    after_job_end: Hook | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether any hook is set."""
+        return bool(self.on_job_start or self.on_job_end or self.after_job_end)
+
+
+@dataclass(slots=True)
+class Opened:
+    """A claimed job that can run: what it is, and what holds for this run of it."""
+
+    payload: Payload
+    function: JobFunction[Any, Any]
+    policy: RetryPolicy
+    timeout: float | None
+    keep_result: float
+    deadline_ms: int | None
+    traceparent: str | None
+
+
+@dataclass(slots=True)
+class Running:
+    """An attempt under way, and how it can be stopped."""
+
+    job: Claimed
+    task: "asyncio.Task[None] | None" = None
+    function: JobFunction[Any, Any] | None = None
+    port: LoopPort | ThreadPort | None = None
+    why: str | None = None
+    performing: bool = False
+
+    def begin(self) -> None:
+        """Let `stop` cancel from here on; raise CancelledError if it was called before."""
+        if self.why is not None:
+            raise asyncio.CancelledError
+        self.performing = True
+
+    def stop(self, why: str) -> None:
+        """Stop the attempt: a thread is asked when a person aborts it, all else is cancelled."""
+        if self.why is not None and why != "lease_lost":
+            return
+        self.why = why
+        if self.port is not None:
+            self.port.was_aborted = True
+        is_thread = self.function is not None and self.function.runs_in == "thread"
+        if self.performing and self.task is not None and not (why == "aborted" and is_thread):
+            self.task.cancel()
+
+
+class Attempts:
+    """Runs attempts of one worker."""
+
+    def __init__(
+        self,
+        functions: Functions,
+        codec: Codec,
+        rules: Rules,
+        hooks: Hooks,
+        services: Services,
+        finisher: Finisher,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._functions = functions
+        self._codec = codec
+        self._rules = rules
+        self._hooks = hooks
+        self._services = services
+        self._finisher = finisher
+        self._loop = loop
+        self._log = structlog.get_logger("service.worker").bind()
+
+    async def run(self, running: Running) -> Decision:
+        """Run one attempt to its recorded end."""
+        job = running.job
+        opened = self._open(job)
+        if isinstance(opened, Opened):
+            payload, keep_result = opened.payload, opened.keep_result
+            if payload.job_try and payload.job_try > job.attempt:
+                job = await self._count_from(job, payload.job_try)
+            outcome, ctx = await self._perform(running, job, opened)
+            policy = opened.policy if not opened.function.is_plain else replace(opened.policy, max_tries=_NO_LIMIT)
+            jitter = random.random()  # noqa: S311 - spreads retries, keeps no secret
+            decision = decide(
+                outcome, job.attempt, policy, now_ms=now_ms(), jitter=jitter, deadline_ms=opened.deadline_ms
+            )
+        else:
+            payload, decision = opened
+            ctx, keep_result = None, self._rules.keep_result
+        self._log_end(job, payload, decision)
+        written = ending(job, payload, decision, self._codec, self._rules.kept, keep_result)
+        if written is None:
+            return decision
+        if ctx is not None and self._hooks.after_job_end:
+            await self._finisher.write(written)
+            await self._hooks.after_job_end(ctx)
+        else:
+            self._finisher.submit(written)
+        return decision
+
+    def _open(self, job: Claimed) -> Opened | tuple[Payload, Decision]:  # noqa: PLR0911 - one line for each refusal
+        payload = Payload(job.function or "<unknown>", (), {}, None, job.enqueued_ms)
+        if job.payload is None:
+            return payload, _dead("JobExpired", "its payload had expired before it ran")
+        try:
+            payload = self._codec.decode_job(job.payload)
+        except Undecodable as error:
+            return payload, Dead(describe(error), error)
+        if job.is_aborted:
+            return payload, Abort()
+        options = orjson.loads(job.options) if job.options else {}
+        deadline_ms = options.get("deadline")
+        if deadline_ms is not None and deadline_ms <= now_ms():
+            return payload, _dead("DeadlineExceeded", "its deadline had passed before it ran")
+        function = self._functions.get(payload.function)
+        if function is None:
+            return payload, self._unknown(job, payload)
+        policy = function.policy(self._rules.max_tries, options.get("max_tries"))
+        if job.attempt > policy.max_tries:
+            return payload, _used_up(job, policy.max_tries)
+        timeout = options.get("timeout") or function.timeout or self._rules.timeout
+        if deadline_ms is not None:
+            timeout = min(timeout or _NO_LIMIT, (deadline_ms - now_ms()) / 1000)
+        keep = options.get("keep_result", function.keep_result)
+        keep = self._rules.keep_result if keep is None else keep
+        return Opened(payload, function, policy, timeout, keep, deadline_ms, options.get("traceparent"))
+
+    def _unknown(self, job: Claimed, payload: Payload) -> Decision:
+        if now_ms() - job.due_ms < self._rules.unknown_function_grace * 1000:
+            return PutBack(now_ms() + _UNKNOWN_FUNCTION_PAUSE_MS)
+        known = ", ".join(sorted(self._functions))
+        return _dead("UnknownFunction", f"no worker knows {payload.function!r}; this one knows: {known}")
+
+    async def _perform(self, running: Running, job: Claimed, opened: Opened) -> tuple[Outcome, dict[Any, Any] | None]:
+        function = opened.function
+        running.function = function
+        ctx = self._arq_context(job, opened.payload) if function.is_plain or self._hooks.any else None
+        if ctx is not None and self._hooks.on_job_start:
+            await self._hooks.on_job_start(ctx)
+        self._log.info("job_started", job_id=job.id, function=function.name, queue=job.queue, attempt=job.attempt)
+        timer = asyncio.timeout(opened.timeout)
+        try:
+            running.begin()
+            async with timer:
+                outcome = await self._call(running, job, opened, ctx)
+            running.performing = False
+        except BaseException as error:  # noqa: BLE001 - whatever a job does to the loop is classified
+            running.performing = False
+            outcome = self._classify(running, opened, error, is_late=timer.expired())
+        if running.why == "aborted" and isinstance(outcome, Raised) and outcome.error.type == Aborted.__qualname__:
+            outcome = Stopped("aborted")
+        if ctx is not None and self._hooks.on_job_end:
+            await self._hooks.on_job_end(ctx)
+        return outcome, ctx
+
+    async def _call(self, running: Running, job: Claimed, opened: Opened, ctx: dict[Any, Any] | None) -> Outcome:
+        function, payload = opened.function, opened.payload
+        if function.is_plain:
+            value = await function.fn(ctx, *payload.args, **payload.kwargs)
+            return Returned(b"null", value) if self._codec.kind != "json" else returned(function, value, self._limit)
+        given = function.arguments.bind(payload.args, payload.kwargs)
+        if function.runs_in == "loop":
+            arguments = function.arguments.validate(given)
+            port = running.port = LoopPort(self._services, job, self._loop)
+            context = JobContext(self._facts(job, opened), port, port)
+            value = await function.fn(context, **arguments)
+            await port.settle()
+            return returned(function, value, self._limit)
+        thread_port = running.port = ThreadPort(self._services, job, self._loop)
+        facts = self._facts(job, opened)
+        outcome: Outcome
+        if function.runs_in == "thread":
+            arguments = function.arguments.validate(given)
+            call = partial(function.fn, JobContext(facts, thread_port), **arguments)
+            threads = self._services.executors.threads(job.queue)
+            outcome = await threads.run(partial(run_blocking, function, call, opened.policy, self._limit))
+        else:
+            processes = self._services.executors.processes(job.queue)
+            outcome = await processes.run(thread_port, child.run_job, *function.import_path, facts, given, self._limit)
+        return outcome
+
+    def _classify(self, running: Running, opened: Opened, error: BaseException, *, is_late: bool) -> Outcome:
+        if isinstance(error, asyncio.CancelledError) and running.why is not None:
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+            return Stopped(running.why)  # type: ignore[arg-type]
+        if is_late and isinstance(error, TimeoutError):
+            if running.port is not None:
+                running.port.was_aborted = True
+            if opened.function.is_plain:
+                return Raised(describe(error), again=False, exception=error)
+            late = AttemptTimeout(f"the attempt ran longer than {opened.timeout:g} s")
+            return Raised(ErrorInfo(AttemptTimeout.__qualname__, str(late), describe(error).traceback), again=True)
+        if opened.function.is_plain:
+            return self._classify_plain(error)
+        if isinstance(error, asyncio.CancelledError):
+            return Raised(describe(error), again=True, exception=error)
+        return raised(error, opened.policy)
+
+    def _classify_plain(self, error: BaseException) -> Outcome:
+        """Classify as arq does: only its own Retry, RetryJob and a cancellation run again."""
+        if self._rules.retry_jobs and isinstance(error, ArqRetry):
+            return Raised(describe(error), again=True, after=(error.defer_score or 0) / 1000, exception=error)
+        if self._rules.retry_jobs and isinstance(error, RetryJob | asyncio.CancelledError):
+            return Raised(describe(error), again=True, after=0, exception=error)
+        return Raised(describe(error), again=False, exception=error)
+
+    @property
+    def _limit(self) -> int:
+        return self._rules.max_result_bytes
+
+    def _facts(self, job: Claimed, opened: Opened) -> Facts:
+        return Facts(
+            job.id,
+            opened.function.name,
+            job.queue,
+            job.attempt,
+            opened.policy.max_tries,
+            opened.payload.enqueued_ms,
+            None if opened.timeout is None else job.claimed_ms + round(opened.timeout * 1000),
+            opened.traceparent,
+        )
+
+    def _arq_context(self, job: Claimed, payload: Payload) -> dict[Any, Any]:
+        return {
+            **self._hooks.ctx,
+            "job_id": job.id,
+            "job_try": job.attempt,
+            "enqueue_time": ms_to_datetime(payload.enqueued_ms),
+            "score": job.due_ms,
+        }
+
+    async def _count_from(self, job: Claimed, attempt: int) -> Claimed:
+        """Count attempts from where a producer said (arq's `_job_try`)."""
+        await self._services.redis.setex(f"arq:retry:{job.id}", 88400, attempt)
+        return replace(job, attempt=attempt)
+
+    def _log_end(self, job: Claimed, payload: Payload, decision: Decision) -> None:
+        about = {"job_id": job.id, "function": payload.function, "attempt": job.attempt}
+        match decision:
+            case Dead(error):
+                self._log.warning("job_dead", **about, error=error.type, reason=error.message[:500])
+            case RetryAt(due_ms, error):
+                wait_ms = due_ms - now_ms()
+                self._log.info("job_retries", **about, error=error.type, reason=error.message[:500], wait_ms=wait_ms)
+            case _:
+                self._log.info(_SAID[type(decision)], **about, ms=now_ms() - job.claimed_ms)
+
+
+_SAID = {Succeed: "job_succeeded", Abort: "job_aborted", PutBack: "job_put_back", Drop: "job_lease_lost"}
+
+
+def _dead(kind: str, message: str) -> Dead:
+    return Dead(ErrorInfo(kind, message))
+
+
+def _used_up(job: Claimed, max_tries: int) -> Dead:
+    if job.lost_worker is not None:
+        return _dead("WorkerLost", f"attempt {job.attempt - 1} of {max_tries} was lost with worker {job.lost_worker}")
+    return _dead("AttemptsUsedUp", f"max {max_tries} retries exceeded")

@@ -1,0 +1,102 @@
+"""The claim loop: asks for work when there may be some and there is room, and otherwise waits to be told.
+
+It waits on an event that the inbox sets (a wake-up, a freed slot), on the next due time, and at most one poll:
+stock producers wake nobody.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from service.domain.clock import now_ms
+from service.domain.errors import Unavailable
+from service.store import leases
+from service.store.connection import RedisClient
+from service.store.leases import Claimed
+
+log = structlog.get_logger(__name__)
+_PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+class Claims:
+    """Claims jobs for one worker until it is told to stop."""
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        worker: str,
+        queues: Sequence[str],
+        *,
+        lease_ms: int,
+        timeout_ms: int,
+        grace_ms: int,
+        poll: float,
+        free: Callable[[], int],
+        appetite: Callable[[str], int],
+        start: Callable[[Claimed], None],
+        abort: Callable[[str], None],
+    ) -> None:
+        self._redis = redis
+        self._worker = worker
+        self._queues = queues
+        self._lease_ms = lease_ms
+        self._timeout_ms = timeout_ms
+        self._grace_ms = grace_ms
+        self._poll = poll
+        self._free = free
+        self._appetite = appetite
+        self._start = start
+        self._abort = abort
+        self._sequence = 0
+        self._more = asyncio.Event()
+        self._has_left = False
+        self._next_due_ms: int | None = None
+
+    def wake(self) -> None:
+        """Claim soon: somebody put a job in."""
+        self._more.set()
+
+    def freed(self) -> None:
+        """Claim soon if due jobs had to be left: a job has ended."""
+        if self._has_left:
+            self._more.set()
+
+    async def once(self, limit: int | None = None) -> int:
+        """Claim once, start what came, and return how many; `limit` caps the slots (arq's burst limit)."""
+        self._more.clear()
+        self._sequence += 1
+        slots = self._free() if limit is None else min(self._free(), limit)
+        claim = await leases.claim(
+            self._redis,
+            self._worker,
+            self._sequence,
+            lease_ms=self._lease_ms,
+            slots=slots,
+            timeout_ms=self._timeout_ms,
+            grace_ms=self._grace_ms,
+            queues=[(queue, self._appetite(queue)) for queue in self._queues],
+        )
+        for job in claim.jobs:
+            self._start(job)
+        for job_id in claim.to_abort:
+            self._abort(job_id)
+        self._has_left = claim.has_left
+        self._next_due_ms = claim.next_due_ms
+        return len(claim.jobs)
+
+    async def wait(self) -> None:
+        """Wait until there may be something to claim."""
+        timeout = self._poll
+        if self._next_due_ms is not None and self._free() > 0:
+            timeout = min(timeout, max(0.0, (self._next_due_ms - now_ms()) / 1000))
+        try:
+            async with asyncio.timeout(timeout):
+                await self._more.wait()
+        except TimeoutError:
+            return
+
+    async def pause(self, failures: int, error: Unavailable) -> None:
+        """Wait before the next try while Redis is away."""
+        log.warning("claim_failed", error=str(error), failures=failures)
+        await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1])

@@ -1,0 +1,82 @@
+"""The worker's side of its guardian: start one, notice when it is gone, start another, say goodbye."""
+
+import asyncio
+import json
+import os
+import sys
+
+import structlog
+
+from service.worker.guardian import Charge
+
+log = structlog.get_logger(__name__)
+_RESTART_PAUSE = 1.0
+
+
+class Guard:
+    """Keeps a guardian beside this process. `parent_fd` is a pipe that ends with the guardian that is our parent."""
+
+    def __init__(self, charge: Charge, parent_fd: int | None = None) -> None:
+        self._charge = charge
+        self._parent_fd = parent_fd
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def run(self) -> None:
+        """See to it that there is a guardian, until cancelled."""
+        if self._parent_fd is not None:
+            await self._parent_gone(self._parent_fd)
+            log.warning("guardian_lost", guardian="parent")
+        while True:
+            process = await self._start()
+            code = await process.wait()
+            log.warning("guardian_lost", guardian=process.pid, exit_code=code)
+            await asyncio.sleep(_RESTART_PAUSE)
+
+    async def goodbye(self) -> None:
+        """Tell the guardian that this worker stops in order, and see it off."""
+        process = self._process
+        if process is None or process.stdin is None or process.returncode is not None:
+            return
+        try:
+            process.stdin.write(b"bye\n")
+            await process.stdin.drain()
+            process.stdin.close()
+            async with asyncio.timeout(5):
+                await process.wait()
+        except (OSError, TimeoutError):
+            log.warning("guardian_did_not_leave", guardian=process.pid)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "service.worker.guardian",
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,  # what kills the worker's whole group must leave the guardian to act
+        )
+        self._process = process
+        about = {
+            "pid": os.getpid(),
+            "worker": self._charge.worker,
+            "address": dict(self._charge.address),
+            "lease_ms": self._charge.lease_ms,
+            "max_tries": self._charge.max_tries,
+            "kept_ms": self._charge.kept_ms,
+        }
+        if process.stdin is not None:
+            process.stdin.write(json.dumps(about).encode() + b"\n")
+            await process.stdin.drain()
+        return process
+
+    @staticmethod
+    async def _parent_gone(fd: int) -> None:
+        loop = asyncio.get_running_loop()
+        gone: asyncio.Future[None] = loop.create_future()
+
+        def readable() -> None:
+            loop.remove_reader(fd)
+            if not gone.done():
+                gone.set_result(None)
+
+        loop.add_reader(fd, readable)
+        await gone

@@ -1,0 +1,93 @@
+"""What Offload adds to arq's worker arguments, and how both follow from the settings."""
+
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from service.domain.catalogue import Catalogue
+from service.settings import Settings
+from service.store.codec import json_deserializer, json_serializer
+from service.store.connection import settings_of
+from service.store.jobs import Kept
+
+CANNOT_START = 3  # exit code of a worker whose settings or job modules a person must mend
+
+
+def new_worker_id() -> str:
+    """Return a name for a worker process that no other has: host, process id, chance."""
+    host = "".join(c if c.isalnum() or c in "-." else "-" for c in socket.gethostname())
+    return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """Beside arq's own arguments; times in seconds. `queues` of None serves the one that arq's `queue_name` says.
+
+    `catalogue` brings limits and schedules. `parent_guard_fd` is a pipe that ends with a guardian that is our parent;
+    without one the worker starts a guardian beside itself, unless `has_guardian` is False.
+    """
+
+    worker_id: str = field(default_factory=new_worker_id)
+    queues: Sequence[str] | None = None
+    catalogue: Catalogue = field(default_factory=Catalogue)
+    lease_seconds: float = 10.0
+    stop_grace: float = 30.0
+    abort_grace: float = 1.0
+    unknown_function_grace: float = 600.0
+    keep_records: float = 3600.0
+    keep_dead: float = 30 * 86_400.0
+    max_result_bytes: int = 1_048_576
+    process_recycle: int = 100
+    artifacts: Path = Path(".offload/artifacts")
+    has_guardian: bool = True
+    parent_guard_fd: int | None = None
+
+    def kept(self, keep_result: float) -> Kept:
+        """Return how long things are kept, in ms."""
+        record_ms = round(self.keep_records * 1000)
+        return Kept(round(keep_result * 1000), record_ms, round(self.keep_dead * 1000))
+
+
+def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> WorkerOptions:
+    """Return the options that the settings say; `more` overrides single ones."""
+    said: dict[str, Any] = {
+        "queues": settings.queues or catalogue.queue_names,
+        "catalogue": catalogue,
+        "lease_seconds": settings.lease_seconds,
+        "stop_grace": settings.shutdown_grace,
+        "abort_grace": settings.abort_grace,
+        "unknown_function_grace": settings.unknown_function_grace,
+        "keep_records": settings.keep_records,
+        "keep_dead": settings.keep_dead,
+        "max_result_bytes": settings.max_result_bytes,
+        "process_recycle": settings.process_recycle,
+        "artifacts": settings.artifacts_dir.absolute(),
+    }
+    return WorkerOptions(**{**said, **more})
+
+
+def arq_arguments(settings: Settings, catalogue: Catalogue, **more: Any) -> dict[str, Any]:
+    """Return the arguments of `service.worker.Worker` that the settings say; also the body of a `WorkerSettings`.
+
+    An embedded Redis is known to the process that started it; here the address must be a real one.
+    """
+    address = settings.redis_url if settings.redis_url != "embedded" else "redis://127.0.0.1:6379/0"
+    is_json = settings.serializer == "json"
+    return {
+        "functions": list(catalogue.functions.values()),
+        "redis_settings": settings_of(address),
+        "max_jobs": settings.max_jobs,
+        "job_timeout": settings.job_timeout,
+        "keep_result": settings.keep_result,
+        "max_tries": settings.max_tries,
+        "job_completion_wait": round(settings.shutdown_grace),
+        "health_check_interval": 30,
+        "allow_abort_jobs": True,
+        "job_serializer": json_serializer if is_json else None,
+        "job_deserializer": json_deserializer if is_json else None,
+        "offload": worker_options(settings, catalogue, **more),
+    }

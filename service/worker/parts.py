@@ -1,0 +1,105 @@
+"""What one run of a worker is made of, put together; each part is a module of its own."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from arq.connections import RedisSettings
+
+from service.client import Client
+from service.domain.catalogue import Catalogue
+from service.domain.functions import JobFunction
+from service.store import connection
+from service.store.artifacts import ArtifactFiles
+from service.store.codec import Codec
+from service.store.connection import RedisClient
+from service.store.guard import portable
+from service.store.jobs import JobStore
+from service.store.leases import Claimed
+from service.worker.attempt import Attempts, Hooks, Rules, Running
+from service.worker.claims import Claims
+from service.worker.executors import Executors
+from service.worker.finish import Finisher
+from service.worker.guard import Guard
+from service.worker.guardian import Charge
+from service.worker.notes import Notes
+from service.worker.options import WorkerOptions
+from service.worker.ports import Services
+from service.worker.ticks import Ticks
+
+_GRACE_MS = 5_000  # how long after an attempt's timeout its lease may still be renewed
+_FOREVER_MS = 10 * 365 * 86_400_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the parts are made from."""
+
+    worker: str
+    queues: Sequence[str]
+    functions: Mapping[str, JobFunction[Any, Any]]
+    options: WorkerOptions
+    rules: Rules
+    hooks: Hooks
+    codec: Codec
+    max_jobs: int
+    poll: float
+    address: RedisSettings
+    redis: RedisClient
+
+
+class Parts:
+    """The parts of one run; the worker starts their tasks and closes them."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        running: Mapping[str, Running],
+        start: Callable[[Claimed], None],
+        stop: Callable[[str, str], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        options, redis, kept = plan.options, plan.redis, plan.rules.kept
+        declared = options.catalogue
+        catalogue = Catalogue({**declared.functions, **plan.functions}, declared.queues, {})
+        lease_ms = round(options.lease_seconds * 1000)
+        client = Client(JobStore(redis, plan.codec), catalogue, kept)
+        files = ArtifactFiles(options.artifacts)
+        charge = Charge(plan.worker, portable(plan.address), lease_ms, plan.rules.max_tries, kept.dead_ms)
+        self.executors = Executors(catalogue, options.artifacts, options.process_recycle, options.abort_grace)
+        self.notes = Notes(redis)
+        self.finisher = Finisher(redis, plan.worker, self.notes)
+        self.services = Services(redis, client, self.notes, files, self.executors, artifact_keep_ms=kept.dead_ms)
+        self.attempts = Attempts(plan.functions, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, loop)
+        self.guard = Guard(charge, options.parent_guard_fd)
+        self.blocking = connection.client(plan.address, answer_timeout=15.0)
+        self.ticks = Ticks(redis, client, declared.schedules.values())
+        self.claims = Claims(
+            redis,
+            plan.worker,
+            plan.queues,
+            lease_ms=lease_ms,
+            timeout_ms=_longest_ms(plan),
+            grace_ms=_GRACE_MS,
+            poll=plan.poll,
+            free=lambda: plan.max_jobs - len(running),
+            appetite=lambda queue: self.executors.appetite(queue, plan.max_jobs),
+            start=start,
+            abort=lambda job_id: stop(job_id, "aborted"),
+        )
+
+    async def close(self) -> None:
+        """Take leave of the guardian and end everything that was started."""
+        await self.guard.goodbye()
+        self.executors.close(now=True)
+        await self.services.close()
+        await self.blocking.aclose()
+
+
+def _longest_ms(plan: Plan) -> int:
+    """Return the longest an attempt may take that says nothing of its own, in ms: renewal ends with it."""
+    timeouts = [function.timeout or plan.rules.timeout for function in plan.functions.values()]
+    if not timeouts or None in timeouts:
+        return _FOREVER_MS
+    return round(max(timeout for timeout in timeouts if timeout is not None) * 1000)

@@ -1,0 +1,174 @@
+"""The ports of contexts that run in this process: on the event loop, and in a thread (also for a child's requests)."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+
+from service.client import Client, Request, new_id
+from service.domain.artifacts import Artifact
+from service.domain.clock import now_ms
+from service.domain.functions import EnqueueOptions
+from service.store import artifacts, stats
+from service.store.artifacts import ArtifactFiles
+from service.store.leases import Claimed
+from service.worker import child
+from service.worker.context import Ticket
+from service.worker.executors import Executors
+from service.worker.notes import Notes
+
+if TYPE_CHECKING:
+    from arq.connections import ArqRedis
+
+T = TypeVar("T")
+_STORE_TIMEOUT = 30.0
+
+
+class Services:
+    """What all contexts of one worker share."""
+
+    def __init__(
+        self,
+        redis: "ArqRedis",
+        client: Client,
+        notes: Notes,
+        files: ArtifactFiles,
+        executors: Executors,
+        *,
+        artifact_keep_ms: int,
+    ) -> None:
+        self.redis = redis
+        self.client = client
+        self.notes = notes
+        self.files = files
+        self.executors = executors
+        self.artifact_keep_ms = artifact_keep_ms
+        self._http: httpx.AsyncClient | None = None
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """The shared HTTP client; it is made when a job first asks for it."""
+        if self._http is None:
+            self._http = httpx.AsyncClient(timeout=30.0)
+        return self._http
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        if self._http is not None:
+            await self._http.aclose()
+
+
+class LoopPort:
+    """The port of a job that runs on the event loop, and what only such a job can use."""
+
+    def __init__(self, services: Services, job: Claimed, loop: asyncio.AbstractEventLoop) -> None:
+        self._services = services
+        self._job = job
+        self._loop = loop
+        self._pending: set[asyncio.Task[Any]] = set()
+        self.was_aborted = False
+
+    def note(self, kind: str, said: dict[str, Any]) -> None:
+        self._services.notes.add(self._job, kind, said)
+
+    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> Ticket:
+        options = _of_job(options, self._job)
+        self._services.client.prepare(Request(function, args, options))
+        task = self._start(self._services.client.enqueue(function, args, options))
+        return Ticket(str(options.job_id), asyncio.shield(task))
+
+    def keep(self, name: str, data: bytes, media_type: str | None) -> Artifact:
+        artifact = artifacts.describe(name, data, media_type)
+        self._start(self._write(artifact, data))
+        return artifact
+
+    def read(self, artifact_id: str) -> tuple[Artifact, bytes]:
+        return ThreadPort(self._services, self._job, self._loop).read(artifact_id)
+
+    def is_aborted(self) -> bool:
+        return self.was_aborted
+
+    async def settle(self) -> None:
+        """Wait for what the job started and did not await; raise the first failure among it."""
+        while self._pending:
+            done, self._pending = self._pending, set()
+            await asyncio.gather(*done)
+
+    @property
+    def redis(self) -> "ArqRedis":
+        return self._services.redis
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        return self._services.http
+
+    async def to_thread(self, f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        return await self._services.executors.threads(self._job.queue).run(partial(f, *args, **kwargs))
+
+    async def to_process(self, f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        processes = self._services.executors.processes(self._job.queue)
+        result: T = await processes.run(None, child.run_step, f, args, kwargs)
+        return result
+
+    async def prune(self) -> int:
+        removed = 0
+        while gone := await stats.prune(self._services.redis):
+            removed += gone
+        return removed
+
+    async def stats(self) -> dict[str, Any]:
+        return await stats.summary(self._services.redis, now_ms())
+
+    def _start(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        task = self._loop.create_task(coroutine)
+        self._pending.add(task)
+        return task
+
+    async def _write(self, artifact: Artifact, data: bytes) -> None:
+        await asyncio.to_thread(self._services.files.write_as, artifact, data)
+        await artifacts.register(self._services.redis, artifact, self._services.artifact_keep_ms)
+
+
+class ThreadPort:
+    """The port of a job in a thread; it serves a child process too, whose pipe a thread reads."""
+
+    def __init__(self, services: Services, job: Claimed, loop: asyncio.AbstractEventLoop) -> None:
+        self._services = services
+        self._job = job
+        self._loop = loop
+        self.was_aborted = False
+
+    def note(self, kind: str, said: dict[str, Any]) -> None:
+        self._loop.call_soon_threadsafe(self._services.notes.add, self._job, kind, said)
+
+    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> Ticket:
+        options = _of_job(options, self._job)
+        self._call(self._services.client.enqueue(function, args, options))
+        return Ticket(str(options.job_id))
+
+    def keep(self, name: str, data: bytes, media_type: str | None) -> Artifact:
+        artifact = self._services.files.write(name, data, media_type)
+        self.register(artifact)
+        return artifact
+
+    def register(self, artifact: Artifact) -> None:
+        self._call(artifacts.register(self._services.redis, artifact, self._services.artifact_keep_ms))
+
+    def find(self, artifact_id: str) -> Artifact:
+        return self._call(artifacts.find(self._services.redis, artifact_id))
+
+    def read(self, artifact_id: str) -> tuple[Artifact, bytes]:
+        return self.find(artifact_id), self._services.files.read(artifact_id)
+
+    def is_aborted(self) -> bool:
+        return self.was_aborted
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_STORE_TIMEOUT)
+
+
+def _of_job(options: EnqueueOptions, job: Claimed) -> EnqueueOptions:
+    return replace(options, job_id=options.job_id or new_id(), parent=options.parent or job.id)

@@ -1,0 +1,59 @@
+"""The worker process that `offload worker` starts: settings in, a running worker out."""
+
+import argparse
+import asyncio
+import sys
+
+import structlog
+
+from service import lifeline, logs
+from service.domain.errors import InvalidDefinition, JobsNotLoaded, Unavailable
+from service.loader import load
+from service.settings import get_settings
+from service.worker.options import CANNOT_START, arq_arguments
+from service.worker.worker import Worker
+
+log = structlog.get_logger(__name__)
+
+
+def main() -> int:
+    """Run a worker to its end; return 0, or 3 when it cannot start for a reason that a person must mend."""
+    asked = _arguments()
+    settings = get_settings()
+    logs.configure(settings.log_level, settings.log_format)
+    if settings.lifeline_fd is not None:
+        lifeline.watch(settings.lifeline_fd, settings.shutdown_grace + 5)
+    _use_uvloop()
+    try:
+        catalogue = load(settings.jobs)
+        more = {"worker_id": asked.id, "parent_guard_fd": asked.guard_fd}
+        if asked.queue:
+            more["queues"] = asked.queue
+        worker = Worker(**arq_arguments(settings, catalogue, **more), burst=asked.burst)
+        worker.run()
+    except (JobsNotLoaded, InvalidDefinition, Unavailable) as error:
+        sys.stderr.write(f"offload worker: {error}\n")
+        return CANNOT_START
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="service.worker.process")
+    parser.add_argument("--id", required=True)
+    parser.add_argument("--guard-fd", type=int)
+    parser.add_argument("--burst", action="store_true")
+    parser.add_argument("--queue", action="append")
+    return parser.parse_args()
+
+
+def _use_uvloop() -> None:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        asyncio.set_event_loop(asyncio.new_event_loop())
+    else:
+        asyncio.set_event_loop(uvloop.new_event_loop())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,212 @@
+"""Child processes for CPU-bound work: a `ProcessPoolExecutor` of one process each, so that each can be killed alone.
+
+A child that was aborted, timed out, crashed or ran out of memory is replaced; no other job notices.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Protocol
+
+from service.domain.artifacts import Artifact
+from service.domain.errors import ChildDied
+from service.domain.functions import EnqueueOptions
+from service.worker import child
+from service.worker.context import Ticket
+
+_END_TIMEOUT = 5.0
+
+
+class Served(Protocol):
+    """What a child may ask for while it runs a job; called from a thread, so it may block."""
+
+    def note(self, kind: str, said: dict[str, Any]) -> None:
+        """Pass on progress or a log line."""
+
+    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> Ticket:
+        """Store a job."""
+
+    def register(self, artifact: Artifact) -> None:
+        """Note what a file is."""
+
+    def find(self, artifact_id: str) -> Artifact:
+        """Say what a file is."""
+
+
+class Child:
+    """One process, its pipe, and the thread that serves what it asks."""
+
+    def __init__(self, context: Any, artifacts: Path) -> None:
+        self._pipe, theirs = context.Pipe()
+        self._theirs: Connection = theirs
+        self._executor = ProcessPoolExecutor(1, context, initializer=child.start, initargs=(theirs, artifacts))
+        self._process: Any = None
+        self._served: Served | None = None
+        self._ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._serving: threading.Thread | None = None
+        self.jobs = 0
+
+    async def call(self, served: Served | None, f: Callable[..., Any], *args: Any) -> Any:
+        """Run a function in the child; raises ChildDied when the process ends under it."""
+        self._served = served
+        self._ended.clear()
+        self.jobs += 1
+        try:
+            future = self._executor.submit(f, *args)
+        except BrokenProcessPool:
+            raise ChildDied(self._last_words()) from None
+        if self._process is None:
+            # ProcessPoolExecutor has no public way to its process before Python 3.14.
+            self._process = next(iter(self._executor._processes.values()), None)  # noqa: SLF001
+            self._theirs.close()
+            self._serving = threading.Thread(target=self._serve, name="offload-child", daemon=True)
+            self._serving.start()
+        try:
+            result = await asyncio.wrap_future(future)
+        except BrokenProcessPool:
+            raise ChildDied(self._last_words()) from None
+        async with asyncio.timeout(_END_TIMEOUT):
+            await self._ended.wait()
+        return result
+
+    def ask_to_stop(self) -> None:
+        """Let the job see `ctx.aborted`."""
+        try:
+            self._pipe.send(("abort",))
+        except OSError:
+            return
+
+    def kill(self) -> None:
+        """End the process now."""
+        if self._process is not None and self._process.is_alive():
+            os.kill(self._process.pid, signal.SIGKILL)
+        self.close()
+
+    def close(self) -> None:
+        """End the process when it is idle: its pipe ends, and so does it."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._process is None:
+            self._theirs.close()
+        self._pipe.close()
+
+    def _last_words(self) -> str:
+        if self._process is None:
+            return "its process did not start"
+        self._process.join(1)
+        code = self._process.exitcode
+        if code is None or code >= 0:
+            return f"its process ended with exit code {code}"
+        name = signal.Signals(-code).name
+        hint = " (out of memory?)" if name == "SIGKILL" else ""
+        return f"its process was ended by {name}{hint}"
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                what, *about = self._pipe.recv()
+            except (EOFError, OSError, TypeError):  # TypeError: closed by this side while it was read
+                return
+            if what == "end":
+                self._loop.call_soon_threadsafe(self._ended.set)
+            elif self._served is not None and what == "note":
+                self._served.note(*about)
+            elif self._served is not None:
+                self._answer(self._served, what, *about)
+
+    def _answer(self, served: Served, what: str, number: int, *about: Any) -> None:
+        value: Any = None
+        error: Exception | None = None
+        try:
+            match what:
+                case "enqueue":
+                    value = served.enqueue(*about).id
+                case "register":
+                    served.register(*about)
+                case "find":
+                    value = served.find(*about)
+        except Exception as raised:  # noqa: BLE001 - raised again in the child
+            error = raised
+        try:
+            self._pipe.send(("answer", number, value, error))
+        except OSError:
+            return
+
+
+class Processes:
+    """Up to `size` children for one queue; they start when they are first needed and are recycled."""
+
+    def __init__(self, context: Any, size: int, artifacts: Path, recycle: int, grace: float) -> None:
+        self.size = size
+        self._context = context
+        self._artifacts = artifacts
+        self._recycle = recycle
+        self._grace = grace
+        self._free = asyncio.Semaphore(size)
+        self._idle: list[Child] = []
+        self._busy: set[Child] = set()
+
+    @property
+    def busy(self) -> int:
+        """How many children are running something."""
+        return len(self._busy)
+
+    async def run(self, served: Served | None, f: Callable[..., Any], *args: Any) -> Any:
+        """Run a function in a child; when cancelled the job is asked to stop, then the child is killed."""
+        async with self._free:
+            one = self._idle.pop() if self._idle else Child(self._context, self._artifacts)
+            self._busy.add(one)
+            call = asyncio.ensure_future(one.call(served, f, *args))
+            try:
+                result = await asyncio.shield(call)
+            except asyncio.CancelledError:
+                one.ask_to_stop()
+                await asyncio.wait([call], timeout=self._grace)
+                one.kill()
+                await asyncio.gather(call, return_exceptions=True)
+                raise
+            except ChildDied:
+                one.kill()
+                raise
+            except BaseException:  # a step's own exception: the child is as good as before
+                self._put_away(one)
+                raise
+            else:
+                self._put_away(one)
+                return result
+            finally:
+                self._busy.discard(one)
+
+    def close(self, *, now: bool = False) -> None:
+        """End all children: the idle ones, and the busy ones too when `now`."""
+        for one in self._idle:
+            one.close()
+        self._idle.clear()
+        for one in list(self._busy) if now else ():
+            one.kill()
+
+    def _put_away(self, one: Child) -> None:
+        if one.jobs >= self._recycle:
+            one.close()
+        else:
+            self._idle.append(one)
+
+
+def start_context(preload: Sequence[str]) -> Any:
+    """Return how children are started: from a fork server that has the job modules loaded, never by forking a worker.
+
+    A fork of a process with threads can deadlock (Python 3.12 warns of it), hence a server that has none.
+    """
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["service.worker.child", *preload])
+    return context

@@ -1,0 +1,123 @@
+"""`offload worker`: the parent of the worker process, and its guardian.
+
+It does little and loads little, so that nothing a job does can stop it: it renews leases, passes signals on, and when
+the worker dies gives its jobs back at once and starts another.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+import structlog
+
+from service import lifeline, logs
+from service.domain.errors import Unavailable
+from service.settings import Settings
+from service.store.connection import settings_of
+from service.store.guard import portable
+from service.worker.guardian import Charge, Guardian
+from service.worker.options import CANNOT_START, new_worker_id
+
+log = structlog.get_logger(__name__)
+_RESTARTS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
+_SETTLED_S = 30.0  # a worker that ran this long was fine: count restarts anew
+
+
+class Supervisor:
+    """Runs one worker process after another until it is told to stop."""
+
+    def __init__(self, settings: Settings, *, burst: bool, queues: Sequence[str]) -> None:
+        self._settings = settings
+        self._arguments = [*(["--burst"] if burst else []), *(part for q in queues for part in ("--queue", q))]
+        self._burst = burst
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stopping = False
+
+    def run(self) -> int:
+        """Return the exit code: that of the last worker that was not to be replaced."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._pass_on)
+        crashes = 0
+        while True:
+            began = time.monotonic()
+            code = self._run_one()
+            if self._stopping or code in (0, CANNOT_START) or self._burst:
+                return max(code, 0) if self._stopping else code
+            crashes = 1 if time.monotonic() - began > _SETTLED_S else crashes + 1
+            pause = _RESTARTS[min(crashes, len(_RESTARTS)) - 1]
+            log.error("worker_died", how=describe(code), restarts_in=pause)
+            if self._sleep(pause):
+                return 0
+
+    def _run_one(self) -> int:
+        worker = new_worker_id()
+        address = settings_of(self._settings.redis_url)
+        lease_ms = round(self._settings.lease_seconds * 1000)
+        kept_ms = round(self._settings.keep_dead * 1000)
+        guardian = Guardian(Charge(worker, portable(address), lease_ms, self._settings.max_tries, kept_ms))
+        ours, theirs = os.pipe()
+        command = [sys.executable, "-m", "service.worker.process", "--id", worker, "--guard-fd", str(ours)]
+        fds = [ours, *([self._settings.lifeline_fd] if self._settings.lifeline_fd is not None else [])]
+        with contextlib.closing(guardian):
+            child = self._child = subprocess.Popen([*command, *self._arguments], pass_fds=fds)
+            os.close(ours)
+            try:
+                self._watch(child, guardian)
+            finally:
+                os.close(theirs)
+            code = child.wait()
+            if code != 0:
+                guardian.release(describe(code))
+            return code
+
+    def _watch(self, child: "subprocess.Popen[bytes]", guardian: Guardian) -> None:
+        """Renew until the process has ended; its end is noticed at once where the system can tell (pidfd)."""
+        pidfd = os.pidfd_open(child.pid) if hasattr(os, "pidfd_open") else None
+        wait = guardian.interval
+        try:
+            while child.poll() is None:
+                if pidfd is None:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        child.wait(wait)
+                else:
+                    select.select([pidfd], [], [], wait)
+                if child.poll() is None:
+                    wait = guardian.renew(child.pid)
+        finally:
+            if pidfd is not None:
+                os.close(pidfd)
+
+    def _pass_on(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(signal.SIGTERM)
+
+    def _sleep(self, seconds: float) -> bool:
+        """Wait; return True as soon as this process is told to stop."""
+        ends = time.monotonic() + seconds
+        while not self._stopping and (left := ends - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
+        return self._stopping
+
+
+def describe(code: int) -> str:
+    """Say how a process ended."""
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+def supervise(settings: Settings, *, burst: bool = False, queues: Sequence[str] = ()) -> int:
+    """Run `offload worker`; return its exit code: 0, or 3 when the worker cannot start."""
+    logs.configure(settings.log_level, settings.log_format)
+    if settings.lifeline_fd is not None:
+        lifeline.watch(settings.lifeline_fd, settings.shutdown_grace + 5)
+    try:
+        return Supervisor(settings, burst=burst, queues=queues).run()
+    except Unavailable as error:
+        sys.stderr.write(f"offload worker: {error}\n")
+        return CANNOT_START

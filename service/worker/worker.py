@@ -1,0 +1,320 @@
+"""`Worker`: arq's worker, with its constructor, signals, hooks and cron, on Offload's engine.
+
+It composes the parts and owns their tasks; each part is a module of its own. What arq does in `main`, `start_jobs` and
+`run_job` is not used.
+"""
+
+import asyncio
+import contextlib
+import inspect
+import signal
+from collections.abc import Coroutine, Sequence
+from signal import Signals
+from typing import Any, cast
+
+import structlog
+from arq.connections import ArqRedis
+from arq.worker import Worker as ArqWorker
+from arq.worker import func
+
+from service.domain.catalogue import as_job_function, of_functions
+from service.domain.clock import now_ms
+from service.domain.errors import Unavailable
+from service.domain.functions import JobFunction
+from service.domain.policy import Abort, Dead, Decision, Drop, Succeed
+from service.store import connection, keys, queues, workers
+from service.store.codec import Codec
+from service.store.leases import Claimed, Finished
+from service.worker import inbox
+from service.worker.attempt import Hooks, Rules, Running
+from service.worker.options import WorkerOptions
+from service.worker.parts import Parts, Plan
+from service.worker.upkeep import upkeep
+
+log = structlog.get_logger(__name__)
+_BROKEN_PAUSE_MS = 5_000
+
+
+class Worker(ArqWorker):
+    """Takes arq's arguments, and `offload` for what arq has no word for."""
+
+    def __init__(
+        self, functions: Sequence[Any] = (), *, offload: WorkerOptions | None = None, **arq_arguments: Any
+    ) -> None:
+        self.offload = offload or WorkerOptions()
+        found = of_functions(functions)
+        super().__init__(
+            [_for_arq(one, function) for one, function in zip(functions, found.values(), strict=False)], **arq_arguments
+        )
+        found.update({name: as_job_function(cron) for name, cron in self.functions.items() if name not in found})
+        self._found: dict[str, JobFunction[Any, Any]] = found
+        self._running: dict[str, Running] = {}
+        self._sides: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+        self._parts: Parts | None = None
+        self._last_heart_beat = 0.0
+        if self.offload.queues is None:
+            self.queue_names = [keys.queue_of(self.queue_name)]
+        else:
+            self.queue_names = list(self.offload.queues)
+
+    @property
+    def worker_id(self) -> str:
+        """The name by which Redis knows this worker."""
+        return self.offload.worker_id
+
+    async def main(self) -> None:
+        """Run until cancelled or, in burst mode, until the queues are empty."""
+        if self._pool is None:
+            self._pool = await self._connect()
+        self.ctx["redis"] = self.pool
+        self.allow_pick_jobs, self._is_stopping = True, False
+        if self.on_startup:
+            await self.on_startup(self.ctx)
+        parts = self._parts = await self._compose()
+        log.info("worker_started", worker=self.worker_id, queues=self.queue_names, functions=sorted(self._found))
+        try:
+            await self._claim_until_done(parts)
+        except asyncio.CancelledError:
+            if failed := self._failed_side():
+                raise failed from None
+            raise
+
+    async def close(self) -> None:
+        """Put back or finish what runs, write every ending, take leave of Redis, and close what was opened."""
+        if not self._handle_signals:
+            self.handle_sig(signal.SIGUSR1)
+        if not self._pool:
+            return
+        if self._parts is not None:
+            parts, self._parts = self._parts, None
+            await self._close_parts(parts)
+        with contextlib.suppress(Unavailable):
+            await workers.leave(self.pool, self.worker_id, self.queue_names)
+            with connection.reaching_redis():
+                await self.pool.delete(self.health_check_key)
+        if self.on_shutdown:
+            await self.on_shutdown(self.ctx)
+        await self.pool.close(close_connection_pool=True)
+        self._pool = None
+
+    def handle_sig(self, signum: Signals) -> None:
+        """Stop now: every running attempt is interrupted and put back."""
+        sig = Signals(signum)
+        self.allow_pick_jobs, self._is_stopping = False, True
+        log.info("worker_stops", signal=sig.name, running=len(self._running))
+        for running in list(self._running.values()):
+            running.stop("interrupted")
+        if self.main_task is not None:
+            self.main_task.cancel()
+        if self.on_stop is not None:
+            self.on_stop(sig)
+
+    def handle_sig_wait_for_completion(self, signum: Signals) -> None:
+        """Claim no more and wait for what runs, up to `job_completion_wait`; a second signal stops at once."""
+        if self._is_stopping:
+            self.handle_sig(signum)
+            return
+        self.allow_pick_jobs, self._is_stopping = False, True
+        log.info("worker_stopping", signal=Signals(signum).name, running=len(self._running))
+        self._side(self._stop_when_done(signum))
+
+    async def _stop_when_done(self, signum: Signals) -> None:
+        if self.tasks:
+            await asyncio.wait(list(self.tasks.values()), timeout=self._job_completion_wait)
+        self.handle_sig(signum)
+
+    # The parts and who runs them.
+
+    async def _compose(self) -> Parts:
+        plan = Plan(
+            worker=self.worker_id,
+            queues=self.queue_names,
+            functions=self._found,
+            options=self.offload,
+            rules=self._rules(),
+            hooks=Hooks(self.ctx, self.on_job_start, self.on_job_end, self.after_job_end),
+            codec=Codec.custom(self.job_serializer, self.job_deserializer),
+            max_jobs=self.max_jobs,
+            poll=self.poll_delay_s,
+            address=self.redis_settings or connection.settings_of_client(self.pool),
+            redis=self.pool,
+        )
+        parts = Parts(plan, self._running, self._start, self._stop_attempt, self.loop)
+        await queues.declare(self.pool, self.offload.catalogue.queues.values())
+        self._side(parts.finisher.run())
+        self._side(parts.notes.run())
+        self._side(inbox.read(parts.blocking, self.worker_id, wake=parts.claims.wake, stop=self._stop_attempt))
+        self._side(upkeep(self.pool, self.worker_id, self._about))
+        self._side(parts.ticks.run())
+        if self.offload.has_guardian and not self.burst:
+            self._side(parts.guard.run())
+        return parts
+
+    def _rules(self) -> Rules:
+        options = self.offload
+        return Rules(
+            max_tries=self.max_tries,
+            timeout=self.job_timeout_s,
+            keep_result=-1 if self.keep_result_forever else self.keep_result_s,
+            kept=options.kept(self.keep_result_s),
+            max_result_bytes=options.max_result_bytes,
+            unknown_function_grace=options.unknown_function_grace,
+            retry_jobs=self.retry_jobs,
+        )
+
+    async def _connect(self) -> ArqRedis:
+        settings = cast("Any", self.redis_settings)
+        pool = connection.client(
+            settings,
+            job_serializer=self.job_serializer,
+            job_deserializer=self.job_deserializer,
+            default_queue_name=self.queue_name,
+            expires_extra_ms=self.expires_extra_ms,
+        )
+        for left in reversed(range(settings.conn_retries + 1)):
+            try:
+                await connection.check(pool, str(settings.unix_socket_path or f"{settings.host}:{settings.port}"))
+            except Unavailable as error:
+                if left == 0:
+                    raise
+                log.warning("redis_unreachable", error=str(error), tries_left=left)
+                await asyncio.sleep(settings.conn_retry_delay)
+            else:
+                break
+        return pool
+
+    def _side(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a part beside the claim loop; a part that fails stops the worker."""
+        task = self.loop.create_task(coroutine, name=f"offload-{getattr(coroutine, '__qualname__', 'part')}")
+        self._sides.add(task)
+        task.add_done_callback(self._side_ended)
+
+    def _side_ended(self, task: "asyncio.Task[None]") -> None:
+        if task.cancelled() or task.exception() is None:
+            self._sides.discard(task)
+        elif self.main_task is not None:
+            log.error("worker_part_failed", part=task.get_name(), error=repr(task.exception()))
+            self.main_task.cancel()
+
+    def _failed_side(self) -> BaseException | None:
+        return next((e for t in self._sides if t.done() and not t.cancelled() and (e := t.exception())), None)
+
+    async def _close_parts(self, parts: Parts) -> None:
+        if self.tasks:
+            await asyncio.wait(list(self.tasks.values()), timeout=self.offload.abort_grace + 5)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                await parts.finisher.drained()
+        sides, self._sides = self._sides, set()
+        for task in sides:
+            task.remove_done_callback(self._side_ended)
+            task.cancel()
+        await asyncio.gather(*sides, return_exceptions=True)
+        await parts.close()
+
+    # Claiming and running.
+
+    async def _claim_until_done(self, parts: Parts) -> None:
+        failures = 0
+        while True:
+            try:
+                if self.allow_pick_jobs:
+                    await parts.claims.once(self._burst_jobs_left())
+                if self.loop.time() - self._last_heart_beat >= self.poll_delay_s:
+                    self._last_heart_beat = self.loop.time()
+                    with connection.reaching_redis():
+                        await self.heart_beat()
+                if self.burst and await self._is_burst_over(parts):
+                    return
+                failures = 0
+            except Unavailable as error:
+                failures += 1
+                await parts.claims.pause(failures, error)
+            else:
+                await parts.claims.wait()
+
+    def _burst_jobs_left(self) -> int | None:
+        if not self.burst or self.max_burst_jobs < 0:
+            return None
+        return max(0, self.max_burst_jobs - self._jobs_started())
+
+    async def _is_burst_over(self, parts: Parts) -> bool:
+        if self.tasks and self._burst_jobs_left() != 0:
+            return False
+        if self._burst_jobs_left() == 0:
+            await asyncio.gather(*self.tasks.values())
+        await parts.finisher.drained()
+        if self._burst_jobs_left() == 0:
+            return True
+        with connection.reaching_redis():
+            return not self.tasks and not any([await self.pool.zcard(keys.queue_key(q)) for q in self.queue_names])
+
+    def _start(self, job: Claimed) -> None:
+        if (older := self._running.get(job.id)) is not None:
+            older.stop("lease_lost")
+        running = self._running[job.id] = Running(job)
+        task = running.task = self.loop.create_task(self._attempt(running))
+        self.tasks[job.id] = self.job_tasks[job.id] = task
+
+    async def _attempt(self, running: Running) -> None:
+        job, parts = running.job, cast(Parts, self._parts)
+        try:
+            self._count(await parts.attempts.run(running))
+        except Exception:  # our own fault: the job is tried again, and the traceback is kept in the log
+            log.exception("attempt_broke", job_id=job.id, function=job.function)
+            due_ms = now_ms() + _BROKEN_PAUSE_MS
+            parts.finisher.submit(Finished(job.id, job.token, "retry", job.function, due_ms=due_ms))
+        finally:
+            if self._running.get(job.id) is running:
+                del self._running[job.id], self.tasks[job.id], self.job_tasks[job.id]
+            parts.claims.wake() if self.burst else parts.claims.freed()
+
+    def _stop_attempt(self, job_id: str, why: str) -> None:
+        if (running := self._running.get(job_id)) is not None:
+            running.stop(why)
+
+    def _count(self, decision: Decision) -> None:
+        match decision:
+            case Succeed():
+                self.jobs_complete += 1
+            case Dead() | Abort():
+                self.jobs_failed += 1
+            case Drop():
+                pass
+            case _:
+                self.jobs_retried += 1
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "id": self.worker_id,
+            "queues": self.queue_names,
+            "functions": sorted(self._found),
+            "slots": self.max_jobs,
+            "running": len(self._running),
+            "succeeded": self.jobs_complete,
+            "failed": self.jobs_failed,
+            "retried": self.jobs_retried,
+            "stopping": self._is_stopping,
+        }
+
+
+def _for_arq(one: Any, function: JobFunction[Any, Any]) -> Any:
+    """Give arq's constructor something it takes for one of our functions; it is never called by arq."""
+    if not isinstance(one, JobFunction):
+        return one
+
+    async def stands_for(ctx: dict[Any, Any]) -> None:
+        raise NotImplementedError
+
+    return func(stands_for, name=function.name, timeout=function.timeout, max_tries=function.max_tries)
+
+
+def _signature() -> inspect.Signature:
+    """Return arq's parameters and ours: `arq.worker.get_kwargs` takes from a WorkerSettings what stands here."""
+    theirs = [p for name, p in inspect.signature(ArqWorker).parameters.items()]
+    ours = inspect.Parameter("offload", inspect.Parameter.KEYWORD_ONLY, default=None)
+    return inspect.Signature([*theirs, ours])
+
+
+Worker.__signature__ = _signature()  # type: ignore[attr-defined]
