@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from fastapi import FastAPI
 
 from service import loader, logs, wiring
-from service.api import artifacts, events, fleet, functions, jobs, probes, problems
+from service.api import artifacts, events, fleet, functions, jobs, pages, probes, problems
 from service.api.access import Access
 from service.api.keys import Keys
 from service.api.limits import BodyLimit
@@ -40,7 +40,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         exception_handlers=problems.HANDLERS,
         redirect_slashes=False,
     )
-    for room in (functions, jobs, events, artifacts, fleet, probes):
+    for room in (functions, jobs, events, artifacts, fleet, probes, pages):
         app.include_router(room.router)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     if settings.api_keys:

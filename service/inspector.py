@@ -82,17 +82,19 @@ class Inspector:
         `after` is the id of the last event a reader saw: it gets what it missed, as far as the feed still holds it.
         """
         async with self._feed.listen(job_id) as reader:
+            missed = await self._feed.since(after, job_id) if after else []
             record = await self.get(job_id)
-            last = place(after) if after else place("0-0")
-            for event in await self._feed.since(after, job_id) if after else ():
-                last = place(event.id)
+            seen = after or reader.starts_after
+            for event in missed:
+                seen = event.id
                 yield event
-                if event.name in TERMINAL:
-                    return
+            if record.status.is_terminal and missed and missed[-1].name in TERMINAL:
+                return  # An earlier end, which a replay followed, is not the end.
             if not after or record.status.is_terminal:
-                yield Event(after or "0-0.0", record.status, job_id, now_ms(), {"attempt": record.attempt})
+                yield Event(seen, record.status, job_id, now_ms(), {"attempt": record.attempt})
                 if record.status.is_terminal:
                     return
+            last = place(seen)
             while True:
                 next_event = await reader.next(keep_alive)
                 if next_event is None:

@@ -76,13 +76,13 @@ async def follow_job(
     A reader that says which event it saw last gets what it missed, as far as the feed still holds it.
     """
     inspector = given.inspector
-    after = last_event_id or resuming.last_event_id
-    if after is not None and after.endswith(_END):
-        after = after.removesuffix(_END)
-        if (await inspector.get(job_id)).status.is_terminal:
-            return Response(status_code=204)
-    events: Any = inspector.events(job_id, after, KEEP_ALIVE_S)
+    last_seen = last_event_id or resuming.last_event_id or ""
+    after = last_seen.removesuffix(_END)
+    events: Any = inspector.events(job_id, after or None, KEEP_ALIVE_S)
     first = await anext(events, None)  # before the answer begins, so that an unknown job is a 404
+    if last_seen != after and first is not None and first.name in TERMINAL and first.id == after:
+        await events.aclose()
+        return Response(status_code=204)
     return EventStream(_stream(events, first, inspector))
 
 

@@ -30,6 +30,6 @@ class Keys:
     def _fits(self, headers: Headers) -> bool:
         """Compare with every key, each in constant time, so that the time taken tells nothing."""
         scheme, _, presented = headers.get("authorization", "").partition(" ")
-        given = presented.strip().encode()
+        given = presented.strip().encode("latin-1")  # the bytes as they came
         matches = [hmac.compare_digest(given, key) for key in self._keys]
         return scheme.lower() == "bearer" and any(matches)

@@ -17,6 +17,7 @@ from service.store.connection import RedisClient, reaching_redis
 log = structlog.get_logger(__name__)
 _BLOCK_MS = 2000
 _READER_LIMIT = 1000
+_AFTER_ALL = 1000  # an index behind that of every event in one entry of the stream
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -26,6 +27,7 @@ class Reader:
     def __init__(self) -> None:
         self._events: asyncio.Queue[Event] = asyncio.Queue(_READER_LIMIT)
         self.missed = 0
+        self.starts_after = "0-0"  # an event id: what is later in the feed reaches this reader
 
     def offer(self, event: Event) -> None:
         """Add an event, dropping the oldest when the queue is full."""
@@ -63,6 +65,7 @@ class Feed:
         group.add(reader)
         try:
             await self._start()
+            reader.starts_after = f"{self._last}.{_AFTER_ALL}"
             yield reader
         finally:
             group.discard(reader)
@@ -90,8 +93,8 @@ class Feed:
             return
         with reaching_redis():
             tail = await self._redis.xrevrange(keys.EVENTS, count=1)
-        self._last = tail[0][0].decode() if tail else "0-0"
-        if self._reading is None or self._reading.done():
+        if self._reading is None or self._reading.done():  # nobody else began meanwhile
+            self._last = tail[0][0].decode() if tail else "0-0"
             self._reading = asyncio.create_task(self._read(), name="offload-feed")
 
     async def _read(self) -> None:

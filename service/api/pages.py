@@ -1,0 +1,62 @@
+"""What problem types mean, for people: the pages that `type` leads to, and `docs/problems.md`.
+
+`python -m service.api.pages` prints the latter, so a type cannot exist without its documentation.
+"""
+
+from html import escape
+
+from fastapi import APIRouter
+from starlette.responses import HTMLResponse, Response
+
+from service.api.problems import KINDS
+from service.domain.errors import NotFound
+
+router = APIRouter()
+
+
+@router.get("/problems/{slug}", include_in_schema=False)
+async def explain_problem(slug: str) -> Response:
+    """Say what a problem type means."""
+    kind = KINDS.get(slug)
+    if kind is None:
+        raise NotFound("problem type", slug)
+    title = escape(f"{kind.status} {kind.title}")
+    return HTMLResponse(
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
+        f"<h1>{title}</h1><p><code>{escape(kind.uri)}</code></p><p>{escape(kind.about)}</p>",
+        headers={"Content-Security-Policy": "default-src 'none'"},
+    )
+
+
+def reference() -> str:
+    """Return the text of `docs/problems.md`."""
+    rows = [
+        f"| `{kind.uri}` | {kind.status} | {kind.title} | {kind.about} |"
+        for kind in sorted(KINDS.values(), key=lambda kind: (kind.status, kind.slug))
+    ]
+    return "\n".join(
+        [
+            "# Problems",
+            "",
+            "<!-- Written by `python -m service.api.pages`; change the table in `service/api/problems.py`. -->",
+            "",
+            "Whatever goes wrong over HTTP is answered as `application/problem+json` (RFC 9457). Programs should look",
+            "at `type` alone: it never changes, and the API serves a page at that path. The other members are:",
+            "",
+            "- `title`, `status`: the same for every problem of a type.",
+            "- `detail`: what was wrong this time, for a person.",
+            "- `instance`: the path that was called.",
+            "- `request_id`: the id of the request in the service's log, also sent as the header `X-Request-ID`.",
+            "- `errors`: for invalid arguments and parameters, a list of `{path, message, code}`, one for each fault.",
+            "  The value that was wrong is never repeated, since it may be a secret.",
+            "",
+            "| type | status | title | meaning |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    print(reference(), end="")  # noqa: T201  (the page is what this command is for)
