@@ -1,0 +1,52 @@
+"""The list of commands: what `offload --help` shows."""
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+from typer.main import get_command
+
+from service.cli import fleet, jobs
+from service.cli.demo.command import demo
+from service.cli.enqueue import enqueue, with_wait_filled
+from service.cli.functions import functions
+from service.cli.serve import api, worker
+from service.cli.up import up
+
+RUN, USE = "Run the service", "Use it"
+
+app = typer.Typer(name="offload", no_args_is_help=True, pretty_exceptions_enable=False)
+app.command(rich_help_panel=RUN)(up)
+app.command(rich_help_panel=RUN)(api)
+app.command(rich_help_panel=RUN)(worker)
+app.command(rich_help_panel=RUN)(demo)
+app.command(rich_help_panel=USE)(enqueue)
+app.command(rich_help_panel=USE)(functions)
+app.add_typer(jobs.app, name="jobs", rich_help_panel=USE)
+app.add_typer(fleet.queues_app, name="queues", rich_help_panel=USE)
+app.command(rich_help_panel=USE)(fleet.workers)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        try:
+            print(version("offload"))
+        except PackageNotFoundError:  # Run from a checkout that was not installed.
+            print("0")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Offload: the job queue service for async Python."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command; return its exit code. Raises what went wrong."""
+    code = get_command(app).main(with_wait_filled(words), prog_name="offload", standalone_mode=False)
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,53 @@
+"""What `--json` prints: the API's own documents, so that a script may change from one to the other.
+
+They are imported when they are printed, since FastAPI comes with them, which takes longer than all else a command does.
+"""
+
+from typing import Any
+
+import orjson
+
+from service.domain.functions import JobFunction
+from service.domain.records import JobRecord, QueueState
+from service.settings import Settings
+
+
+def job(record: JobRecord) -> Any:
+    """Return one job in full."""
+    from service.api import documents  # noqa: PLC0415 - see above
+
+    return documents.job(record)
+
+
+def jobs(records: tuple[JobRecord, ...]) -> list[Any]:
+    """Return jobs as a list shows them, without results."""
+    from service.api import documents  # noqa: PLC0415 - see above
+
+    return [documents.summary(record) for record in records]
+
+
+def queues(states: list[QueueState]) -> list[Any]:
+    """Return queues."""
+    from service.api import documents  # noqa: PLC0415 - see above
+
+    return [documents.queue(state) for state in states]
+
+
+def function(one: JobFunction[Any, Any], settings: Settings) -> dict[str, Any]:
+    """Return one job function; its recent endings are not part of it, since no Redis is asked."""
+    from service.api import documents  # noqa: PLC0415 - see above
+    from service.api.state import Defaults  # noqa: PLC0415 - see above
+
+    defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result)
+    shown: dict[str, Any] = {**documents.function(one, defaults, {})}
+    return {name: value for name, value in shown.items() if name != "recent"}
+
+
+def compact(value: Any) -> str:
+    """Return JSON on one line."""
+    return orjson.dumps(value, default=str).decode()
+
+
+def pretty(value: Any) -> str:
+    """Return JSON over several lines."""
+    return orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode()

@@ -1,0 +1,91 @@
+"""`offload api` and `offload worker`: one process of the service each, for those who start them one by one."""
+
+import contextlib
+import math
+import os
+import signal
+import sys
+from typing import Annotated
+
+import structlog
+import typer
+
+from service import lifeline, logs
+from service.cli import listening, session
+from service.domain.errors import Unavailable
+from service.settings import Settings, child_environment, unknown_variables
+
+log = structlog.get_logger(__name__)
+
+# A stream of events never ends by itself, so a stopping API waits for open requests no longer than this.
+LONGEST_DRAIN = 5.0
+
+Queues = Annotated[list[str] | None, typer.Option("--queue", metavar="QUEUE", help="Serve it only; may be repeated.")]
+
+
+def api(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: OFFLOAD_HOST]")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port.  [default: OFFLOAD_PORT]")] = None,
+    fd: Annotated[int | None, typer.Option(hidden=True, help="A listening socket that the parent passed on.")] = None,
+) -> None:
+    """Run the HTTP API."""
+    import uvicorn  # noqa: PLC0415 - with FastAPI it takes longer than all else that a command does
+
+    from service.app import check_exposure, create_app  # noqa: PLC0415 - as above
+
+    settings = session.settings(host=host, port=port)
+    check_exposure(settings)
+    listener = listening.listen(settings) if fd is None else listening.inherited(fd)
+    settings = _ready(settings)
+    with contextlib.closing(listener):
+        app = create_app(settings)
+        if settings.lifeline_fd is not None:
+            lifeline.watch(settings.lifeline_fd, LONGEST_DRAIN + 5)
+        drain = math.ceil(min(settings.shutdown_grace, LONGEST_DRAIN))
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=drain)
+        server = uvicorn.Server(config)
+        # uvicorn raises a signal once more after it has stopped; so one that was asked for is a success.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, server.handle_exit)
+        log.info("api_listening", url=listening.url_of(listener))
+        server.run(sockets=[listener])
+
+
+def worker(
+    burst: Annotated[bool, typer.Option("--burst", help="Stop when the queues are empty.")] = False,
+    queue: Queues = None,
+) -> None:
+    """Run a worker, and its guardian, which restarts it if it dies."""
+    settings = session.settings()
+    resolved = _ready(settings)
+    if resolved.redis_url != settings.redis_url:
+        _again_with(resolved)
+    _check_writable(resolved)
+    from service.worker.supervisor import supervise  # noqa: PLC0415 - other commands do without it
+
+    raise typer.Exit(supervise(resolved, burst=burst, queues=queue or ()))
+
+
+def _ready(settings: Settings) -> Settings:
+    """Set up the log, warn of settings that do not exist, and return the settings with a real Redis address."""
+    logs.configure(settings.log_level, settings.log_format)
+    for warning in unknown_variables():
+        log.warning("unknown_setting", hint=warning)
+    return session.with_redis(settings)
+
+
+def _again_with(settings: Settings) -> None:
+    """Start this command anew with the address in its environment, where the processes of a worker look for it."""
+    environment = child_environment({"redis_url": settings.redis_url})
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "service", *sys.argv[1:]], environment)  # noqa: S606
+
+
+def _check_writable(settings: Settings) -> None:
+    """Raise Unavailable where the files that jobs make could not be kept; that is better known before the first."""
+    directory = settings.artifacts_dir
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"cannot make the directory of artifacts {str(directory)!r}: {error.strerror}") from None
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise Unavailable(f"cannot write to the directory of artifacts {str(directory)!r} (OFFLOAD_ARTIFACTS_URL)")

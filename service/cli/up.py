@@ -1,0 +1,148 @@
+"""`offload up`: the whole service on this machine, until Ctrl-C."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from socket import socket
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from service.cli import failures, listening, reload, rendezvous, session, voices
+from service.cli.race import first_of
+from service.cli.stack import Plan, Refused, Stack, embedded_redis, gone, running
+from service.cli.voices import Voices
+from service.settings import Settings, unknown_variables
+from service.store.embedded import EmbeddedRedis
+
+_RELOAD_GRACE = 2.0  # Under --reload a change should show soon: what runs is interrupted, and put back.
+
+_REDIS_PAUSE = 1.0
+
+
+def up(
+    host: Annotated[str | None, typer.Option(help="Address of the API.  [default: OFFLOAD_HOST]")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the API.  [default: OFFLOAD_PORT]")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=100, help="How many worker processes.")] = 1,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Start API and workers anew when the jobs' code changes.")
+    ] = False,
+) -> None:
+    """Start Redis, the API and workers, and stay up: http://127.0.0.1:8000."""
+    settings = session.settings(host=host, port=port)
+    if settings.host not in {"127.0.0.1", "::1", "localhost"}:
+        from service.app import check_exposure  # noqa: PLC0415 - FastAPI comes with it, which most do without here
+
+        check_exposure(settings)
+    for warning in unknown_variables():
+        failures.say(f"warning: {warning}")
+    with contextlib.closing(listening.listen(settings)) as listener:
+        try:
+            asyncio.run(_Up(settings, listener, workers, reloads=reload).run())
+        except Refused:  # Why, it has said itself.
+            raise typer.Exit(failures.UNREACHABLE) from None
+
+
+class _Up:
+    """One run of `offload up`."""
+
+    def __init__(self, settings: Settings, listener: socket, workers: int, *, reloads: bool) -> None:
+        is_json = settings.log_format == "json"
+        changes: dict[str, object] = {
+            "host": settings.host,
+            "port": listener.getsockname()[1],
+            "log_format": "json" if is_json else "console",
+        }
+        if reloads:
+            changes["shutdown_grace"] = min(settings.shutdown_grace, _RELOAD_GRACE)
+        self._plan = Plan(settings, workers, changes, waits_for_change=reloads)
+        self._listener = listener
+        self._voices = voices.on_terminal(colours=Console().color_system is not None, plain=is_json)
+        self._is_quiet = is_json
+        self._reloads = reloads
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    async def run(self) -> None:
+        """Stay up until told to stop; where the embedded Redis dies, start everything anew."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._told_to_stop)
+        while not self._stop.is_set():
+            async with self._redis() as (url, redis):
+                await self._live(url, redis)
+
+    def _told_to_stop(self) -> None:
+        if self._stop.is_set():
+            self._hurry.set()
+        elif not self._is_quiet:
+            print("\nstopping; once more to stop at once" if sys.stdout.isatty() else "stopping", flush=True)
+        self._stop.set()
+
+    @asynccontextmanager
+    async def _redis(self) -> AsyncIterator[tuple[str, EmbeddedRedis | None]]:
+        """Start an embedded Redis, and let others find it, unless there is one at an address."""
+        settings = self._plan.settings
+        url = settings.redis_url_or("embedded")
+        if url != "embedded":
+            yield url, None
+            return
+        async with embedded_redis(settings) as redis:
+            with rendezvous.published(settings.data_dir, redis.url):
+                yield redis.url, redis
+
+    async def _live(self, url: str, redis: EmbeddedRedis | None) -> None:
+        """Run API and workers until told to stop, or until Redis or one of them cannot go on."""
+        async with running(self._plan, self._listener, url, self._voices) as stack:
+            ends = [self._stop.wait(), self._serve(stack), stack.refused()]
+            ended = await first_of(*ends, *([gone(redis)] if redis else []))
+            if ended == 2:
+                raise Refused
+            if ended == 3:
+                failures.say("warning: the embedded Redis ended; everything starts anew")
+                stack.hurry()
+                await first_of(self._stop.wait(), timeout=_REDIS_PAUSE)
+            await first_of(stack.stop(), self._hurries(stack))
+
+    async def _serve(self, stack: Stack) -> None:
+        """Say when all is ready, and start over at each change of the code."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._announce(stack))
+            if self._reloads:
+                group.create_task(reload.watch(self._plan.settings.jobs, lambda: _start_over(stack, self._voices)))
+            await self._stop.wait()
+
+    async def _announce(self, stack: Stack) -> None:
+        with contextlib.suppress(Refused):
+            await stack.ready()
+            if not self._is_quiet:
+                print(banner(self._plan, stack), flush=True)
+
+    async def _hurries(self, stack: Stack) -> None:
+        await self._hurry.wait()
+        stack.hurry()
+        await asyncio.Event().wait()
+
+
+def banner(plan: Plan, stack: Stack) -> str:
+    """Return what to say when everything is ready: where to go, and how to try it."""
+    is_embedded = plan.settings.redis_url_or("embedded") == "embedded"
+    rows = {
+        "API": f"{stack.url}/v1   docs: {stack.url}/docs",
+        "Redis": f"embedded, data in {plan.settings.data_dir}/" if is_embedded else "at OFFLOAD_REDIS_URL",
+        "Workers": f"{plan.workers}, job modules: {', '.join(plan.settings.jobs)}",
+        "Try": "offload enqueue demo.sleep seconds=2 --wait",
+        "Stop": "Ctrl-C",
+    }
+    return "\n".join(["", "Offload is up.", *(f"  {name:<8} {said}" for name, said in rows.items()), ""])
+
+
+def _start_over(stack: Stack, heard: Voices) -> None:
+    heard.forget_reasons()
+    stack.start_over()
