@@ -86,7 +86,8 @@ class Finisher:
                 return await leases.finish(self._redis, self._worker, endings)
             except Unavailable as error:
                 failures += 1
-                log.warning("finish_waits", endings=len(endings), error=str(error), failures=failures)
+                if failures == 1:
+                    log.warning("finish_waits", endings=len(endings), error=str(error))
                 await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1])
 
 

@@ -42,6 +42,7 @@ class Guardian:
         self._charge = charge
         self._guard = LeaseGuard(charge.address, charge.worker, charge.lease_ms)
         self._rss: int | None = None
+        self._is_away = False
 
     @property
     def interval(self) -> float:
@@ -54,8 +55,13 @@ class Guardian:
         try:
             lost, overdue = self._guard.renew()
         except Unavailable as error:
-            log.warning("renewal_failed", worker=self._charge.worker, error=str(error))
+            if not self._is_away:
+                log.warning("renewal_failed", worker=self._charge.worker, error=str(error))
+            self._is_away = True
             return min(1.0, self.interval)
+        if self._is_away:
+            log.info("renewal_resumed", worker=self._charge.worker)
+            self._is_away = False
         if lost:
             log.warning("leases_lost", worker=self._charge.worker, job_ids=lost)
         if overdue:

@@ -23,7 +23,8 @@ async def read(redis: RedisClient, worker: str, *, wake: Callable[[], None], sto
             failures = 0
         except Unavailable as error:
             failures += 1
-            log.warning("inbox_interrupted", error=str(error), failures=failures)
+            if failures == 1:
+                log.warning("inbox_interrupted", error=str(error))
             await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1])
             wake()
             continue

@@ -82,7 +82,7 @@ class Worker(ArqWorker):
 
     async def close(self) -> None:
         """Put back or finish what runs, write every ending, take leave of Redis, and close what was opened."""
-        if not self._handle_signals:
+        if not self._handle_signals and not self._is_stopping:
             self.handle_sig(signal.SIGUSR1)
         if not self._pool:
             return
@@ -95,7 +95,7 @@ class Worker(ArqWorker):
                 await self.pool.delete(self.health_check_key)
         if self.on_shutdown:
             await self.on_shutdown(self.ctx)
-        await self.pool.close(close_connection_pool=True)
+        await self.pool.aclose(close_connection_pool=True)
         self._pool = None
 
     def handle_sig(self, signum: Signals) -> None:

@@ -1,0 +1,62 @@
+"""One real Redis for the run, empty for each test, and a check after each that no key was leaked."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.engine import Bench, bench_on
+
+from service.store import keys
+from service.store.connection import client, settings_of
+from service.store.embedded import EmbeddedRedis
+
+_PERMANENT = re.compile("|".join(f"^{re.escape(name)}" for name in keys.PERMANENT))
+_UNFINISHED = ("deferred", "queued", "running", "retrying")
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """A real server that only this run knows."""
+    with EmbeddedRedis.start(tmp_path_factory.mktemp("redis"), durable=False) as server:
+        yield server
+
+
+@pytest.fixture
+async def redis(redis_server: EmbeddedRedis) -> AsyncIterator[Any]:
+    """A connection to an empty database; after the test every key has a TTL or is on the list of permanent ones."""
+    connection = client(settings_of(redis_server.url))
+    await connection.flushall()
+    yield connection
+    leaked = await leaked_keys(connection)
+    await connection.aclose()
+    assert not leaked, f"keys without a TTL that nobody will remove: {leaked}"
+
+
+async def leaked_keys(connection: Any) -> list[str]:
+    """Return keys that live for ever and are not on the short list, or belong to a job that has ended."""
+    leaked = []
+    async for raw in connection.scan_iter(count=1000):
+        key = raw.decode()
+        if await connection.ttl(key) != -1:
+            continue
+        if not _PERMANENT.match(key):
+            leaked.append(key)
+        elif key.startswith((keys.RECORD, keys.ARQ_JOB)):
+            job_id = key.removeprefix(keys.RECORD).removeprefix(keys.ARQ_JOB)
+            status = await connection.hget(keys.RECORD + job_id, "status")
+            if status is not None and status.decode() not in _UNFINISHED:
+                leaked.append(key)
+    return leaked
+
+
+@pytest.fixture
+def bench(redis: Any, redis_server: EmbeddedRedis, tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Bench]]:
+    """Make a bench for job functions: `async with bench(f, g) as b, b.worker(): await b.run("x.f")`."""
+
+    def made(*functions: Any, catalogue: Any = None) -> AbstractAsyncContextManager[Bench]:
+        return bench_on(redis_server.url, tmp_path / "artifacts", catalogue or functions)
+
+    return made
