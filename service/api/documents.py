@@ -5,6 +5,7 @@ Times are RFC 3339 in UTC, durations seconds. A name that is not here is not par
 
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired
+from urllib.parse import quote
 
 import orjson
 from starlette.responses import Response
@@ -207,9 +208,14 @@ def job(record: JobRecord) -> JobDocument:
     }
 
 
+def location(job_id: str) -> str:
+    """Return where a job is; stock producers choose ids freely."""
+    return f"/v1/jobs/{quote(job_id, safe='')}"
+
+
 def links(record: JobRecord) -> dict[str, str]:
     """Name where to go from a job; `abort` and `retry` stand there only while they can be done."""
-    here = f"/v1/jobs/{record.id}"
+    here = location(record.id)
     found = {"self": here, "result": f"{here}/result", "events": f"{here}/events"}
     if not record.status.is_terminal:
         found["abort"] = f"{here}/abort"
@@ -220,7 +226,7 @@ def links(record: JobRecord) -> dict[str, str]:
 
 def function(one: JobFunction[Any, Any], defaults: Defaults, recent: Mapping[str, int]) -> FunctionDocument:
     """Describe a job function, with the worker's defaults where it says nothing itself."""
-    here = f"/v1/functions/{one.name}"
+    here = f"/v1/functions/{quote(one.name, safe='')}"
     return {
         "name": one.name,
         "description": one.description,

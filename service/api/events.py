@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
 from service.api import documents, problems
-from service.api.state import Given
+from service.api.state import Given, promptly
 from service.domain.errors import NotFound, Unavailable
 from service.domain.events import Event
 from service.domain.states import TERMINAL
@@ -24,6 +24,15 @@ log = structlog.get_logger(__name__)
 KEEP_ALIVE_S = 15.0  # as the specification advises, against proxies that close what is quiet
 KEEP_ALIVE = format_sse_event(comment="keep-alive")
 _END = ".end"  # ends the id of a terminal event, so that a browser that reconnects after it can be told to stop
+
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 
 router = APIRouter(tags=["jobs"])
 
@@ -55,11 +64,13 @@ class EventStream(StreamingResponse):
     "/v1/jobs/{job_id}/events",
     operation_id="follow_job",
     summary="Follow a job",
+    status_code=200,
+    response_class=EventStream,
     responses={
         200: {
             "description": "Events named by the state entered, or `progress`, or `log`; their data is JSON. "
             "The terminal event's data has the whole document as `job`, and the stream ends after it.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _EVENT}},
         },
         204: {"description": "The job has ended, and `Last-Event-ID` is its terminal event: do not connect again"},
         **problems.responses(404, 422, 503),
@@ -79,7 +90,7 @@ async def follow_job(
     last_seen = last_event_id or resuming.last_event_id or ""
     after = last_seen.removesuffix(_END)
     events: Any = inspector.events(job_id, after or None, KEEP_ALIVE_S)
-    first = await anext(events, None)  # before the answer begins, so that an unknown job is a 404
+    first = await promptly(anext(events, None))  # before the answer begins, so that an unknown job is a 404
     if last_seen != after and first is not None and first.name in TERMINAL and first.id == after:
         await events.aclose()
         return Response(status_code=204)

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import structlog
@@ -182,7 +183,7 @@ def problem(
         "title": kind.title,
         "status": kind.status,
         "detail": detail,
-        "instance": scope["path"],
+        "instance": quote(scope["path"]),
     }
     if errors:
         body["errors"] = [{"path": e.path, "message": e.message, "code": e.code} for e in errors]
@@ -251,7 +252,7 @@ HANDLERS: dict[Any, Any] = {OffloadError: on_error, RequestValidationError: on_i
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return OpenAPI's description of the problems that an operation answers with, and of all others as `default`."""
     return {
-        **{status: _response(" or ".join(_titles(status))) for status in statuses},
+        **{status: _response(HTTPStatus(status).phrase) for status in statuses},
         "default": _response("Any other problem"),
     }
 
@@ -273,10 +274,6 @@ def schema() -> dict[str, Any]:
             "errors": {"type": "array", "items": {"type": "object", "required": [*fault], "properties": fault}},
         },
     }
-
-
-def _titles(status: int) -> list[str]:
-    return list(dict.fromkeys(kind.title for kind in KINDS.values() if kind.status == status))
 
 
 def _response(description: str) -> dict[str, Any]:

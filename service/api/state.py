@@ -1,12 +1,19 @@
 """What every route is given: the ways in and out of Redis, and the worker's defaults that documents show."""
 
+import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
 from service.client import Client
+from service.domain.errors import Unavailable
 from service.inspector import Inspector
+
+ANSWER_S = 3.0  # longer than any healthy Redis takes, shorter than any caller's patience
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,15 @@ class State:
     client: Client
     inspector: Inspector
     defaults: Defaults
+
+
+async def promptly(answer: Awaitable[T], wait: float = 0) -> T:
+    """Return what Redis answers; raises Unavailable when it hangs, after 3 s beyond the `wait` that was asked for."""
+    try:
+        async with asyncio.timeout(ANSWER_S + wait):
+            return await answer
+    except TimeoutError:
+        raise Unavailable(f"Redis did not answer within {ANSWER_S:g} s") from None
 
 
 def state_of(request: Request) -> State:

@@ -1,5 +1,7 @@
 """When something is wrong that is not the caller's: Redis away, a fault of our own."""
 
+import asyncio
+import signal
 import subprocess
 import time
 
@@ -7,6 +9,7 @@ import pytest
 from integration.api.support import calling, is_problem, settings_for
 from structlog.testing import capture_logs
 
+from service.api import state
 from service.store.embedded import find_server
 
 ADD = "/v1/functions/numbers.add/jobs"
@@ -82,6 +85,23 @@ async def test_every_call_answers_503_at_once_while_redis_is_away(shaken, mortal
     assert all(is_problem(response, 503, "redis-unavailable") for response in responses)
     assert all(response.headers["retry-after"].isdigit() for response in responses)
     assert took < 1
+
+
+async def test_no_call_hangs_with_redis(shaken, mortal_redis, monkeypatch):
+    """A Redis that takes calls and does not answer them is away, too: each call is a 503 after a moment."""
+    monkeypatch.setattr(state, "ANSWER_S", 0.2)
+    await shaken.get("/readyz")
+    mortal_redis.process.send_signal(signal.SIGSTOP)
+    started = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        calls = [group.create_task(shaken.request(method, path, json=body)) for method, path, body in CALLS]
+    took = time.monotonic() - started
+    mortal_redis.process.send_signal(signal.SIGCONT)
+    again = await shaken.get("/v1/jobs")
+
+    assert all(is_problem(call.result(), 503, "redis-unavailable") for call in calls)
+    assert took < 2
+    assert again.status_code == 200
 
 
 async def test_the_address_of_redis_is_not_told(shaken, mortal_redis):
