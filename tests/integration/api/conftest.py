@@ -2,11 +2,9 @@
 
 import httpx
 import pytest
-import redis.asyncio
 from integration.api.support import StandInWorker, calling, functions_of_the_tests, serving, settings_for
 
 from service.app import create_app
-from service.store.embedded import EmbeddedRedis
 
 
 @pytest.fixture(scope="session")
@@ -15,20 +13,10 @@ def catalogue():
     return functions_of_the_tests()
 
 
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory):
-    """One Redis for all tests; `redis` empties it before each."""
-    with EmbeddedRedis.start(tmp_path_factory.mktemp("redis"), durable=False) as server:
-        yield server
-
-
 @pytest.fixture
-async def redis_client(redis_server):
-    """A connection to an empty Redis, for what only a worker would say."""
-    client = redis.asyncio.Redis.from_url(redis_server.url)
-    await client.flushall()
-    yield client
-    await client.aclose()
+def redis_client(redis):
+    """A connection to the empty Redis, for what only a worker would say."""
+    return redis
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ async def anything(ctx, *args, **kwargs):
 
 async def add(ctx, a: Annotated[int, Field(examples=[1])], b: Annotated[int, Field(examples=[2])]) -> int:
     """Add two numbers."""
+    return a + b
 
 
 async def beat(ctx) -> None:
