@@ -3,12 +3,15 @@
 import importlib
 import pkgutil
 import sys
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 from service.domain.catalogue import Catalogue, collect
-from service.domain.errors import JobsNotLoaded
+from service.domain.errors import JobsNotLoaded, OffloadError
+
+_OURS = str(Path(__file__).parent)
 
 
 def load(names: Iterable[str]) -> Catalogue:
@@ -40,3 +43,29 @@ def _import(name: str) -> ModuleType:
 def _with_submodules(module: ModuleType) -> list[ModuleType]:
     inside = pkgutil.walk_packages(getattr(module, "__path__", ()), module.__name__ + ".")
     return [module, *(_import(info.name) for info in inside if not info.name.rpartition(".")[2].startswith("_"))]
+
+
+def users_traceback(error: OffloadError) -> str:
+    """Return the traceback of the user's own frames, ending in a newline, where a job module of theirs does not import.
+
+    Our frames, and those of the machinery of imports, are cut away; empty where nothing of theirs is left.
+    """
+    cause = error.__cause__
+    if not isinstance(error, JobsNotLoaded) or cause is None:
+        return ""
+    shown = traceback.TracebackException.from_exception(cause)
+    for one in _chain(shown):
+        one.stack = traceback.StackSummary.from_list([frame for frame in one.stack if not _is_ours(frame.filename)])
+    if not any(one.stack for one in _chain(shown)) and not isinstance(cause, SyntaxError):
+        return ""
+    return "".join(shown.format())
+
+
+def _chain(shown: traceback.TracebackException | None) -> Iterator[traceback.TracebackException]:
+    while shown is not None:
+        yield shown
+        shown = shown.__cause__ or shown.__context__
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith((_OURS, "<frozen importlib")) or filename.endswith("/importlib/__init__.py")

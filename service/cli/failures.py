@@ -5,8 +5,7 @@ A traceback is shown only where it is the user's own: of a job module that does 
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import typer
 
@@ -20,13 +19,12 @@ from service.domain.errors import (
     NotFound,
     OffloadError,
 )
+from service.loader import users_traceback
 from service.settings import SettingsError
 
 DONE, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h: a fault of ours, which none of the other codes may be taken for
 INTERRUPTED = 130  # As shells say of a program that Ctrl-C ended.
-
-_OURS = str(Path(__file__).parents[1])
 
 # The first class that fits decides; every other OffloadError means that the service cannot work here and now.
 _CODES: tuple[tuple[type[BaseException], int], ...] = (
@@ -73,7 +71,7 @@ def explain(error: BaseException) -> str:
             title = f"error: invalid arguments for {error.function!r} (see: offload functions {error.function})"
             return "\n".join([title, *lines])
         case JobsNotLoaded():
-            return users_traceback(error.__cause__) + f"error: {error}"
+            return f"{users_traceback(error)}error: {error}"
         case SettingsError():
             return "\n".join(f"error: {line}" for line in str(error).splitlines())
         case OffloadError():
@@ -85,32 +83,9 @@ def explain(error: BaseException) -> str:
             return f"error: this is a fault of Offload's own, {_place(error)}: {type(error).__name__}: {error}"
 
 
-def users_traceback(error: BaseException | None) -> str:
-    """Return the traceback of the user's own frames, ending in a newline; empty where there is nothing of theirs."""
-    if error is None:
-        return ""
-    shown = traceback.TracebackException.from_exception(error)
-    for one in _chain(shown):
-        one.stack = traceback.StackSummary.from_list([frame for frame in one.stack if not _is_ours(frame.filename)])
-    if not any(one.stack for one in _chain(shown)) and not isinstance(error, SyntaxError):
-        return ""
-    return "".join(shown.format())
-
-
 def say(text: str) -> None:
     """Write to stderr."""
     print(text, file=sys.stderr, flush=True)
-
-
-def _chain(shown: traceback.TracebackException | None) -> Iterator[traceback.TracebackException]:
-    while shown is not None:
-        yield shown
-        shown = shown.__cause__ or shown.__context__
-
-
-def _is_ours(filename: str) -> bool:
-    """Whether a frame is of Offload, or of the machinery of imports."""
-    return filename.startswith((_OURS, "<frozen importlib")) or filename.endswith("/importlib/__init__.py")
 
 
 def _place(error: BaseException) -> str:

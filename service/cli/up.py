@@ -12,10 +12,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from service import wiring
 from service.cli import failures, listening, reload, rendezvous, session, voices
 from service.cli.race import first_of
 from service.cli.stack import Plan, Refused, Stack, embedded_redis, gone, running
 from service.cli.voices import Voices
+from service.domain.catalogue import Catalogue
 from service.settings import Settings, unknown_variables
 from service.store.embedded import EmbeddedRedis
 
@@ -91,6 +93,8 @@ class _Up:
         settings = self._plan.settings
         url = settings.redis_url_or("embedded")
         if url != "embedded":
+            async with wiring.connect(settings, Catalogue()):  # Raises Unavailable, in one line, where none is there.
+                pass
             yield url, None
             return
         async with embedded_redis(settings) as redis:

@@ -8,7 +8,7 @@ import structlog
 
 from service import lifeline, logs
 from service.domain.errors import InvalidDefinition, JobsNotLoaded, Unavailable
-from service.loader import load
+from service.loader import load, users_traceback
 from service.settings import get_settings
 from service.worker.options import CANNOT_START, arq_arguments
 from service.worker.worker import Worker
@@ -32,7 +32,7 @@ def main() -> int:
         worker = Worker(**arq_arguments(settings, catalogue, **more), burst=asked.burst)
         worker.run()
     except (JobsNotLoaded, InvalidDefinition, Unavailable) as error:
-        sys.stderr.write(f"offload worker: {error}\n")
+        sys.stderr.write(f"{users_traceback(error)}error: {error}\n")
         return CANNOT_START
     return 0
 

@@ -119,5 +119,5 @@ def supervise(settings: Settings, *, burst: bool = False, queues: Sequence[str] 
     try:
         return Supervisor(settings, burst=burst, queues=queues).run()
     except Unavailable as error:
-        sys.stderr.write(f"offload worker: {error}\n")
+        sys.stderr.write(f"error: {error}\n")
         return CANNOT_START
