@@ -1,0 +1,96 @@
+"""What the children of `offload up` say, on one terminal."""
+
+import pytest
+
+from service.cli import voices
+from service.cli.voices import Voices
+
+EVENT = "2026-11-22T05:00:00Z [info     ] worker_started"
+
+
+class Heard:
+    """Voices, and what they wrote."""
+
+    def __init__(self, **options):
+        self.lines = []
+        self.reasons = []
+        self.voices = Voices(self.lines.append, refuse=self.reasons.append, **{"colours": False, **options})
+
+
+async def test_each_line_has_its_speaker():
+    """A line stands behind the name of who says it, in columns."""
+    heard = Heard()
+    heard.voices.tell("api", "one")
+    heard.voices.tell("worker", "two")
+
+    assert heard.lines == ["api    | one", "worker | two"]
+
+
+async def test_json_is_passed_on_as_it_is():
+    """With OFFLOAD_LOG_FORMAT=json a program reads the lines, so nothing is put before them."""
+    heard = Heard(plain=True)
+    heard.voices.tell("api", '{"event": "x"}')
+
+    assert heard.lines == ['{"event": "x"}']
+
+
+async def test_two_that_refuse_for_one_reason_say_it_once():
+    """What is said before the first log event is held; as the reason of a refusal it is told once, without names."""
+    heard = Heard()
+    for name in ("api", "worker"):
+        heard.voices.starts(name)
+        heard.voices.tell(name, "Traceback")
+        heard.voices.tell(name, "error: broken")
+    for name in ("api", "worker"):
+        heard.voices.refuses(name)
+
+    assert heard.reasons == ["Traceback\nerror: broken"]
+    assert heard.lines == []
+
+
+async def test_after_a_change_the_reason_is_told_again():
+    """A module that is still broken after a change says so again."""
+    heard = Heard()
+    for _ in range(2):
+        heard.voices.forget_reasons()
+        heard.voices.starts("api")
+        heard.voices.tell("api", "error: broken")
+        heard.voices.refuses("api")
+
+    assert heard.reasons == ["error: broken", "error: broken"]
+
+
+async def test_the_first_log_event_ends_the_holding():
+    """Who logs an event works; what was held is printed before it, in order."""
+    heard = Heard()
+    heard.voices.starts("worker")
+    heard.voices.tell("worker", "a print at import")
+    before = list(heard.lines)
+    heard.voices.tell("worker", EVENT)
+    heard.voices.tell("worker", "more")
+
+    assert before == []
+    assert heard.lines == ["worker | a print at import", f"worker | {EVENT}", "worker | more"]
+
+
+async def test_nothing_is_held_for_long(monkeypatch):
+    """A child that says something and then nothing is heard all the same."""
+    import asyncio
+
+    monkeypatch.setattr(voices, "HELD_FOR", 0.01)
+    printed = asyncio.Event()
+    heard = Voices(lambda _line: printed.set(), refuse=print, colours=False)
+    heard.starts("api")
+    heard.tell("api", "hm")
+
+    await asyncio.wait_for(printed.wait(), 5)
+
+
+@pytest.mark.parametrize(("level", "code"), [("warning", "33"), ("error", "1;31")])
+async def test_colours_are_for_names_and_for_what_is_wrong(level, code):
+    """On a terminal each name has a colour, and so has the level of a line that somebody should look at."""
+    heard = Heard(colours=True)
+    heard.voices.starts("api")
+    heard.voices.tell("api", f"now [{level:<9}] it_happened")
+
+    assert heard.lines == [f"\x1b[36mapi    │\x1b[0m now \x1b[{code}m[{level:<9}]\x1b[0m it_happened"]
