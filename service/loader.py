@@ -32,7 +32,7 @@ def load(names: Iterable[str]) -> Catalogue:
 def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:  # whatever the user's module raises while it is imported
+    except (Exception, SystemExit) as error:  # whatever the user's module raises while it is imported
         if isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]:
             msg = f"no module named {name!r}; OFFLOAD_JOBS names importable modules, looked for from {Path.cwd()}"
             raise JobsNotLoaded(msg) from error
@@ -41,8 +41,11 @@ def _import(name: str) -> ModuleType:
 
 
 def _with_submodules(module: ModuleType) -> list[ModuleType]:
-    inside = pkgutil.walk_packages(getattr(module, "__path__", ()), module.__name__ + ".")
-    return [module, *(_import(info.name) for info in inside if not info.name.rpartition(".")[2].startswith("_"))]
+    found = [module]
+    for info in pkgutil.iter_modules(getattr(module, "__path__", ()), module.__name__ + "."):
+        if not info.name.rpartition(".")[2].startswith("_"):
+            found += _with_submodules(_import(info.name))
+    return found
 
 
 def users_traceback(error: OffloadError) -> str:

@@ -25,7 +25,7 @@ from service.domain.errors import FieldError, InvalidArguments, InvalidDefinitio
 
 MASK = "**********"
 _SECRET_NAME = re.compile(
-    r"pass(word|wd|phrase)|secret|token$|api_?key|authorization|credential|private_?key", re.IGNORECASE
+    r"pass(word|wd|phrase)|secret|token$|api[_-]?key|authorization|cookie|credential|private[_-]?key", re.IGNORECASE
 )
 _PREFIX = "arg_"
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from service.domain.errors import InvalidDefinition
 
 DEFAULT_QUEUE = "default"
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$")
-_RATE = re.compile(r"^(\d+)/(\d*)(s|m|h|d)$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
+_RATE = re.compile(r"(\d+)/(\d*)(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -35,7 +35,7 @@ class Queue:
 
 def check_queue_name(name: str) -> str:
     """Return the name, or raise InvalidDefinition that says what a queue may be called."""
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         msg = f"{name!r} is no queue name: letters, digits and _ . : - up to 100, starting with a letter or digit"
         raise InvalidDefinition(msg)
     return name
@@ -43,7 +43,7 @@ def check_queue_name(name: str) -> str:
 
 def parse_rate(rate: str) -> tuple[int, int]:
     """Return `(count, window_ms)` of a rate such as `10/s` or `5/30s`."""
-    match = _RATE.match(rate)
+    match = _RATE.fullmatch(rate)
     if not match or int(match[1]) < 1 or match[2] == "0":
         msg = f"rate {rate!r} is not understood: write '10/s', '100/m' or '5/30s'"
         raise InvalidDefinition(msg)
