@@ -1,6 +1,7 @@
 """Job functions as values: what one is called, where it runs, what it takes and gives, when it is tried again."""
 
 import inspect
+import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
@@ -11,6 +12,7 @@ from service.domain.policy import Backoff, RetryPolicy
 from service.domain.queues import DEFAULT_QUEUE, check_queue_name
 
 RunsIn = Literal["loop", "thread", "process"]
+_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -102,6 +104,9 @@ def define(
         msg = f"@job is for functions, not for {fn!r}"
         raise InvalidDefinition(msg)
     name = name or f"{fn.__module__.rsplit('.', 1)[-1]}.{fn.__name__}"
+    if not _NAME.match(name):
+        msg = f"{name!r} is no name for a job function: letters, digits and _ . : - up to 100, for it stands in URLs"
+        raise InvalidDefinition(msg)
     check_queue_name(queue)
     _check_positive(name, timeout=timeout, max_tries=max_tries)
     if keep_result is not None and keep_result < 0:

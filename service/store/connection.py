@@ -82,8 +82,7 @@ def client(settings: RedisSettings, *, answer_timeout: float | None = ANSWER_TIM
         "password": settings.password,
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_timeout": answer_timeout,
-        "retry": Retry(NoBackoff(), 1),  # one more try: a connection that idled may have been closed by the server
-        "retry_on_error": [faults.ConnectionError],
+        "retry": Retry(NoBackoff(), 0),  # never by itself: a script whose answer was lost has been run
     }
     tls: dict[str, Any] = {}
     if settings.ssl:

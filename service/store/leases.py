@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.domain.errors import ErrorInfo
-from service.store import scripts
-from service.store.connection import RedisClient
+from service.store import keys, scripts
+from service.store.connection import RedisClient, reaching_redis
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,14 @@ async def claim(
         for job in jobs
     )
     return Claim(claimed, now_ms, None if next_due < 0 else next_due, bool(left), tuple(a.decode() for a in aborts))
+
+
+async def held(redis: RedisClient, worker: str) -> dict[str, str]:
+    """Return what Redis says this worker runs: the token of each job by its id."""
+    with reaching_redis():
+        ids = [i.decode() for i in await redis.zrange(keys.RUNNING + worker, 0, -1)]
+        tokens = await redis.mget([keys.ARQ_IN_PROGRESS + i for i in ids]) if ids else []
+    return {i: token.decode() for i, token in zip(ids, tokens, strict=True) if token}
 
 
 async def renew(redis: RedisClient, worker: str, lease_ms: int) -> tuple[list[str], list[str]]:

@@ -5,7 +5,7 @@ stock producers wake nobody.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
@@ -13,7 +13,7 @@ from service.domain.clock import now_ms
 from service.domain.errors import Unavailable
 from service.store import leases
 from service.store.connection import RedisClient
-from service.store.leases import Claimed
+from service.store.leases import Claimed, Finished
 
 log = structlog.get_logger(__name__)
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -52,6 +52,7 @@ class Claims:
         self._more = asyncio.Event()
         self._has_left = False
         self._next_due_ms: int | None = None
+        self.is_unsure = False
 
     def wake(self) -> None:
         """Claim soon: somebody put a job in."""
@@ -66,6 +67,7 @@ class Claims:
         """Claim once, start what came, and return how many; `limit` caps the slots (arq's burst limit)."""
         self._more.clear()
         self._sequence += 1
+        self.is_unsure = True
         slots = self._free() if limit is None else min(self._free(), limit)
         claim = await leases.claim(
             self._redis,
@@ -77,6 +79,7 @@ class Claims:
             grace_ms=self._grace_ms,
             queues=[(queue, self._appetite(queue)) for queue in self._queues],
         )
+        self.is_unsure = False
         for job in claim.jobs:
             self._start(job)
         for job_id in claim.to_abort:
@@ -84,6 +87,18 @@ class Claims:
         self._has_left = claim.has_left
         self._next_due_ms = claim.next_due_ms
         return len(claim.jobs)
+
+    async def give_back_unknown(self, known: Collection[str]) -> None:
+        """Put back jobs that a claim gave this worker in an answer that was lost with the connection.
+
+        Otherwise the guardian would renew their leases, and nobody would run them, until their deadline.
+        """
+        held = await leases.held(self._redis, self._worker)
+        unknown = [Finished(i, token, "putback", "") for i, token in held.items() if i not in known]
+        if unknown:
+            log.warning("claims_put_back", job_ids=[one.id for one in unknown])
+            await leases.finish(self._redis, self._worker, unknown)
+        self.is_unsure = False
 
     async def wait(self) -> None:
         """Wait until there may be something to claim."""

@@ -219,6 +219,9 @@ class Worker(ArqWorker):
         failures = 0
         while True:
             try:
+                if parts.claims.is_unsure:
+                    await parts.finisher.drained()
+                    await parts.claims.give_back_unknown(self._running)
                 if self.allow_pick_jobs:
                     await parts.claims.once(self._burst_jobs_left())
                 if self.loop.time() - self._last_heart_beat >= self.poll_delay_s:
