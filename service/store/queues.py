@@ -9,10 +9,15 @@ from service.store import keys
 from service.store.connection import RedisClient, reaching_redis
 
 
-async def declare(redis: RedisClient, queues: Iterable[Queue]) -> None:
-    """Write the limits that the code declares, unless an operator has set others on the queue since."""
+async def declare(redis: RedisClient, queues: Iterable[Queue], served: Iterable[str] = ()) -> None:
+    """Write the limits that the code declares, unless an operator has set others on the queue since.
+
+    `served` names queues without limits that are to be known too: a stock producer that fills one does not say so.
+    """
     with reaching_redis():
         pipe = redis.pipeline(transaction=False)
+        for name in served:
+            pipe.sadd(keys.QUEUES, name)
         for queue in queues:
             key = keys.QUEUE + queue.name
             pipe.sadd(keys.QUEUES, queue.name)

@@ -141,7 +141,7 @@ class Worker(ArqWorker):
             redis=self.pool,
         )
         parts = Parts(plan, self._running, self._start, self._stop_attempt, self.loop)
-        await queues.declare(self.pool, self.offload.catalogue.queues.values())
+        await queues.declare(self.pool, self.offload.catalogue.queues.values(), self.queue_names)
         self._side(parts.finisher.run())
         self._side(parts.notes.run())
         self._side(inbox.read(parts.blocking, self.worker_id, wake=parts.claims.wake, stop=self._stop_attempt))

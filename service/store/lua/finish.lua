@@ -18,7 +18,7 @@ local function finish(i)
   if ARGV[i + 7] ~= '' then keep_attempt(id, ARGV[i + 7]) end
   forget_lease(id, q, worker)
   redis.call('DEL', 'arq:in-progress:' .. id)
-  touched[q] = true
+  touched[q] = touched[q] or verb == 'retry' -- a worker must learn when it is due, else it is late by a poll
   local due = tonumber(ARGV[i + 6])
   if verb == 'retry' or verb == 'putback' then
     local status = verb == 'retry' and due > now and 'retrying' or 'queued'
@@ -50,8 +50,8 @@ for i = 3, #ARGV, 10 do written[#written + 1] = finish(i) end
 local hour = string.format('offload:counts:%d', math.floor(now / 3600000))
 for counter, n in pairs(counts) do redis.call('HINCRBY', hour, counter, n) end
 if next(counts) then redis.call('EXPIRE', hour, 172800) end
-for q in pairs(touched) do
-  if redis.call('ZCOUNT', queue_key(q), '-inf', now) > 0 then wake(q) end
+for q, has_retry in pairs(touched) do
+  if has_retry or redis.call('ZCOUNT', queue_key(q), '-inf', now) > 0 then wake(q) end
 end
 publish()
 return written
