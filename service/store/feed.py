@@ -17,6 +17,7 @@ from service.store.connection import RedisClient, reaching_redis
 log = structlog.get_logger(__name__)
 _BLOCK_MS = 2000
 _READER_LIMIT = 1000
+_CANCEL_AGAIN_S = 0.05
 _AFTER_ALL = 1000  # an index behind that of every event in one entry of the stream
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -84,8 +85,10 @@ class Feed:
     async def close(self) -> None:
         """Stop reading."""
         if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+            # redis-py looks into a pooled connection under `timeout(0)`, which can swallow a cancellation: ask again.
+            while not self._reading.done():
+                self._reading.cancel()
+                await asyncio.wait([self._reading], timeout=_CANCEL_AGAIN_S)
             self._reading = None
 
     async def _start(self) -> None:

@@ -1,0 +1,61 @@
+"""Runs the command line in this process, on a real Redis."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import pytest
+
+from service import cli, settings
+from service.store.embedded import EmbeddedRedis
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return orjson.loads(self.out)
+
+
+@pytest.fixture
+def offload(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Run `offload` with these words, in an empty directory and without settings, and return what it said."""
+    for name in [name for name in os.environ if name.startswith(settings.PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> Said:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(words)
+        captured = capsys.readouterr()
+        return Said(ended.value.code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def on_redis(redis: object, redis_server: EmbeddedRedis, offload, monkeypatch: pytest.MonkeyPatch):
+    """As `offload`, with OFFLOAD_REDIS_URL set to an empty Redis."""
+    monkeypatch.setenv("OFFLOAD_REDIS_URL", redis_server.url)
+    return offload
+
+
+@pytest.fixture
+def work(on_redis):
+    """Run a worker, as a process of its own, until the queues are empty."""
+
+    def run() -> None:
+        command = [sys.executable, "-P", "-m", "service", "worker", "--burst"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+        assert done.returncode == 0, done.stderr
+
+    return run
