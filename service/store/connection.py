@@ -1,10 +1,11 @@
 """From an address to a connection; the one place that turns redis-py's exceptions into ours."""
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import redis.exceptions as faults
 from arq.connections import ArqRedis, RedisSettings
@@ -20,6 +21,8 @@ RedisClient = Any
 
 CONNECT_TIMEOUT = 2.0
 ANSWER_TIMEOUT = 5.0
+_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel")
+_PASSWORD = re.compile(r"(//[^/@]*:)[^@]*@")
 _AWAY = (
     faults.ConnectionError,
     faults.TimeoutError,
@@ -28,15 +31,22 @@ _AWAY = (
     faults.OutOfMemoryError,
     OSError,
 )
+# Answers that redis-py has no class for: a disk that is full, too few replicas, a replica without its master, a script.
+_REFUSALS = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY ")
 
 
 @contextmanager
 def reaching_redis() -> Iterator[None]:
-    """Raise Unavailable for whatever means that Redis is away, read-only or out of memory."""
+    """Raise Unavailable for whatever means that Redis is away, or cannot write now."""
     try:
         yield
     except _AWAY as error:
         msg = f"Redis does not serve: {type(error).__name__}: {error}"
+        raise Unavailable(msg) from error
+    except faults.ResponseError as error:
+        if not str(error).startswith(_REFUSALS):
+            raise
+        msg = f"Redis does not serve: {error}"
         raise Unavailable(msg) from error
 
 
@@ -46,32 +56,43 @@ def settings_of(url: str) -> RedisSettings:
     `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS), `unix:///path?db=0`,
     `redis+sentinel://[user:password@]host:port,host:port/master[/db]`.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "redis+sentinel":
-        hosts = [
-            (host, int(port or 26379))
-            for host, _, port in (one.partition(":") for one in parts.netloc.rpartition("@")[2].split(","))
-        ]
-        master, _, database = parts.path.strip("/").partition("/")
-        return RedisSettings(
-            host=hosts,
-            sentinel=True,
-            sentinel_master=master or "mymaster",
-            database=int(database or 0),
-            username=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in _SCHEMES:
+            raise ValueError(parts.scheme)  # noqa: TRY301 - one refusal for all that is wrong
+        found = _sentinel(parts) if parts.scheme == "redis+sentinel" else _server(parts)
+    except ValueError:
+        msg = (
+            f"{without_password(url)!r} is no Redis address: write redis://host:6379/0, rediss://…, unix:///path?db=0 "
+            "or redis+sentinel://host:26379/master/0"
         )
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        msg = f"{url!r} is no Redis address: write redis://host:6379/0, rediss://…, unix:///path or redis+sentinel://…"
-        raise InvalidOptions(msg)
-    settings = RedisSettings.from_dsn(url)
-    if parts.scheme != "unix" and parse_qs(parts.query).get("db") is None and not parts.path.strip("/"):
-        settings.database = 0
-    return dataclasses.replace(
-        settings,
-        username=unquote(settings.username) if settings.username else None,
-        password=unquote(settings.password) if settings.password else None,
+        raise InvalidOptions(msg) from None
+    username = unquote(parts.username) if parts.username else None
+    password = unquote(parts.password) if parts.password else None
+    return dataclasses.replace(found, username=username, password=password)
+
+
+def _server(parts: SplitResult) -> RedisSettings:
+    said = parse_qs(parts.query).get("db")
+    if parts.scheme == "unix":
+        return RedisSettings(unix_socket_path=unquote(parts.path), database=int(said[0] if said else 0))
+    database = int(said[0] if said else parts.path.strip("/") or 0)
+    host = parts.hostname or "localhost"
+    return RedisSettings(host=host, port=parts.port or 6379, database=database, ssl=parts.scheme == "rediss")
+
+
+def _sentinel(parts: SplitResult) -> RedisSettings:
+    master, _, database = parts.path.strip("/").partition("/")
+    each = [urlsplit(f"//{one}") for one in parts.netloc.rpartition("@")[2].split(",")]
+    hosts = [(one.hostname or "localhost", one.port or 26379) for one in each]
+    return RedisSettings(
+        host=hosts, sentinel=True, sentinel_master=unquote(master) or "mymaster", database=int(database or 0)
     )
+
+
+def without_password(url: str) -> str:
+    """Return an address as it may be logged."""
+    return _PASSWORD.sub(r"\1***@", url)
 
 
 def client(settings: RedisSettings, *, answer_timeout: float | None = ANSWER_TIMEOUT, **options: Any) -> ArqRedis:
@@ -112,9 +133,7 @@ async def check(redis: ArqRedis, address: str) -> None:
     try:
         await redis.ping()
     except (faults.RedisError, OSError) as error:
-        shown = urlsplit(address)
-        hidden = address.replace(f":{shown.password}@", ":***@") if shown.password else address
-        msg = f"no Redis at {hidden}: {error}"
+        msg = f"no Redis at {without_password(address)}: {error}"
         raise Unavailable(msg) from None
 
 

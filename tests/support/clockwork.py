@@ -123,7 +123,9 @@ class Clockwork:
     async def release(self, worker: str = "w1", max_tries: int = 5) -> tuple[list[str], list[str]]:
         """Give a dead worker's jobs back; return the ids given back and the dead ones."""
         error = json.dumps({"type": "WorkerLost", "message": "it was killed", "traceback": ""})
-        given, dead = await self.run("release", worker, max_tries, 3_600_000, json.dumps({"error": json.loads(error)}), error)
+        given, dead = await self.run(
+            "release", worker, max_tries, 3_600_000, json.dumps({"error": json.loads(error)}), error
+        )
         return [one.decode() for one in given], [one.decode() for one in dead]
 
     async def lapse(self, *ids: str, ms: int = LEASE + 1) -> None:

@@ -33,8 +33,9 @@ for _, id in ipairs(redis.call('ZRANGE', 'offload:running:' .. worker, 0, -1)) d
 end
 redis.call('DEL', 'offload:running:' .. worker, 'offload:worker:' .. worker, 'offload:inbox:' .. worker)
 redis.call('ZREM', 'offload:workers', worker)
-redis.call('ZREM', 'offload:idle:default', worker) -- a wake-up would be lost on the dead
-for _, q in ipairs(redis.call('SMEMBERS', 'offload:queues')) do redis.call('ZREM', 'offload:idle:' .. q, worker) end
+for _, q in ipairs({'default', unpack(redis.call('SMEMBERS', 'offload:queues'))}) do
+  redis.call('ZREM', 'offload:idle:' .. q, worker) -- a wake-up would be lost on the dead
+end
 for q in pairs(touched) do wake(q) end
 publish()
 return {given, dead}

@@ -253,7 +253,7 @@ async def test_a_queue_at_its_limit_wakes_nobody(store, redis):
 
 
 async def test_a_claim_brings_requests_to_abort_what_this_worker_runs(store, redis):
-    """arq's Job.abort() tells no worker: the claim looks into its set."""
+    """Arq's Job.abort() tells no worker: the claim looks into its set."""
     await store.enqueue("mine", "theirs")
     await store.claim_one("w1", slots=1)
     await store.claim_one("w2", slots=1)

@@ -50,7 +50,7 @@ async def test_a_result_that_nobody_wants_is_not_kept(store, redis):
 
 
 async def test_a_result_may_be_kept_for_ever(store, redis):
-    """arq's keep_result_forever, the one result without a TTL."""
+    """Arq's keep_result_forever, the one result without a TTL."""
     [job] = await claimed(store)
     await store.finish("succeeded", job, keep=-1)
     ttl = await redis.ttl("arq:result:a")
@@ -124,7 +124,7 @@ async def test_a_retry_is_due_at_its_time(store, redis):
 
 
 async def test_the_count_of_attempts_outlives_a_long_backoff(store, redis):
-    """arq lets its counter expire after a day: a job that backs off for two would start from 1 again."""
+    """Arq lets its counter expire after a day: a job that backs off for two would start from 1 again."""
     [job] = await claimed(store)
     await store.finish("retry", job, due=START + 2 * 86_400_000)
     ttl = await redis.pttl("arq:retry:a")

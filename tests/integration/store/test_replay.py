@@ -44,7 +44,11 @@ async def test_a_deferred_job_can_be_run_now(store):
     await store.enqueue("a", due=START + 60 * SECOND)
 
     assert await replay(store) == "queued"
-    assert (await store.score("a"), await store.listed("deferred"), await store.listed("queued")) == (START, set(), {"a"})
+    assert (await store.score("a"), await store.listed("deferred"), await store.listed("queued")) == (
+        START,
+        set(),
+        {"a"},
+    )
     assert await store.redis.zscore(keys.DUE, "a") is None
 
 
