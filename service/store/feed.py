@@ -12,12 +12,12 @@ import structlog
 from service.domain.errors import InvalidOptions
 from service.domain.events import Event
 from service.store import keys
+from service.store.cancelling import cancel_all
 from service.store.connection import RedisClient, reaching_redis
 
 log = structlog.get_logger(__name__)
 _BLOCK_MS = 2000
 _READER_LIMIT = 1000
-_CANCEL_AGAIN_S = 0.05
 _AFTER_ALL = 1000  # an index behind that of every event in one entry of the stream
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -85,10 +85,7 @@ class Feed:
     async def close(self) -> None:
         """Stop reading."""
         if self._reading is not None:
-            # redis-py looks into a pooled connection under `timeout(0)`, which can swallow a cancellation: ask again.
-            while not self._reading.done():
-                self._reading.cancel()
-                await asyncio.wait([self._reading], timeout=_CANCEL_AGAIN_S)
+            await cancel_all([self._reading])
             self._reading = None
 
     async def _start(self) -> None:

@@ -23,6 +23,7 @@ from service.domain.errors import Unavailable
 from service.domain.functions import JobFunction
 from service.domain.policy import Abort, Dead, Decision, Drop, Succeed
 from service.store import connection, keys, queues, workers
+from service.store.cancelling import cancel_all
 from service.store.codec import Codec
 from service.store.leases import Claimed, Finished
 from service.worker import inbox
@@ -51,6 +52,7 @@ class Worker(ArqWorker):
         self._running: dict[str, Running] = {}
         self._sides: set[asyncio.Task[None]] = set()
         self._is_stopping = False
+        self._is_told_to_stop = False
         self._parts: Parts | None = None
         self._last_heart_beat = 0.0
         if self.offload.queues is None:
@@ -68,7 +70,7 @@ class Worker(ArqWorker):
         if self._pool is None:
             self._pool = await self._connect()
         self.ctx["redis"] = self.pool
-        self.allow_pick_jobs, self._is_stopping = True, False
+        self.allow_pick_jobs, self._is_stopping, self._is_told_to_stop = True, False, False
         if self.on_startup:
             await self.on_startup(self.ctx)
         parts = self._parts = await self._compose()
@@ -101,7 +103,7 @@ class Worker(ArqWorker):
     def handle_sig(self, signum: Signals) -> None:
         """Stop now: every running attempt is interrupted and put back."""
         sig = Signals(signum)
-        self.allow_pick_jobs, self._is_stopping = False, True
+        self.allow_pick_jobs, self._is_stopping, self._is_told_to_stop = False, True, True
         log.info("worker_stops", signal=sig.name, running=len(self._running))
         for running in list(self._running.values()):
             running.stop("interrupted")
@@ -209,21 +211,20 @@ class Worker(ArqWorker):
         sides, self._sides = self._sides, set()
         for task in sides:
             task.remove_done_callback(self._side_ended)
-            task.cancel()
-        await asyncio.gather(*sides, return_exceptions=True)
+        await cancel_all(sides)
         await parts.close()
 
     # Claiming and running.
 
     async def _claim_until_done(self, parts: Parts) -> None:
         failures = 0
-        while True:
+        while not self._is_told_to_stop:  # beside the cancellation, which redis-py can swallow
             try:
                 if parts.claims.is_unsure:
                     await parts.finisher.drained()
                     await parts.claims.give_back_unknown(self._running)
-                if self.allow_pick_jobs:
-                    await parts.claims.once(self._burst_jobs_left())
+                # A worker that stops asks for none: it is no longer noted as idle, and what is due wakes another.
+                await parts.claims.once(self._burst_jobs_left() if self.allow_pick_jobs else 0)
                 if self.loop.time() - self._last_heart_beat >= self.poll_delay_s:
                     self._last_heart_beat = self.loop.time()
                     with connection.reaching_redis():
