@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
-from service.domain.clock import now_ms
 from service.domain.errors import Unavailable
 from service.store import leases
 from service.store.connection import RedisClient
@@ -51,7 +50,7 @@ class Claims:
         self._sequence = 0
         self._more = asyncio.Event()
         self._has_left = False
-        self._next_due_ms: int | None = None
+        self._next_due_at: float | None = None  # on the loop's clock
         self.is_unsure = False
 
     def wake(self) -> None:
@@ -85,7 +84,9 @@ class Claims:
         for job_id in claim.to_abort:
             self._abort(job_id)
         self._has_left = claim.has_left
-        self._next_due_ms = claim.next_due_ms
+        self._next_due_at = None
+        if claim.next_due_ms is not None:  # how long until then is known by Redis' clock; ours may be off
+            self._next_due_at = asyncio.get_running_loop().time() + (claim.next_due_ms - claim.now_ms) / 1000
         return len(claim.jobs)
 
     async def give_back_unknown(self, known: Collection[str]) -> None:
@@ -103,8 +104,8 @@ class Claims:
     async def wait(self) -> None:
         """Wait until there may be something to claim."""
         timeout = self._poll
-        if self._next_due_ms is not None and self._free() > 0:
-            timeout = min(timeout, max(0.0, (self._next_due_ms - now_ms()) / 1000))
+        if self._next_due_at is not None and self._free() > 0:
+            timeout = min(timeout, max(0.0, self._next_due_at - asyncio.get_running_loop().time()))
         try:
             async with asyncio.timeout(timeout):
                 await self._more.wait()

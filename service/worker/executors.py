@@ -47,17 +47,19 @@ class Executors:
             self._processes[queue] = Processes(self._context, size, self._artifacts, self._recycle, self._grace)
         return self._processes[queue]
 
-    def appetite(self, queue: str, slots: int) -> int:
-        """Return how many jobs of a queue this worker should hold: no more than can run, where none is async.
+    def appetite(self, queue: str, slots: int, running: int) -> int:
+        """Return how many more jobs of a queue this worker should take: no more than can run, where none is async.
 
-        What it does not take stays in Redis for a worker that has room.
+        What it does not take stays in Redis for a worker that has room. `running` of them it has already; a call that
+        nobody waits for any more holds its thread all the same.
         """
         places = {f.runs_in for f in self._catalogue.functions.values() if f.queue == queue}
         if not places or "loop" in places:
             return slots
         limit = self._catalogue.queue(queue).max_running
         sizes = {"thread": limit or default_threads(), "process": limit or default_processes()}
-        return min(slots, sum(sizes[place] for place in places))
+        busy = self._threads[queue].busy if queue in self._threads else 0
+        return max(0, min(slots, sum(sizes[place] for place in places) - max(running, busy)))
 
     def close(self, *, now: bool = False) -> None:
         """End the child processes; threads end with the worker."""

@@ -17,13 +17,14 @@ from service.store.connection import RedisClient
 from service.store.guard import portable
 from service.store.jobs import JobStore
 from service.store.leases import Claimed
-from service.worker.attempt import Attempts, Hooks, Rules, Running
+from service.worker.attempt import Attempts, Hooks, Running
 from service.worker.claims import Claims
 from service.worker.executors import Executors
 from service.worker.finish import Finisher
 from service.worker.guard import Guard
 from service.worker.guardian import Charge
 from service.worker.notes import Notes
+from service.worker.opening import Rules
 from service.worker.options import WorkerOptions
 from service.worker.ports import Services
 from service.worker.ticks import Ticks
@@ -84,7 +85,9 @@ class Parts:
             grace_ms=_GRACE_MS,
             poll=plan.poll,
             free=lambda: plan.max_jobs - len(running),
-            appetite=lambda queue: self.executors.appetite(queue, plan.max_jobs),
+            appetite=lambda queue: self.executors.appetite(
+                queue, plan.max_jobs, sum(one.job.queue == queue for one in running.values())
+            ),
             start=start,
             abort=lambda job_id: stop(job_id, "aborted"),
         )
