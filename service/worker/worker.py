@@ -27,7 +27,8 @@ from service.store.cancelling import cancel_all
 from service.store.codec import Codec
 from service.store.leases import Claimed, Finished
 from service.worker import inbox
-from service.worker.attempt import Hooks, Rules, Running
+from service.worker.attempt import Hooks, Running
+from service.worker.opening import Rules
 from service.worker.options import WorkerOptions
 from service.worker.parts import Parts, Plan
 from service.worker.upkeep import upkeep

@@ -1,0 +1,98 @@
+"""Opening a claimed job: what it is and what holds for this run of it, or why it is not run at all."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from service.domain.clock import now_ms
+from service.domain.errors import ErrorInfo
+from service.domain.functions import Functions, JobFunction
+from service.domain.policy import Abort, Dead, Decision, PutBack, RetryPolicy
+from service.store.codec import Codec, Payload, Undecodable
+from service.store.jobs import Kept
+from service.store.leases import Claimed
+from service.worker.outcome import describe
+
+_UNKNOWN_FUNCTION_PAUSE_MS = 2000
+_NO_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds for every attempt of one worker; times in seconds."""
+
+    max_tries: int = 5
+    timeout: float | None = 300.0
+    keep_result: float = 3600.0
+    kept: Kept = field(default_factory=Kept)
+    max_result_bytes: int = 1_048_576
+    unknown_function_grace: float = 600.0
+    retry_jobs: bool = True
+    log_results: bool = True
+
+
+@dataclass(slots=True)
+class Opened:
+    """A claimed job that can run: what it is, and what holds for this run of it."""
+
+    payload: Payload
+    function: JobFunction[Any, Any]
+    policy: RetryPolicy
+    timeout: float | None
+    keep_result: float
+    deadline_ms: int | None
+    traceparent: str | None
+
+
+class Opener:
+    """Opens claimed jobs by one worker's functions and rules."""
+
+    def __init__(self, functions: Functions, codec: Codec, rules: Rules) -> None:
+        self._functions = functions
+        self._codec = codec
+        self._rules = rules
+
+    def open(self, job: Claimed) -> Opened | tuple[Payload, Decision]:  # noqa: PLR0911 - one line for each refusal
+        """Return what is needed to run the job, or its payload and why it is not run."""
+        payload = Payload(job.function or "<unknown>", (), {}, None, job.enqueued_ms)
+        if job.payload is None:
+            return payload, _dead("JobExpired", "its payload had expired before it ran")
+        try:
+            payload = self._codec.decode_job(job.payload)
+        except Undecodable as error:
+            return payload, Dead(describe(error), error)
+        if job.is_aborted:
+            return payload, Abort()
+        options = orjson.loads(job.options) if job.options else {}
+        deadline_ms = options.get("deadline")
+        if deadline_ms is not None and deadline_ms <= now_ms():
+            return payload, _dead("DeadlineExceeded", "its deadline had passed before it ran")
+        function = self._functions.get(payload.function)
+        if function is None:
+            return payload, self._unknown(job, payload)
+        policy = function.policy(self._rules.max_tries, options.get("max_tries"))
+        if job.attempt > policy.max_tries:
+            return payload, _used_up(job, policy.max_tries)
+        timeout = options.get("timeout") or function.timeout or self._rules.timeout
+        if deadline_ms is not None:
+            timeout = min(timeout or _NO_LIMIT, (deadline_ms - now_ms()) / 1000)
+        keep = options.get("keep_result", function.keep_result)
+        keep = self._rules.keep_result if keep is None else keep
+        return Opened(payload, function, policy, timeout, keep, deadline_ms, options.get("traceparent"))
+
+    def _unknown(self, job: Claimed, payload: Payload) -> Decision:
+        if now_ms() - job.due_ms < self._rules.unknown_function_grace * 1000:
+            return PutBack(now_ms() + _UNKNOWN_FUNCTION_PAUSE_MS)
+        known = ", ".join(sorted(self._functions))
+        return _dead("UnknownFunction", f"no worker knows {payload.function!r}; this one knows: {known}")
+
+
+def _dead(kind: str, message: str) -> Dead:
+    return Dead(ErrorInfo(kind, message))
+
+
+def _used_up(job: Claimed, max_tries: int) -> Dead:
+    if job.lost_worker is not None:
+        return _dead("WorkerLost", f"attempt {job.attempt - 1} of {max_tries} was lost with worker {job.lost_worker}")
+    return _dead("AttemptsUsedUp", f"max {max_tries} retries exceeded")
