@@ -10,26 +10,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import structlog
 from arq.utils import ms_to_datetime
 from arq.worker import Retry as ArqRetry
 from arq.worker import RetryJob
 
 from service.domain.clock import now_ms
 from service.domain.errors import Aborted, AttemptTimeout, ErrorInfo
-from service.domain.functions import Functions, JobFunction
+from service.domain.functions import JobFunction
 from service.domain.policy import (
-    Abort,
-    Dead,
     Decision,
-    Drop,
     Outcome,
-    PutBack,
     Raised,
-    RetryAt,
     Returned,
     Stopped,
-    Succeed,
     decide,
 )
 from service.store.codec import Codec, Payload
@@ -40,6 +33,7 @@ from service.worker.finish import Finisher, ending
 from service.worker.opening import Opened, Opener, Rules
 from service.worker.outcome import describe, raised, returned, run_blocking
 from service.worker.ports import LoopPort, Services, ThreadPort
+from service.worker.words import Words
 
 Hook = Callable[[dict[Any, Any]], Awaitable[None]]
 _NO_LIMIT = 1_000_000
@@ -94,22 +88,23 @@ class Attempts:
 
     def __init__(
         self,
-        functions: Functions,
+        opener: Opener,
         codec: Codec,
         rules: Rules,
         hooks: Hooks,
         services: Services,
         finisher: Finisher,
+        words: Words,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._opener = Opener(functions, codec, rules)
+        self._opener = opener
         self._codec = codec
         self._rules = rules
         self._hooks = hooks
         self._services = services
         self._finisher = finisher
         self._loop = loop
-        self._log = structlog.get_logger("service.worker").bind()
+        self._words = words
 
     async def run(self, running: Running) -> Decision:
         """Run one attempt to its recorded end."""
@@ -128,7 +123,7 @@ class Attempts:
         else:
             payload, decision = opened
             ctx, keep_result = None, self._rules.keep_result
-        self._log_end(job, payload, decision)
+        self._words.ended(job, payload, decision)
         written = ending(job, payload, decision, self._codec, self._rules.kept, keep_result)
         if written is None:
             return decision
@@ -145,7 +140,7 @@ class Attempts:
         ctx = self._arq_context(job, opened.payload) if function.is_plain or self._hooks.any else None
         if ctx is not None and self._hooks.on_job_start:
             await self._hooks.on_job_start(ctx)
-        self._log.info("job_started", job_id=job.id, function=function.name, queue=job.queue, attempt=job.attempt)
+        self._words.started(job, opened.payload)
         timer = asyncio.timeout(opened.timeout)
         try:
             running.begin()
@@ -242,17 +237,3 @@ class Attempts:
         """Count attempts from where a producer said (arq's `_job_try`)."""
         await self._services.redis.setex(f"arq:retry:{job.id}", 88400, attempt)
         return replace(job, attempt=attempt)
-
-    def _log_end(self, job: Claimed, payload: Payload, decision: Decision) -> None:
-        about = {"job_id": job.id, "function": payload.function, "attempt": job.attempt}
-        match decision:
-            case Dead(error):
-                self._log.warning("job_dead", **about, error=error.type, reason=error.message[:500])
-            case RetryAt(due_ms, error):
-                wait_ms = due_ms - now_ms()
-                self._log.info("job_retries", **about, error=error.type, reason=error.message[:500], wait_ms=wait_ms)
-            case _:
-                self._log.info(_SAID[type(decision)], **about, ms=now_ms() - job.claimed_ms)
-
-
-_SAID = {Succeed: "job_succeeded", Abort: "job_aborted", PutBack: "job_put_back", Drop: "job_lease_lost"}

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from arq.worker import JobExecutionFailed
 
 from service.domain.clock import now_ms
 from service.domain.errors import ErrorInfo
@@ -29,7 +30,6 @@ class Rules:
     max_result_bytes: int = 1_048_576
     unknown_function_grace: float = 600.0
     retry_jobs: bool = True
-    log_results: bool = True
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class Opener:
         """Return what is needed to run the job, or its payload and why it is not run."""
         payload = Payload(job.function or "<unknown>", (), {}, None, job.enqueued_ms)
         if job.payload is None:
-            return payload, _dead("JobExpired", "its payload had expired before it ran")
+            return payload, _dead("JobExpired", "job expired")
         try:
             payload = self._codec.decode_job(job.payload)
         except Undecodable as error:
@@ -89,7 +89,7 @@ class Opener:
 
 
 def _dead(kind: str, message: str) -> Dead:
-    return Dead(ErrorInfo(kind, message))
+    return Dead(ErrorInfo(kind, message), JobExecutionFailed(message))
 
 
 def _used_up(job: Claimed, max_tries: int) -> Dead:

@@ -28,6 +28,7 @@ from service.worker.opening import Rules
 from service.worker.options import WorkerOptions
 from service.worker.ports import Services
 from service.worker.ticks import Ticks
+from service.worker.words import Words
 
 _GRACE_MS = 5_000  # how long after an attempt's timeout its lease may still be renewed
 _FOREVER_MS = 10 * 365 * 86_400_000
@@ -48,6 +49,7 @@ class Plan:
     poll: float
     address: RedisSettings
     redis: RedisClient
+    words: Words
 
 
 class Parts:
@@ -72,7 +74,9 @@ class Parts:
         self.notes = Notes(redis)
         self.finisher = Finisher(redis, plan.worker, self.notes)
         self.services = Services(redis, client, self.notes, files, self.executors, artifact_keep_ms=kept.dead_ms)
-        self.attempts = Attempts(plan.functions, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, loop)
+        self.attempts = Attempts(
+            plan.functions, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, loop
+        )
         self.guard = Guard(charge, options.parent_guard_fd)
         self.blocking = connection.client(plan.address, answer_timeout=15.0)
         self.ticks = Ticks(redis, client, declared.schedules.values())

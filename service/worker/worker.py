@@ -32,6 +32,7 @@ from service.worker.opening import Rules
 from service.worker.options import WorkerOptions
 from service.worker.parts import Parts, Plan
 from service.worker.upkeep import upkeep
+from service.worker.words import ArqLines, Events, Phase, Words
 
 log = structlog.get_logger(__name__)
 _BROKEN_PAUSE_MS = 5_000
@@ -52,8 +53,11 @@ class Worker(ArqWorker):
         self._found: dict[str, JobFunction[Any, Any]] = found
         self._running: dict[str, Running] = {}
         self._sides: set[asyncio.Task[None]] = set()
+        speaks_arq = all(function.is_plain for function in found.values())
+        self._words: Words = ArqLines(log_results=self.log_results) if speaks_arq else Events()
         self._is_stopping = False
         self._is_told_to_stop = False
+        self._has_waited = False
         self._parts: Parts | None = None
         self._last_heart_beat = 0.0
         if self.offload.queues is None:
@@ -105,7 +109,7 @@ class Worker(ArqWorker):
         """Stop now: every running attempt is interrupted and put back."""
         sig = Signals(signum)
         self.allow_pick_jobs, self._is_stopping, self._is_told_to_stop = False, True, True
-        log.info("worker_stops", signal=sig.name, running=len(self._running))
+        self._say_stopping(sig, "waited" if self._has_waited else "now")
         for running in list(self._running.values()):
             running.stop("interrupted")
         if self.main_task is not None:
@@ -119,13 +123,18 @@ class Worker(ArqWorker):
             self.handle_sig(signum)
             return
         self.allow_pick_jobs, self._is_stopping = False, True
-        log.info("worker_stopping", signal=Signals(signum).name, running=len(self._running))
+        self._say_stopping(Signals(signum), "waiting")
         self._side(self._stop_when_done(signum))
 
     async def _stop_when_done(self, signum: Signals) -> None:
         if self.tasks:
             await asyncio.wait(list(self.tasks.values()), timeout=self._job_completion_wait)
+        self._has_waited = True
         self.handle_sig(signum)
+
+    def _say_stopping(self, sig: Signals, phase: Phase) -> None:
+        done = {"complete": self.jobs_complete, "failed": self.jobs_failed, "retried": self.jobs_retried}
+        self._words.stopping(sig.name, {**done, "running": len(self.tasks)}, phase)
 
     # The parts and who runs them.
 
@@ -142,6 +151,7 @@ class Worker(ArqWorker):
             poll=self.poll_delay_s,
             address=self.redis_settings or connection.settings_of_client(self.pool),
             redis=self.pool,
+            words=self._words,
         )
         parts = Parts(plan, self._running, self._start, self._stop_attempt, self.loop)
         await queues.declare(self.pool, self.offload.catalogue.queues.values(), self.queue_names)
