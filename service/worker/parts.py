@@ -24,7 +24,7 @@ from service.worker.finish import Finisher
 from service.worker.guard import Guard
 from service.worker.guardian import Charge
 from service.worker.notes import Notes
-from service.worker.opening import Rules
+from service.worker.opening import Opener, Rules
 from service.worker.options import WorkerOptions
 from service.worker.ports import Services
 from service.worker.ticks import Ticks
@@ -74,8 +74,9 @@ class Parts:
         self.notes = Notes(redis)
         self.finisher = Finisher(redis, plan.worker, self.notes)
         self.services = Services(redis, client, self.notes, files, self.executors, artifact_keep_ms=kept.dead_ms)
+        opener = Opener(plan.functions, plan.codec, plan.rules)
         self.attempts = Attempts(
-            plan.functions, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, loop
+            opener, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, loop
         )
         self.guard = Guard(charge, options.parent_guard_fd)
         self.blocking = connection.client(plan.address, answer_timeout=15.0)

@@ -219,6 +219,9 @@ class Worker(ArqWorker):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(10):
                 await parts.finisher.drained()
+        if parts.claims.is_unsure:  # it was cancelled while Redis was handing jobs out
+            with contextlib.suppress(Unavailable):
+                await parts.claims.give_back_unknown(self._running)
         sides, self._sides = self._sides, set()
         for task in sides:
             task.remove_done_callback(self._side_ended)
