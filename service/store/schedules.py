@@ -9,11 +9,12 @@ from service.store.jobs import NewJob
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """The answer to one call: whether this call fired the tick, when the next is, whether the schedule is paused."""
+    """The answer to one call: whether it fired the tick, when the next is, whether the schedule is paused; Redis' time."""
 
     fired: bool
     next_ms: int
     paused: bool
+    now_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,10 @@ class ScheduleState:
 async def tick(redis: RedisClient, schedule: str, at_ms: int, following_ms: int, job: NewJob) -> Ticked:
     """Fire the tick of `at_ms` unless it was fired; where the stored plan differs, only that is returned."""
     flat = [part for pair in job.fields.items() for part in pair]
-    fired, next_ms, paused = await scripts.run(
+    fired, next_ms, paused, now_ms = await scripts.run(
         redis, "tick", 0, schedule, at_ms, following_ms, job.id, job.queue, job.payload, *flat
     )
-    return Ticked(fired == 1, next_ms, paused == 1)
+    return Ticked(fired == 1, next_ms, paused == 1, now_ms)
 
 
 async def state(redis: RedisClient, schedule: str) -> ScheduleState:

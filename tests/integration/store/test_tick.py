@@ -10,9 +10,10 @@ MINUTE = 60 * SECOND
 
 
 async def tick(store, at, following, job_id=None):
-    fired, following, paused = await store.run(
+    fired, following, paused, now = await store.run(
         "tick", "daily", at, following, job_id or f"daily:{at}", "mail", b"payload", "function", "t.f"
     )
+    assert now == store.now
     return fired == 1, following, paused == 1
 
 
