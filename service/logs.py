@@ -3,6 +3,7 @@
 Records of the standard library's loggers (uvicorn, arq, asyncio, the user's own) come out in the same shape.
 """
 
+import contextlib
 import json
 import logging
 import sys
@@ -21,13 +22,20 @@ _QUIETED = ("aiosmtplib", "fontTools", "fpdf", "hpack", "httpcore", "httpx", "PI
 
 
 class _Stderr:
-    """The stderr of the moment of writing: a test, or a supervisor, may have replaced it since the configuration."""
+    """The stderr of the moment of writing: a test, or a supervisor, may have replaced it since the configuration.
+
+    A line that nobody can read any more is lost without a word: its reader may have been killed, and what it is about
+    (a job that must be put back, say) has to go on.
+    """
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed.
+            sys.stderr.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 class _Handler(logging.StreamHandler[_Stderr]):

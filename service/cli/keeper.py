@@ -25,6 +25,7 @@ class Keeper:
         self.refused = asyncio.Event()
         self._waits_for_change = waits_for_change
         self._was_ready = False
+        self._fresh = asyncio.Event()
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -36,6 +37,7 @@ class Keeper:
         try:
             while not (self._stopping.is_set() or self.refused.is_set()):
                 self._changed.clear()
+                self._fresh.set()
                 began = time.monotonic()
                 code = await self.child.run()
                 if self._stopping.is_set() or self._changed.is_set():
@@ -50,8 +52,14 @@ class Keeper:
         """Note that the child works; from now on it is restarted whatever it dies of."""
         self._was_ready = True
 
+    async def is_started(self) -> None:
+        """Return when the child that was asked for last is the one that runs."""
+        await self._fresh.wait()
+
     def start_over(self) -> None:
-        """Stop the child and start it anew, at once."""
+        """Stop the child and start it anew, at once; whether the new one works has to be seen."""
+        self._was_ready = False
+        self._fresh.clear()
         self._changed.set()
         self.child.terminate()
 

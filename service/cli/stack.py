@@ -83,7 +83,8 @@ class Stack:
         await first_of(*(keeper.refused.wait() for keeper in self.keepers))
 
     def start_over(self) -> None:
-        """Stop every process and start it anew."""
+        """Stop every process and start it anew; await `ready` once more afterwards."""
+        self._started_ms = now_ms()
         for keeper in self.keepers:
             keeper.start_over()
 
@@ -100,6 +101,7 @@ class Stack:
         await self._api.stop(LONGEST_DRAIN + 5)
 
     async def _is_ready(self) -> None:
+        await asyncio.gather(*(keeper.is_started() for keeper in self.keepers))
         await asyncio.gather(self._api_answers(), self._workers_beat())
 
     async def _api_answers(self) -> None:

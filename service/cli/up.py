@@ -16,7 +16,6 @@ from service import wiring
 from service.cli import failures, listening, reload, rendezvous, session, voices
 from service.cli.race import first_of
 from service.cli.stack import Plan, Refused, Stack, embedded_redis, gone, running
-from service.cli.voices import Voices
 from service.domain.catalogue import Catalogue
 from service.settings import Settings, unknown_variables
 from service.store.embedded import EmbeddedRedis
@@ -70,6 +69,7 @@ class _Up:
         self._reloads = reloads
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Stay up until told to stop; where the embedded Redis dies, start everything anew."""
@@ -83,8 +83,8 @@ class _Up:
     def _told_to_stop(self) -> None:
         if self._stop.is_set():
             self._hurry.set()
-        elif not self._is_quiet:
-            print("\nstopping; once more to stop at once" if sys.stdout.isatty() else "stopping", flush=True)
+        else:
+            self._say("\nstopping; once more to stop at once" if sys.stdout.isatty() else "stopping")
         self._stop.set()
 
     @asynccontextmanager
@@ -119,19 +119,32 @@ class _Up:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._announce(stack))
             if self._reloads:
-                group.create_task(reload.watch(self._plan.settings.jobs, lambda: _start_over(stack, self._voices)))
+                group.create_task(reload.watch(self._plan.settings.jobs, lambda: self._start_over(stack)))
             await self._stop.wait()
 
     async def _announce(self, stack: Stack) -> None:
         with contextlib.suppress(Refused):
             await stack.ready()
-            if not self._is_quiet:
-                print(banner(self._plan, stack), flush=True)
+            self._say(banner(self._plan, stack))
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                await stack.ready()
+                self._say("ready again")
 
     async def _hurries(self, stack: Stack) -> None:
         await self._hurry.wait()
         stack.hurry()
         await asyncio.Event().wait()
+
+    def _start_over(self, stack: Stack) -> None:
+        self._voices.forget_reasons()
+        stack.start_over()
+        self._changed.set()
+
+    def _say(self, text: str) -> None:
+        if not self._is_quiet:
+            print(text, flush=True)
 
 
 def banner(plan: Plan, stack: Stack) -> str:
@@ -145,8 +158,3 @@ def banner(plan: Plan, stack: Stack) -> str:
         "Stop": "Ctrl-C",
     }
     return "\n".join(["", "Offload is up.", *(f"  {name:<8} {said}" for name, said in rows.items()), ""])
-
-
-def _start_over(stack: Stack, heard: Voices) -> None:
-    heard.forget_reasons()
-    stack.start_over()
