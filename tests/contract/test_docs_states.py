@@ -39,7 +39,7 @@ def test_every_documented_move_may_exist():
     """Each line of the table is a move that MOVES allows."""
     allowed = {(a.value, b.value) for a, targets in MOVES.items() for b in targets}
 
-    assert DOCUMENTED <= allowed
+    assert allowed >= DOCUMENTED
 
 
 def test_every_move_that_is_made_is_documented():
