@@ -31,6 +31,7 @@ class Claims:
         timeout_ms: int,
         grace_ms: int,
         poll: float,
+        batch: int,
         free: Callable[[], int],
         appetite: Callable[[str], int],
         start: Callable[[Claimed], None],
@@ -47,6 +48,7 @@ class Claims:
         self._appetite = appetite
         self._start = start
         self._abort = abort
+        self._batch = batch
         self._sequence = 0
         self._more = asyncio.Event()
         self._has_left = False
@@ -67,7 +69,7 @@ class Claims:
         self._more.clear()
         self._sequence += 1
         self.is_unsure = True
-        slots = self._free() if limit is None else min(self._free(), limit)
+        slots = min(self._free(), self._batch if limit is None else limit)
         claim = await leases.claim(
             self._redis,
             self._worker,
@@ -87,6 +89,8 @@ class Claims:
         self._next_due_at = None
         if claim.next_due_ms is not None:  # how long until then is known by Redis' clock; ours may be off
             self._next_due_at = asyncio.get_running_loop().time() + (claim.next_due_ms - claim.now_ms) / 1000
+        if claim.has_left and 0 < len(claim.jobs) == slots and self._free() > 0:
+            self._more.set()  # there was more than one call takes; while the next is under way these run
         return len(claim.jobs)
 
     async def give_back_unknown(self, known: Collection[str]) -> None:

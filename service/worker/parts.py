@@ -31,6 +31,8 @@ from service.worker.ticks import Ticks
 from service.worker.words import Words
 
 _GRACE_MS = 5_000  # how long after an attempt's timeout its lease may still be renewed
+# One claim takes half the slots at most, so that while Redis works on a claim the jobs of the one before run.
+_LEAST_BATCH, _MOST_BATCH = 10, 128
 _FOREVER_MS = 10 * 365 * 86_400_000
 
 
@@ -89,6 +91,7 @@ class Parts:
             timeout_ms=_longest_ms(plan),
             grace_ms=_GRACE_MS,
             poll=plan.poll,
+            batch=max(_LEAST_BATCH, min(_MOST_BATCH, plan.max_jobs // 2)),
             free=lambda: plan.max_jobs - len(running),
             appetite=lambda queue: self.executors.appetite(
                 queue, plan.max_jobs, sum(one.job.queue == queue for one in running.values())
