@@ -160,7 +160,12 @@ class Codec:
 
 
 def json_serializer(document: dict[str, Any]) -> bytes:
-    """Serialise arq's dictionaries as JSON: for `create_pool(job_serializer=…)` and stock workers on our queues."""
+    """Serialise arq's dictionaries as JSON: for `create_pool(job_serializer=…)` and stock workers on our queues.
+
+    An exception, which a stock worker gives as the result of a job that failed, is written as data.
+    """
+    if isinstance(error := document.get("r"), BaseException):
+        document = {**document, "r": ErrorInfo(type(error).__qualname__, str(error)).as_dict()}
     return encode_arguments(document)
 
 

@@ -143,11 +143,10 @@ def _read_cursor(cursor: str | None) -> tuple[str, str]:
 
 
 def _status(stored: dict[str, Any], result: StoredResult | None) -> Status:
-    if "status" in stored:
-        return Status(stored["status"].decode())
-    if result is not None:
+    status = Status(stored["status"].decode()) if "status" in stored else Status.QUEUED
+    if result is not None and not status.is_terminal:  # a stock worker ended it
         return Status.SUCCEEDED if result.success else Status.DEAD
-    return Status.QUEUED
+    return status
 
 
 def _error(stored: dict[str, Any], result: StoredResult | None) -> ErrorInfo | None:

@@ -9,7 +9,7 @@ from service.store.jobs import NewJob
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """The answer to one call: whether it fired the tick, when the next is, whether the schedule is paused; Redis' time."""
+    """The answer to one call: whether it fired the tick, when the next is, whether it is paused, Redis' time."""
 
     fired: bool
     next_ms: int

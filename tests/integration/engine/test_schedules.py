@@ -1,6 +1,7 @@
 """Schedules: every worker knows them, and each tick is one job."""
 
 import contextlib
+from itertools import pairwise
 
 import pytest
 
@@ -45,7 +46,7 @@ async def test_two_workers_tick_each_tick_once(bench):
     times = [int(one.partition(":")[2]) for one in ids]
 
     assert record.result == b'"tock"'
-    assert [later - earlier for earlier, later in zip(times, times[1:], strict=False)] == [200] * 3
+    assert [later - earlier for earlier, later in pairwise(times)] == [200] * 3
 
 
 async def test_a_tick_is_on_time(bench):

@@ -201,9 +201,9 @@ async def test_an_unknown_function_is_left_to_a_worker_that_knows_it(bench):
 
 async def test_an_unknown_function_is_dead_after_the_grace(bench):
     """With the list of what this worker knows."""
-    async with bench(new, old) as b:
-        async with b.worker(functions=[old], catalogue=Catalogue(of_functions([old])), unknown_function_grace=0):
-            record = await b.run("t.new")
+    known = Catalogue(of_functions([old]))
+    async with bench(new, old) as b, b.worker(functions=[old], catalogue=known, unknown_function_grace=0):
+        record = await b.run("t.new")
 
     assert (record.status, record.error.type) == (Status.DEAD, "UnknownFunction")
     assert "'t.new'" in record.error.message
