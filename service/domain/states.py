@@ -28,11 +28,11 @@ PENDING = frozenset({Status.DEFERRED, Status.QUEUED, Status.RETRYING})
 
 MOVES: dict[Status, frozenset[Status]] = {
     Status.DEFERRED: frozenset({Status.QUEUED, Status.RUNNING, Status.ABORTED}),
-    Status.QUEUED: frozenset({Status.RUNNING, Status.DEAD, Status.ABORTED}),
+    Status.QUEUED: frozenset({Status.RUNNING, Status.ABORTED}),
     Status.RUNNING: frozenset({Status.SUCCEEDED, Status.RETRYING, Status.QUEUED, Status.DEAD, Status.ABORTED}),
-    Status.RETRYING: frozenset({Status.QUEUED, Status.RUNNING, Status.DEAD, Status.ABORTED}),
-    Status.SUCCEEDED: frozenset({Status.QUEUED}),
-    Status.DEAD: frozenset({Status.QUEUED, Status.DEFERRED}),
+    Status.RETRYING: frozenset({Status.QUEUED, Status.RUNNING, Status.ABORTED}),
+    Status.SUCCEEDED: frozenset(),
+    Status.DEAD: frozenset({Status.QUEUED}),
     Status.ABORTED: frozenset({Status.QUEUED}),
 }
 

@@ -10,7 +10,7 @@ from service.store.connection import RedisClient, reaching_redis
 
 
 async def declare(redis: RedisClient, queues: Iterable[Queue], served: Iterable[str] = ()) -> None:
-    """Write the limits that the code declares, unless an operator has set others on the queue since.
+    """Write the limits that the code declares; the worker or API that started last has the say.
 
     `served` names queues without limits that are to be known too: a stock producer that fills one does not say so.
     """
@@ -23,8 +23,9 @@ async def declare(redis: RedisClient, queues: Iterable[Queue], served: Iterable[
             pipe.sadd(keys.QUEUES, queue.name)
             for name, value in _limits(queue).items():
                 if value is None:
-                    continue
-                pipe.hsetnx(key, name, value)
+                    pipe.hdel(key, name)
+                else:
+                    pipe.hset(key, name, value)
         await pipe.execute()
 
 

@@ -1,12 +1,19 @@
-"""The worker's side of its guardian: start one, notice when it is gone, start another, say goodbye."""
+"""The worker's side of its guardian: start one, notice when it is gone, start another, say goodbye.
+
+Until the guardian is there, which takes a Python process half a second and more, the worker renews by itself.
+"""
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import structlog
 
+from service.domain.errors import Unavailable
 from service.worker.guardian import Charge
 
 log = structlog.get_logger(__name__)
@@ -16,21 +23,36 @@ _RESTART_PAUSE = 1.0
 class Guard:
     """Keeps a guardian beside this process. `parent_fd` is a pipe that ends with the guardian that is our parent."""
 
-    def __init__(self, charge: Charge, parent_fd: int | None = None) -> None:
+    def __init__(self, charge: Charge, renew: Callable[[], Awaitable[Any]], parent_fd: int | None = None) -> None:
         self._charge = charge
+        self._renew = renew
         self._parent_fd = parent_fd
         self._process: asyncio.subprocess.Process | None = None
+        self.is_there = asyncio.Event()
 
-    async def run(self) -> None:
-        """See to it that there is a guardian, until cancelled."""
+    async def run(self, delay: float = 0.0) -> None:
+        """See to it that there is a guardian, from `delay` seconds on, until cancelled."""
+        await asyncio.sleep(delay)
         if self._parent_fd is not None:
             await self._parent_gone(self._parent_fd)
             log.warning("guardian_lost", guardian="parent")
         while True:
             process = await self._start()
+            if process.stdout is not None:
+                await self._stand_in_until(process.stdout.readline())  # it says so when it has renewed
+            self.is_there.set()
             code = await process.wait()
+            self.is_there.clear()
             log.warning("guardian_lost", guardian=process.pid, exit_code=code)
-            await asyncio.sleep(_RESTART_PAUSE)
+            await self._stand_in_until(asyncio.sleep(_RESTART_PAUSE))
+
+    async def _stand_in_until(self, something: Coroutine[Any, Any, Any]) -> None:
+        async with asyncio.TaskGroup() as group:
+            awaited = group.create_task(something)
+            while not awaited.done():
+                with contextlib.suppress(Unavailable):
+                    await self._renew()
+                await asyncio.wait([awaited], timeout=self._charge.lease_ms / 3000)
 
     async def goodbye(self) -> None:
         """Tell the guardian that this worker stops in order, and see it off."""
@@ -52,6 +74,7 @@ class Guard:
             "-m",
             "service.worker.guardian",
             stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
             start_new_session=True,  # what kills the worker's whole group must leave the guardian to act
         )
         self._process = process

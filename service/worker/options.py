@@ -35,7 +35,6 @@ class WorkerOptions:
     queues: Sequence[str] | None = None
     catalogue: Catalogue = field(default_factory=Catalogue)
     lease_seconds: float = 10.0
-    stop_grace: float = 30.0
     abort_grace: float = 1.0
     unknown_function_grace: float = 600.0
     keep_records: float = 3600.0
@@ -58,7 +57,6 @@ def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> Wor
         "queues": settings.queues or catalogue.queue_names,
         "catalogue": catalogue,
         "lease_seconds": settings.lease_seconds,
-        "stop_grace": settings.shutdown_grace,
         "abort_grace": settings.abort_grace,
         "unknown_function_grace": settings.unknown_function_grace,
         "keep_records": settings.keep_records,

@@ -117,6 +117,8 @@ class LoopPort:
         removed = 0
         while gone := await stats.prune(self._services.redis):
             removed += gone
+        too_old_ms = now_ms() - self._services.artifact_keep_ms
+        await asyncio.to_thread(self._services.files.remove_older, too_old_ms / 1000)
         return removed
 
     async def stats(self) -> dict[str, Any]:

@@ -160,8 +160,8 @@ class Worker(ArqWorker):
         self._side(inbox.read(parts.blocking, self.worker_id, wake=parts.claims.wake, stop=self._stop_attempt))
         self._side(upkeep(self.pool, self.worker_id, self._about))
         self._side(parts.ticks.run())
-        if self.offload.has_guardian and not self.burst:
-            self._side(parts.guard.run())
+        if self.offload.has_guardian:  # a burst that is over at once does without
+            self._side(parts.guard.run(self.offload.lease_seconds / 6 if self.burst else 0))
         return parts
 
     def _rules(self) -> Rules:

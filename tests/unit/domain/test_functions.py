@@ -86,12 +86,15 @@ def test_a_declaration_that_cannot_work_is_refused():
     def gives(ctx):
         yield 1
 
+    def no_context():
+        pass
+
     assert "top of its module" in refused(local, runs_in="process")
     assert "name each argument" in refused(star)
     assert "name each argument" in refused(stars)
     assert "generator" in refused(gives)
     assert "generator" in refused(generates)
-    assert "ctx: JobContext" in refused(lambda: None)
+    assert "ctx: JobContext" in refused(no_context)
     assert "ctx: JobContext" in refused(lambda *, a: None)
     assert "'fork'" in refused(local, runs_in="fork")
     assert "functions" in refused(int)

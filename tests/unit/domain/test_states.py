@@ -29,7 +29,7 @@ def test_every_state_leads_to_an_end():
         reached, seen = {status}, set()
         while reached - seen:
             seen |= reached
-            reached = set().union(*(MOVES[one] for one in seen))
+            reached = seen.union(*(MOVES[one] for one in seen))
 
         assert reached & TERMINAL
 
