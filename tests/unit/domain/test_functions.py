@@ -86,8 +86,9 @@ def test_a_declaration_that_cannot_work_is_refused():
     def gives(ctx):
         yield 1
 
-    def no_context():
-        pass
+    def no_context(): ...
+
+    def keyword_only(*, a): ...
 
     assert "top of its module" in refused(local, runs_in="process")
     assert "name each argument" in refused(star)
@@ -95,7 +96,7 @@ def test_a_declaration_that_cannot_work_is_refused():
     assert "generator" in refused(gives)
     assert "generator" in refused(generates)
     assert "ctx: JobContext" in refused(no_context)
-    assert "ctx: JobContext" in refused(lambda *, a: None)
+    assert "ctx: JobContext" in refused(keyword_only)
     assert "'fork'" in refused(local, runs_in="fork")
     assert "functions" in refused(int)
 
