@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from service import logs
 from service.domain.errors import ErrorInfo, Unavailable
 from service.store.guard import LeaseGuard
 
@@ -103,19 +104,24 @@ def rss_bytes(pid: int) -> int | None:
 def main() -> None:
     """Watch over the process at the other end of stdin: its first line is the charge, `bye` means it stops in order.
 
-    When stdin ends without that word the worker is dead.
+    When stdin ends without that word the worker is dead. A line on stdout says that this process renews from now on.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    logs.configure("INFO", "auto")
     told = json.loads(_first_line())
     pid = told.pop("pid")
     guardian = Guardian(Charge(**told))
-    wait = 0.0
+    wait, has_said = 0.0, False
     with contextlib.closing(guardian):
         while True:
             readable, _, _ = select.select([0], [], [], wait)
             if not readable:
                 wait = guardian.renew(pid)
+                if not has_said:
+                    has_said = True
+                    with contextlib.suppress(OSError):  # the worker is dead: stdin says so next
+                        os.write(1, b"renewing\n")
             elif os.read(0, 1024):
                 return
             else:

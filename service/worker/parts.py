@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from arq.connections import RedisSettings
@@ -10,7 +11,7 @@ from arq.connections import RedisSettings
 from service.client import Client
 from service.domain.catalogue import Catalogue
 from service.domain.functions import JobFunction
-from service.store import connection
+from service.store import connection, leases
 from service.store.artifacts import ArtifactFiles
 from service.store.codec import Codec
 from service.store.connection import RedisClient
@@ -80,7 +81,8 @@ class Parts:
         self.attempts = Attempts(
             opener, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, loop
         )
-        self.guard = Guard(charge, options.parent_guard_fd)
+        renew = partial(leases.renew, redis, plan.worker, lease_ms)
+        self.guard = Guard(charge, renew, options.parent_guard_fd)
         self.blocking = connection.client(plan.address, answer_timeout=15.0)
         self.ticks = Ticks(redis, client, declared.schedules.values())
         self.claims = Claims(
