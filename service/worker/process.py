@@ -7,6 +7,7 @@ import sys
 import structlog
 
 from service import lifeline, logs
+from service.domain.catalogue import Catalogue
 from service.domain.errors import InvalidDefinition, JobsNotLoaded, Unavailable
 from service.loader import load, users_traceback
 from service.settings import get_settings
@@ -25,7 +26,7 @@ def main() -> int:
         lifeline.watch(settings.lifeline_fd, settings.shutdown_grace + 5)
     _use_uvloop()
     try:
-        catalogue = load(settings.jobs)
+        catalogue = _catalogue(settings.jobs)
         more = {"worker_id": asked.id, "parent_guard_fd": asked.guard_fd}
         if asked.queue:
             more["queues"] = asked.queue
@@ -35,6 +36,13 @@ def main() -> int:
         sys.stderr.write(f"{users_traceback(error)}error: {error}\n")
         return CANNOT_START
     return 0
+
+
+def _catalogue(modules: list[str]) -> Catalogue:
+    catalogue = load(modules)
+    if not catalogue.functions:
+        raise InvalidDefinition(f"no job functions in {', '.join(modules)} (OFFLOAD_JOBS): a worker has nothing to run")
+    return catalogue
 
 
 def _arguments() -> argparse.Namespace:

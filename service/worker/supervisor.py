@@ -62,7 +62,7 @@ class Supervisor:
         kept_ms = round(self._settings.keep_dead * 1000)
         guardian = Guardian(Charge(worker, portable(address), lease_ms, self._settings.max_tries, kept_ms))
         ours, theirs = os.pipe()
-        command = [sys.executable, "-m", "service.worker.process", "--id", worker, "--guard-fd", str(ours)]
+        command = [sys.executable, "-P", "-m", "service.worker.process", "--id", worker, "--guard-fd", str(ours)]
         fds = [ours, *([self._settings.lifeline_fd] if self._settings.lifeline_fd is not None else [])]
         with contextlib.closing(guardian):
             child = self._child = subprocess.Popen([*command, *self._arguments], pass_fds=fds)

@@ -282,6 +282,25 @@ def test_a_job_module_that_does_not_import_is_shown(up):
     assert up.processes() == {}
 
 
+def test_a_module_without_job_functions_is_one_line(up):
+    """A worker that would have nothing to run says so, instead of dying again and again."""
+    (up.directory / "shop.py").write_text("")
+    code, said = up.refused()
+
+    assert code == 3
+    assert said == "error: no job functions in shop (OFFLOAD_JOBS): a worker has nothing to run\n"
+
+
+def test_a_package_of_the_users_named_service_is_left_alone(up):
+    """What lies in the working directory never takes the place of Offload's own code."""
+    (up.directory / "service").mkdir()
+    (up.directory / "service" / "__init__.py").write_text("raise RuntimeError('not ours')\n")
+    up.start()
+    done = up.offload("enqueue", "shop.add", "a=2", "b=3", "--wait", "20")
+
+    assert (done.returncode, done.stdout) == (0, "5\n"), up.said
+
+
 def test_a_taken_port_is_one_line(up):
     """A second `up` on the port of the first says that it is taken, and leaves the first alone."""
     up.start()

@@ -17,7 +17,7 @@ from service.cli.demo.caller import Caller
 from service.cli.demo.probe import Latencies, Probe
 from service.cli.demo.scenario import Scenario
 from service.cli.demo.show import Show
-from service.cli.demo.stage import Stage, Transcript, on_stage
+from service.cli.demo.stage import NotReady, Stage, Transcript, on_stage
 from service.cli.stack import Refused
 from service.domain.errors import Unavailable
 from service.settings import Settings
@@ -79,6 +79,8 @@ class _Performance:
                     ready = time.monotonic() - started
                     self.show.say(f"ready in {ready:.1f} s: {stage.url}; every shipped job runs, all at once:")
                     await self._play(stage, await photo)
+        except NotReady as error:
+            self._problems.append(str(error))
         except TimeoutError:
             self._problems.append(f"the demo did not end within {LIMIT:g} s")
         finally:

@@ -1,5 +1,6 @@
 """What the demo stands on: a fresh directory, a mail server, and the service as processes of their own."""
 
+import asyncio
 import importlib.util
 import shlex
 import sys
@@ -11,8 +12,8 @@ from pathlib import Path
 
 from service.cli import failures, listening
 from service.cli.demo.inbox import Inbox, open_inbox
-from service.cli.stack import Plan, embedded_redis, running
-from service.domain.errors import Unavailable
+from service.cli.stack import Plan, Stack, embedded_redis, running
+from service.domain.errors import OffloadError, Unavailable
 from service.settings import Settings
 
 SCHEDULE_MODULE = "offload_demo_schedule"
@@ -22,8 +23,13 @@ from service import Schedule
 
 TICK = Schedule("demo.tick", function="demo.tick", every=1.0)
 '''
+START_LIMIT = 40.0
 _MIB = 1_048_576
 _LINES_KEPT = 2000
+
+
+class NotReady(OffloadError):
+    """The service did not come up; its transcript says more."""
 
 
 class Transcript:
@@ -68,8 +74,16 @@ async def on_stage(settings: Settings, folder: Path, said: Transcript) -> AsyncI
         async with open_inbox() as inbox, redis as server:
             plan = Plan(ours, changes=_changes(ours, inbox), cwd=folder)
             async with running(plan, listener, server.url if server else address, said) as stack:
-                await stack.ready()
+                await _ready(stack)
                 yield Stage(stack.url, inbox)
+
+
+async def _ready(stack: Stack) -> None:
+    try:
+        async with asyncio.timeout(START_LIMIT):
+            await stack.ready()
+    except TimeoutError:
+        raise NotReady(f"API and worker were not ready within {START_LIMIT:g} s") from None
 
 
 def _changes(settings: Settings, inbox: Inbox) -> dict[str, object]:
