@@ -185,9 +185,9 @@ async def test_no_child_outlives_its_worker(bench):
     """Idle or busy, they end with it."""
     async with bench(catalogue=of(pid, sleeps)) as b:
         async with b.worker(abort_grace=0.05):
-            idle = int((await b.run("p.pid")).result)
             job_id = await b.enqueue("p.sleeps", seconds=60)
             await b.entered(job_id, "progress")
+            idle = int((await b.run("p.pid")).result)
             both = children_of(_forkserver._forkserver_pid)
         for one in both:
             await gone(one)

@@ -188,13 +188,15 @@ async def old(ctx: JobContext) -> None: ...
 async def test_an_unknown_function_is_left_to_a_worker_that_knows_it(bench):
     """An old worker during a deploy: it puts the job back, without costing an attempt."""
     async with bench(new, old) as b:
-        async with b.worker(functions=[old], catalogue=Catalogue(of_functions([old]))):
+        known = Catalogue(of_functions([old]))
+        async with b.inspector._feed.listen() as reader, b.worker(functions=[old], catalogue=known):
             job_id = await b.enqueue("t.new")
-            await b.entered(job_id, "running")
-            between = await b.entered(job_id, "queued")
+            told = [(await reader.next(20)).name for _ in range(3)]
+            between = await b.inspector.get(job_id)
         async with b.worker(functions=[new], catalogue=Catalogue(of_functions([new]))):
             record = await b.ended(job_id)
 
+    assert told == ["queued", "running", "queued"]
     assert (between.status, between.attempts) == (Status.QUEUED, ())
     assert (record.status, record.result) == (Status.SUCCEEDED, b"1")
 
