@@ -24,7 +24,7 @@ from service.settings import SettingsError
 
 DONE, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h: a fault of ours, which none of the other codes may be taken for
-INTERRUPTED = 130  # As shells say of a program that Ctrl-C ended.
+INTERRUPTED, TERMINATED = 130, 143  # As shells say of a program that Ctrl-C, or SIGTERM, ended.
 
 # The first class that fits decides; every other OffloadError means that the service cannot work here and now.
 _CODES: tuple[tuple[type[BaseException], int], ...] = (

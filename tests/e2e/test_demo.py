@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -13,13 +14,21 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
+COMMAND = [sys.executable, "-P", "-m", "service", "demo"]
+
+
+def environment(directory, **settings):
+    """This environment without settings but these, and with the directory for temporary files."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("OFFLOAD_")}
+    return {**env, **settings, "TMPDIR": str(directory)}
+
+
 def demo(directory, *options, **settings):
     """Run the demo in a directory, without settings but these."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("OFFLOAD_")}
     return subprocess.run(
-        [sys.executable, "-P", "-m", "service", "demo", *options],
+        [*COMMAND, *options],
         cwd=directory,
-        env={**env, **settings, "TMPDIR": str(directory)},
+        env=environment(directory, **settings),
         capture_output=True,
         text=True,
         check=False,
@@ -64,3 +73,19 @@ def test_the_demo_names_what_is_wrong(tmp_path):
     assert "WRONG:" in done.stderr
     assert "llm.complete (language model, prompt 1): it is dead, not succeeded" in done.stderr
     assert "WRONG llm.complete" in done.stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_demo_that_is_stopped_cleans_up(tmp_path, number, code):
+    """Ctrl-C and SIGTERM in the middle of the demo stop the service and remove its directory, without a traceback."""
+    process = subprocess.Popen(
+        [*COMMAND], cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline().startswith("starting ")
+    assert process.stdout.readline().startswith("ready in ")
+    process.send_signal(number)
+    _, said = process.communicate(timeout=50)
+
+    assert process.returncode == code
+    assert said == ""
+    assert list(tmp_path.iterdir()) == []

@@ -38,6 +38,8 @@ def demo(keep: Keep = None, as_json: output.Json = False) -> None:
             asyncio.run(performance.run())
         except Refused:  # Why, it has said itself.
             raise typer.Exit(failures.UNREACHABLE) from None
+        except asyncio.CancelledError:  # SIGTERM; everything has been stopped.
+            raise typer.Exit(failures.TERMINATED) from None
         if keep is not None:
             performance.keep(keep)
     if as_json:

@@ -1,0 +1,112 @@
+"""A worker that dies, alone or with its guardian: its jobs run again, and the loss is on record."""
+
+import asyncio
+import os
+import signal
+
+from support.processes import gone
+
+from service.domain.states import Status
+
+LEASE = 2.0
+
+
+async def test_a_killed_workers_job_runs_again_on_its_successor(b, offload):
+    """The guardian starts another worker, which runs the job as attempt 2; the loss has signal and memory."""
+    worker = offload()
+    job_id = await b.enqueue("e.hangs_once")
+    await worker.until("job_started")
+    [pid] = worker.children()
+    os.kill(pid, signal.SIGKILL)
+    record = await b.ended(job_id)
+    [lost] = record.attempts
+
+    assert (record.status, record.result) == (Status.SUCCEEDED, b"2")
+    assert (lost.attempt, lost.error.type) == (1, "WorkerLost")
+    assert "was ended by SIGKILL" in lost.error.message
+    assert "MiB" in lost.error.message
+    assert lost.worker in lost.error.message
+
+
+async def test_a_killed_workers_job_is_taken_at_once_by_another_worker(b, offload):
+    """Nobody waits for a lease or a poll: the jobs are given back when the process has died."""
+    first = offload(lease_seconds=60)
+    job_id = await b.enqueue("e.hangs_once")
+    await first.until("job_started")
+    second = offload(lease_seconds=60)
+    await second.until("worker_started")
+    os.kill(first.children()[0], signal.SIGKILL)
+    record = await b.ended(job_id)
+
+    assert record.result == b"2"
+    assert record.started_ms - record.attempts[0].ended_ms < 1000
+
+
+async def test_a_killed_machines_jobs_run_elsewhere_within_a_lease(b, offload):
+    """Worker and guardian die together: the job is due when its lease is over, for whoever is there."""
+    first = offload(lease_seconds=LEASE)
+    job_id = await b.enqueue("e.hangs_once")
+    await first.until("job_started")
+    second = offload(lease_seconds=LEASE)
+    await second.until("worker_started")
+    first.signal_all(signal.SIGKILL)
+    died = asyncio.get_running_loop().time()
+    record = await b.ended(job_id)
+    took = asyncio.get_running_loop().time() - died
+
+    assert (record.status, record.result) == (Status.SUCCEEDED, b"2")
+    assert record.attempts[0].error.type == "WorkerLost"
+    assert "ran out" in record.attempts[0].error.message
+    assert took < LEASE + 1
+
+
+async def test_a_job_that_kills_its_worker_is_dead_after_its_tries(b, offload):
+    """Twice, and no third time; the reason is the worker's loss, and other jobs run afterwards."""
+    worker = offload()
+    record = await b.run("e.kills")
+    after = await b.run("e.ok")
+
+    assert (record.status, record.attempt, record.error.type) == (Status.DEAD, 2, "WorkerLost")
+    assert [a.error.type for a in record.attempts] == ["WorkerLost"] * 2
+    assert after.status is Status.SUCCEEDED
+    assert len([line for line in worker.log if line.get("event") == "worker_died"]) == 2
+
+
+async def test_a_worker_that_lost_its_guardian_goes_on_with_another(b, offload):
+    """The supervisor is killed: the worker keeps its job and its lease, and is watched over again."""
+    worker = offload(lease_seconds=LEASE)
+    job_id = await b.enqueue("e.holds", until="go")
+    await worker.until("job_started")
+    [pid] = worker.children()
+    worker.kill(signal.SIGKILL)
+    await worker.until("guardian_lost")
+    await worker.until("guardian_there")
+    before = await b.inspector.get(job_id)
+    (b.artifacts.parent / "go").touch()
+    record = await b.ended(job_id)
+    os.kill(pid, signal.SIGTERM)
+    await gone(pid)
+
+    assert before.status is Status.RUNNING
+    assert (record.status, record.result, record.attempts) == (Status.SUCCEEDED, b"1", ())
+
+
+async def test_a_blocked_worker_is_not_taken_for_dead(b, offload):
+    """A job that holds the loop for two leases is run once."""
+    worker = offload(lease_seconds=1.0)
+    await worker.until("worker_started")
+    record = await b.run("e.blocks", seconds=2.5)
+
+    assert (record.status, record.result, record.attempts) == (Status.SUCCEEDED, b"1", ())
+
+
+async def test_a_killed_workers_children_do_not_outlive_it(b, offload):
+    """A job in a process ends with its worker, and runs again."""
+    worker = offload()
+    job_id = await b.enqueue("e.child")
+    record = await b.entered(job_id, "progress")
+    os.kill(worker.children()[0], signal.SIGKILL)
+    await gone(int(record.progress.message))
+    again = await b.ended(job_id)
+
+    assert again.result == b"2"
