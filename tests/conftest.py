@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from support.engine import Bench, bench_on
 
 from service.store import keys
@@ -15,6 +16,14 @@ from service.store.embedded import EmbeddedRedis
 
 _PERMANENT = re.compile("|".join(f"^{re.escape(name)}" for name in keys.PERMANENT))
 _UNFINISHED = ("deferred", "queued", "running", "retrying")
+
+
+@pytest.fixture(autouse=True)
+def fresh_log() -> Iterator[None]:
+    """Let no test log by the configuration of another."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
