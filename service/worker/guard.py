@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -18,6 +18,7 @@ from service.worker.guardian import Charge
 
 log = structlog.get_logger(__name__)
 _RESTART_PAUSE = 1.0
+T = TypeVar("T")
 
 
 class Guard:
@@ -38,21 +39,23 @@ class Guard:
             log.warning("guardian_lost", guardian="parent")
         while True:
             process = await self._start()
-            if process.stdout is not None:
-                await self._stand_in_until(process.stdout.readline())  # it says so when it has renewed
-            self.is_there.set()
+            said = await self._stand_in_until(process.stdout.readline()) if process.stdout is not None else b""
+            if said:  # it has renewed
+                self.is_there.set()
+                log.info("guardian_there", guardian=process.pid)
             code = await process.wait()
             self.is_there.clear()
             log.warning("guardian_lost", guardian=process.pid, exit_code=code)
             await self._stand_in_until(asyncio.sleep(_RESTART_PAUSE))
 
-    async def _stand_in_until(self, something: Coroutine[Any, Any, Any]) -> None:
+    async def _stand_in_until(self, something: Coroutine[Any, Any, T]) -> T:
         async with asyncio.TaskGroup() as group:
             awaited = group.create_task(something)
             while not awaited.done():
                 with contextlib.suppress(Unavailable):
                     await self._renew()
                 await asyncio.wait([awaited], timeout=self._charge.lease_ms / 3000)
+            return await awaited
 
     async def goodbye(self) -> None:
         """Tell the guardian that this worker stops in order, and see it off."""

@@ -23,6 +23,7 @@ from service.store.guard import LeaseGuard
 
 log = structlog.get_logger(__name__)
 _RELEASE_PAUSE = 0.5
+_LOOK_EVERY = 0.5  # seconds between looks at the worker's memory: what it was last tells why it died
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +38,33 @@ class Charge:
 
 
 class Guardian:
-    """Acts for one worker process."""
+    """Acts for one worker process; `first_in` seconds the first renewal is due."""
 
-    def __init__(self, charge: Charge) -> None:
+    def __init__(self, charge: Charge, *, first_in: float = 0.0) -> None:
         self._charge = charge
+        self._due = time.monotonic() + first_in
         self._guard = LeaseGuard(charge.address, charge.worker, charge.lease_ms)
         self._rss: int | None = None
         self._is_away = False
 
-    @property
-    def interval(self) -> float:
-        """Seconds between renewals: a third of a lease."""
-        return self._charge.lease_ms / 3000
-
-    def renew(self, pid: int) -> float:
-        """Extend the leases; return the seconds until the next time, sooner after a failure."""
+    def look(self, pid: int) -> float:
+        """Note the worker's memory, extend its leases when that is due; return the seconds until the next look."""
         self._rss = rss_bytes(pid) or self._rss
+        if (left := self._due - time.monotonic()) <= 0:
+            left = self._renew()
+            self._due = time.monotonic() + left
+        return min(left, _LOOK_EVERY)
+
+    def _renew(self) -> float:
+        """Extend the leases every third of a lease; return the seconds until the next time, sooner after a failure."""
+        interval = self._charge.lease_ms / 3000
         try:
             lost, overdue = self._guard.renew()
         except Unavailable as error:
             if not self._is_away:
                 log.warning("renewal_failed", worker=self._charge.worker, error=str(error))
             self._is_away = True
-            return min(1.0, self.interval)
+            return min(1.0, interval)
         if self._is_away:
             log.info("renewal_resumed", worker=self._charge.worker)
             self._is_away = False
@@ -67,7 +72,7 @@ class Guardian:
             log.warning("leases_lost", worker=self._charge.worker, job_ids=lost)
         if overdue:
             log.warning("jobs_overdue", worker=self._charge.worker, job_ids=overdue)
-        return self.interval
+        return interval
 
     def release(self, how: str) -> None:
         """Give the jobs of the dead worker back, trying for a lease while Redis is away; then they are due anyhow."""
@@ -117,7 +122,7 @@ def main() -> None:
         while True:
             readable, _, _ = select.select([0], [], [], wait)
             if not readable:
-                wait = guardian.renew(pid)
+                wait = guardian.look(pid)
                 if not has_said:
                     has_said = True
                     with contextlib.suppress(OSError):  # the worker is dead: stdin says so next

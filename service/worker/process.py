@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 
 import structlog
@@ -31,6 +32,8 @@ def main() -> int:
         if asked.queue:
             more["queues"] = asked.queue
         worker = Worker(**arq_arguments(settings, catalogue, **more), burst=asked.burst)
+        if asked.guard_fd is not None:
+            _leave_signals_to_the_parent(worker)
         worker.run()
     except (JobsNotLoaded, InvalidDefinition, Unavailable) as error:
         sys.stderr.write(f"{users_traceback(error)}error: {error}\n")
@@ -52,6 +55,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--burst", action="store_true")
     parser.add_argument("--queue", action="append")
     return parser.parse_args()
+
+
+def _leave_signals_to_the_parent(worker: Worker) -> None:
+    """Count the signals of our parent only: it passes on the first as SIGTERM and any further one as SIGUSR1.
+
+    Ctrl-C at a terminal, systemd and the lifeline reach this process as well; that is not asking twice.
+    """
+    worker.loop.remove_signal_handler(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    worker.loop.add_signal_handler(signal.SIGTERM, worker.stop_in_time)
+    worker.loop.add_signal_handler(signal.SIGUSR1, worker.handle_sig, signal.SIGUSR1)
 
 
 def _use_uvloop() -> None:

@@ -60,7 +60,8 @@ class Supervisor:
         address = settings_of(self._settings.redis_url)
         lease_ms = round(self._settings.lease_seconds * 1000)
         kept_ms = round(self._settings.keep_dead * 1000)
-        guardian = Guardian(Charge(worker, portable(address), lease_ms, self._settings.max_tries, kept_ms))
+        charge = Charge(worker, portable(address), lease_ms, self._settings.max_tries, kept_ms)
+        guardian = Guardian(charge, first_in=lease_ms / 3000)
         ours, theirs = os.pipe()
         command = [sys.executable, "-P", "-m", "service.worker.process", "--id", worker, "--guard-fd", str(ours)]
         fds = [ours, *([self._settings.lifeline_fd] if self._settings.lifeline_fd is not None else [])]
@@ -72,14 +73,14 @@ class Supervisor:
             finally:
                 os.close(theirs)
             code = child.wait()
-            if code != 0:
+            if code not in (0, CANNOT_START):
                 guardian.release(describe(code))
             return code
 
     def _watch(self, child: "subprocess.Popen[bytes]", guardian: Guardian) -> None:
         """Renew until the process has ended; its end is noticed at once where the system can tell (pidfd)."""
         pidfd = os.pidfd_open(child.pid) if hasattr(os, "pidfd_open") else None
-        wait = guardian.interval
+        wait = guardian.look(child.pid)
         try:
             while child.poll() is None:
                 if pidfd is None:
@@ -88,15 +89,16 @@ class Supervisor:
                 else:
                     select.select([pidfd], [], [], wait)
                 if child.poll() is None:
-                    wait = guardian.renew(child.pid)
+                    wait = guardian.look(child.pid)
         finally:
             if pidfd is not None:
                 os.close(pidfd)
 
     def _pass_on(self, _number: int, _frame: FrameType | None) -> None:
+        number = signal.SIGUSR1 if self._stopping else signal.SIGTERM  # asked twice: stop now
         self._stopping = True
         if self._child is not None and self._child.poll() is None:
-            self._child.send_signal(signal.SIGTERM)
+            self._child.send_signal(number)
 
     def _sleep(self, seconds: float) -> bool:
         """Wait; return True as soon as this process is told to stop."""

@@ -126,6 +126,11 @@ class Worker(ArqWorker):
         self._say_stopping(Signals(signum), "waiting")
         self._side(self._stop_when_done(signum))
 
+    def stop_in_time(self) -> None:
+        """Claim no more and wait for what runs; asked again, go on waiting."""
+        if not self._is_stopping:
+            self.handle_sig_wait_for_completion(signal.SIGTERM)
+
     async def _stop_when_done(self, signum: Signals) -> None:
         if self.tasks:
             await asyncio.wait(list(self.tasks.values()), timeout=self._job_completion_wait)

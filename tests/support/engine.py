@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -27,6 +28,9 @@ from service.store.jobs import JobStore, Kept
 from service.store.records import Records
 from service.worker import Worker
 from service.worker.options import WorkerOptions
+from support.processes import children_of, gone, marked
+
+MARK = "STARTED_BY_TEST"  # in the environment of every process that a test started
 
 
 @dataclass
@@ -125,8 +129,14 @@ class WorkerProcess:
     """`offload worker` or the arq CLI as a real process, with its log read line by line."""
 
     def __init__(self, command: list[str], env: dict[str, str], cwd: Path) -> None:
+        self.mark = secrets.token_hex(8)
         self.process = subprocess.Popen(
-            command, env=env, cwd=cwd, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+            command,
+            env={**env, MARK: self.mark},
+            cwd=cwd,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
         )
         self.log: list[dict[str, Any]] = []
         self._heard = threading.Condition()
@@ -145,10 +155,18 @@ class WorkerProcess:
         """Return the exit code when the process has ended."""
         return await asyncio.to_thread(self.process.wait, timeout)
 
+    def signal_all(self, number: int) -> None:
+        """Send a signal to its whole process group, as a terminal does at Ctrl-C."""
+        os.killpg(self.process.pid, number)
+
     def children(self) -> list[int]:
         """Return the ids of its direct child processes."""
-        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in found]
+        return children_of(self.process.pid)
+
+    async def left_nothing(self) -> None:
+        """Return when no process that it started, however indirectly, is running any more; fails the test otherwise."""
+        for pid in marked(MARK, self.mark):
+            await gone(pid, 10)
 
     def close(self) -> None:
         """Kill it and all it started."""

@@ -44,9 +44,9 @@ async def test_what_outlasts_the_grace_is_put_back_at_once(b, offload):
 
 
 @pytest.mark.parametrize("start", ["offload", "arq"])
-async def test_a_second_signal_stops_at_once(b, start, request):
+async def test_a_second_signal_stops_at_once(b, offload, arq, start):
     """Whoever asks twice does not want to wait."""
-    worker = request.getfixturevalue(start)(shutdown_grace=60)
+    worker = {"offload": offload, "arq": arq}[start](shutdown_grace=60)
     job_id = await holding(b, worker)
     worker.kill(signal.SIGTERM)
     await worker.until("worker_stopping")

@@ -121,21 +121,21 @@ async def test_what_a_worker_cannot_run_yet_is_left_to_others(bench):
         with meter:
             gate.wait(20)
 
-    async with bench(catalogue=of(Queue("cpu", max_running=2), functions=[blocks])) as b:
-        async with b.worker(poll_delay=0.05) as worker, b.worker(poll_delay=0.05) as other:
-            await b.redis.hset("offload:queue:cpu", "max_running", 100)  # an operator's word; the threads stay two
-            ids = []
-            async with b.inspector._feed.listen() as reader:
-                while meter.now < 4:
-                    ids.append(await b.enqueue("t.blocks"))  # each claim is one of its own
+    catalogue = of(Queue("cpu", max_running=2), functions=[blocks])
+    async with bench(catalogue=catalogue) as b, b.worker(poll_delay=0.05) as worker, b.worker(poll_delay=0.05) as other:
+        await b.redis.hset("offload:queue:cpu", "max_running", 100)  # an operator's word; the threads stay two
+        ids = []
+        async with b.inspector._feed.listen() as reader:
+            while meter.now < 4:
+                ids.append(await b.enqueue("t.blocks"))  # each claim is one of its own
+                event = await reader.next(0.2)
+                while event is not None and event.name != "running":
                     event = await reader.next(0.2)
-                    while event is not None and event.name != "running":
-                        event = await reader.next(0.2)
-            waiting = await b.enqueue("t.blocks")
-            await b.inspector.wait(waiting, 0.2)
-            taken = len(worker.tasks), len(other.tasks)
-            gate.set()
-            await ended(b, [*ids, waiting])
+        waiting = await b.enqueue("t.blocks")
+        await b.inspector.wait(waiting, 0.2)
+        taken = len(worker.tasks), len(other.tasks)
+        gate.set()
+        await ended(b, [*ids, waiting])
 
     assert taken == (2, 2)
 
