@@ -1,0 +1,314 @@
+"""The scripts against a model: hypothesis drives them in any order, over workers and queues, and compares each step.
+
+Time is the test's own: it is passed to the scripts, which reckon with it in every score. Only the keys that live for a
+lease or a result TTL are dropped by the server's clock; they are given more than a history lasts, and the test removes
+them itself at the moment that the model's clock passes their end. That is also what a server does, only that a real
+one may do so between two steps, which here is a step of its own.
+
+`pytest tests/integration/model --model-examples=2000 --model-steps=60` tries for minutes; what it finds it shrinks.
+"""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+from conftest import leaked_keys
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from support.clockwork import LEASE, START, Clockwork, Taken
+from support.model import TERMINAL, WAITING, Model
+
+from service.store import keys
+from service.store.connection import client, settings_of
+
+STATUSES = ("deferred", "queued", "running", "retrying", *TERMINAL)
+KEEP, KEPT, ABORTS_KEPT = 15_000, 40_000, 60_000
+
+jobs = st.sampled_from("abcdef")
+workers = st.sampled_from(["w1", "w2", "w3"])
+queues = st.sampled_from(["default", "mail", "few"])
+orders = st.sampled_from([("default",), ("few",), ("few", "default"), ("default", "mail", "few"), ("mail", "few")])
+delays = st.sampled_from([0, 0, 1, 5_000, 20_000])
+verbs = st.sampled_from(["succeeded", "dead", "aborted", "retry", "retry", "putback"])
+
+
+class Scripts(RuleBasedStateMachine):
+    """Each rule calls a script and the model, and compares what both say; the invariants compare what is stored."""
+
+    url = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.redis = client(settings_of(self.url))
+        self.store = Clockwork(self.redis)
+        self.model = Model(LEASE, START, limits={"few": 2})
+        self.taken: list[Taken] = []
+        self.accepted: Counter[str] = Counter()
+        self.live_before: dict[str, int] = {}
+        self.do(self.redis.flushall())
+        self.do(self.redis.hset(keys.QUEUE + "few", "max_running", 2))
+
+    def do(self, coroutine: Any) -> Any:
+        """Await."""
+        return self.runner.run(_awaited(coroutine))
+
+    def teardown(self) -> None:
+        """What a history must have left behind, whatever it was."""
+        leaked = self.do(leaked_keys(self.redis))
+        ended = Counter(event for event in self.do(self.store.events()) if event[0] in TERMINAL)
+        self.do(self.redis.aclose())
+        self.runner.close()
+
+        assert not leaked, f"keys that nobody will remove: {leaked}"
+        assert ended == Counter(self.model.ended), "each ending is told once, and no job ends more often than it was run"
+
+    # What callers do.
+
+    @rule(one=jobs, queue=queues, delay=delays, max_tries=st.integers(1, 3))
+    def enqueue(self, one, queue, delay, max_tries):
+        due = self.model.now + delay if delay else 0
+        expected = self.model.enqueue(one, queue, due, max_tries)
+        [created] = self.do(self.store.enqueue(one, queue=queue, due=due, max_tries=max_tries))
+
+        assert created == expected
+
+    @rule(one=jobs, queue=queues, delay=delays)
+    def enqueue_as_stock_arq(self, one, queue, delay):
+        old = self.model.jobs.get(one)
+        if old is not None and (old.score is not None or old.result_until is not None):
+            return  # arq refuses the id
+        queue, due = old.queue if old else queue, self.model.now + delay
+        self.model.stock(one, queue, due)
+        self.do(self.store.stock(one, queue=queue, due=due))
+
+    @rule(one=jobs)
+    def abort(self, one):
+        expected = self.model.abort(one, KEPT, KEEP)
+        said = self.do(self.store.run("abort", one, b"cancelled", KEEP, KEPT, "default", "mail", "few"))
+
+        assert said.decode() == expected
+
+    @rule(one=jobs)
+    def replay(self, one):
+        expected = self.model.replay(one)
+
+        assert self.do(self.store.run("replay", one)).decode() == expected
+
+    @rule(queue=queues)
+    def pause_or_resume(self, queue):
+        self.model.paused ^= {queue}
+        self.do(self.redis.hset(keys.QUEUE + queue, "paused", int(queue in self.model.paused)))
+
+    @rule(limit=st.integers(1, 3))
+    def limit(self, limit):
+        self.model.limits["few"] = limit
+        self.do(self.redis.hset(keys.QUEUE + "few", "max_running", limit))
+
+    # What workers do.
+
+    @rule(worker=workers, slots=st.integers(1, 4), order=orders)
+    def claim(self, worker, slots, order):
+        expected = self.model.claim(worker, f"{worker}:{self.store.sequence.get(worker, 0) + 1}", slots, order)
+        got = self.do(self.store.claim(worker, slots, order, timeout=25_000))
+        self.taken += got.jobs
+
+        assert [(job.id, job.attempt, job.lost, job.aborted) for job in got.jobs] == expected
+        assert all(job.payload == b"payload of " + job.id.encode() for job in got.jobs)
+
+    @precondition(lambda self: self.taken)
+    @rule(pick=st.integers(0, 999), verb=verbs, delay=delays, keep=st.sampled_from([0, KEEP]))
+    def finish(self, pick, verb, delay, keep):
+        """Any attempt that ever began may end now, also one that was lost long ago."""
+        job = self.taken[-1 - pick % len(self.taken)]
+        due = self.model.now + delay if delay or verb == "retry" else 0
+        expected = self.model.finish(job.id, job.token, verb, due, KEPT, keep)
+        result = b"result" if keep else b""
+        [written] = self.do(self.store.finish(verb, job, due=due, kept=KEPT, keep=keep, result=result))
+
+        assert written == expected
+
+    @rule(worker=workers)
+    def renew(self, worker):
+        expected = self.model.renew(worker)
+        lost, overdue = self.do(self.store.renew(worker))
+
+        assert (set(lost), set(overdue)) == expected
+
+    @rule(worker=workers)
+    def die(self, worker):
+        expected = self.model.release(worker)
+        given, dead = self.do(self.store.release(worker))
+
+        assert (set(given), set(dead)) == expected
+
+    @rule()
+    def prune(self):
+        expected = self.model.prune(ABORTS_KEPT)
+
+        assert self.do(self.store.run("prune", 100, ABORTS_KEPT)) == expected
+
+    @rule()
+    def look(self):
+        self.model.promote()
+        ids, _ = self.do(self.store.run("list", "queued", 100, "", ""))
+
+        assert {one.decode() for one in ids} == {one for one, job in self.model.jobs.items() if job.status == "queued"}
+
+    @rule(one=jobs)
+    def stock_worker_takes(self, one):
+        job = self.model.jobs.get(one)
+        if job is None or job.score is None or job.score > self.model.now or job.holder is not None:
+            return
+        self.model.stock_holds(one)
+        self.do(self.redis.incr(keys.ARQ_RETRY + one))
+        self.do(self.redis.expire(keys.ARQ_RETRY + one, 88_400))
+        self.do(self.store.held_by_stock(one))
+
+    @rule(one=jobs)
+    def stock_worker_ends(self, one):
+        job = self.model.jobs.get(one)
+        if job is None or job.holder != "1":
+            return
+        self.model.stock_ends(one, KEEP)
+        self.do(self.redis.delete(keys.ARQ_JOB + one, keys.ARQ_IN_PROGRESS + one, keys.ARQ_RETRY + one))
+        self.do(self.redis.zrem(keys.queue_key(job.queue), one))
+        self.do(self.redis.zrem(keys.ARQ_ABORT, one))
+        self.do(self.redis.psetex(keys.ARQ_RESULT + one, 3_600_000, b"result"))
+
+    @rule(ms=st.sampled_from([1, 1_000, LEASE // 3, LEASE - 1, LEASE, 2 * LEASE, 60_000, 320_000]))
+    def pass_time(self, ms):
+        had = {one for one, job in self.model.jobs.items() if job.result_until is not None}
+        lapsed = self.model.advance(ms)
+        has = {one for one, job in self.model.jobs.items() if job.result_until is not None}
+        self.store.now = self.model.now
+        gone = [keys.ARQ_IN_PROGRESS + one for one in lapsed] + [keys.ARQ_RESULT + one for one in had - has]
+        if gone:
+            self.do(self.redis.delete(*gone))
+
+    # What must hold after each step.
+
+    @invariant()
+    def nothing_is_lost_doubled_or_left_over(self):
+        stored, sets = self.do(self._read())
+        expected = {one: self._of_job(one) for one in self.model.jobs}
+
+        assert {one: found for one, found in stored.items() if found} == expected
+        assert sets == self._of_all()
+
+    @invariant()
+    def a_job_waits_or_has_ended(self):
+        """Said of the stored alone, whatever the model thinks."""
+        stored, _ = self.do(self._read())
+        for one, found in stored.items():
+            is_in_queue, status = "score" in found, found.get("status")
+            is_stocks = status is None or (is_in_queue and status in TERMINAL) or one in self._ended_by_stock()
+
+            assert is_stocks or is_in_queue != (status in TERMINAL), f"{one} is lost, or both queued and finished"
+            assert not is_in_queue or found["has_payload"], f"{one} is queued without its arguments"
+
+    @invariant()
+    def limits_hold(self):
+        live = {queue: self.model.live(queue) for queue in ("few",)}
+        for queue, running in live.items():
+            grew = running > self.live_before.get(queue, 0)
+
+            assert not grew or running <= self.model.limits[queue], f"{running} jobs of {queue} run"
+        self.live_before = live
+
+    def _ended_by_stock(self) -> set[str]:
+        return {one for one, job in self.model.jobs.items() if job.score is None and job.status not in TERMINAL}
+
+    def _of_job(self, one: str) -> dict[str, Any]:
+        job = self.model.jobs[one]
+        found: dict[str, Any] = {"has_payload": job.has_payload}
+        if job.status is not None:
+            found |= {"status": job.status, "queue": job.queue}
+        if job.status == "running":
+            found["token"] = job.token
+        if job.score is not None:
+            found["score"] = job.score
+        if job.holder is not None:
+            found["holder"] = job.holder
+        if job.attempts:
+            found["attempts"] = job.attempts
+        if job.result_until is not None:
+            found["has_result"] = True
+        return found
+
+    def _of_all(self) -> dict[str, Any]:
+        known = {one: job for one, job in self.model.jobs.items() if job.status is not None}
+        lists = {f"{keys.JOBS}:{status}": {one for one, job in known.items() if job.status == status} for status in STATUSES}
+        return {
+            **lists,
+            keys.JOBS: set(known),
+            keys.DUE: {one for one, job in known.items() if job.status in WAITING},
+            keys.EXPIRES: {one for one, job in known.items() if job.expires is not None},
+            keys.ARQ_ABORT: set(self.model.aborting),
+            **{keys.RUNNING + worker: set(self.model.held(worker)) for worker in ("w1", "w2", "w3")},
+            **{
+                keys.RUNNING_ON + queue: {one for one, job in known.items() if job.is_live and job.queue == queue}
+                for queue in ("default", "mail", "few")
+            },
+            "told": Counter(self.model.told),
+        }
+
+    async def _read(self) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+        """Return what is stored, of each job and in each set."""
+        ids, pipe = "abcdef", self.redis.pipeline(transaction=False)
+        for one in ids:
+            pipe.hmget(keys.RECORD + one, "status", "queue", "token")
+            pipe.mget(keys.ARQ_JOB + one, keys.ARQ_IN_PROGRESS + one, keys.ARQ_RETRY + one, keys.ARQ_RESULT + one)
+            for queue in ("default", "mail", "few"):
+                pipe.zscore(keys.queue_key(queue), one)
+        names = [name for name in self._of_all() if name != "told"]
+        for name in names:
+            pipe.zrangebyscore(name, f"({self.store.now}" if name.startswith(keys.RUNNING_ON) else "-inf", "+inf")
+        for worker in ("w1", "w2", "w3"):
+            pipe.lrange(keys.INBOX + worker, 0, -1)
+        rows = await pipe.execute()
+        stored = {one: _found(*rows[5 * i : 5 * i + 5]) for i, one in enumerate(ids)}
+        sets: dict[str, Any] = {
+            name: {one.decode() for one in row} for name, row in zip(names, rows[5 * len(ids) :], strict=False)
+        }
+        said = [(worker, one.decode()) for worker, row in zip(("w1", "w2", "w3"), rows[-3:], strict=True) for one in row]
+        return stored, {**sets, "told": Counter(one for one in said if one[1].startswith("lost "))}
+
+
+def _found(record: list[bytes | None], arq: list[bytes | None], *scores: float | None) -> dict[str, Any]:
+    status, queue, token = (value.decode() if value else None for value in record)
+    payload, holder, retry, result = arq
+    [*in_queues] = [score for score in scores if score is not None]
+
+    assert len(in_queues) <= 1, "a job is in two queues"
+    found: dict[str, Any] = {"status": status, "queue": queue, "token": token if status == "running" else None}
+    found |= {"score": int(in_queues[0]) if in_queues else None, "holder": holder.decode() if holder else None}
+    found |= {"attempts": int(retry) if retry else None, "has_result": True if result else None}
+    found = {name: value for name, value in found.items() if value is not None}
+    return {**found, "has_payload": payload is not None} if found or payload else {}
+
+
+async def _awaited(coroutine: Any) -> Any:
+    return await coroutine
+
+
+def test_the_scripts_do_what_the_model_says(redis_server: Any, request: pytest.FixtureRequest) -> None:
+    """No history of enqueueing, claiming, dying, aborting and the rest loses a job, runs one twice, or leaks a key."""
+    wanted = request.config.getoption("--model-examples", None)
+    steps = request.config.getoption("--model-steps", None) or 30
+    if wanted:
+        request.node.add_marker(pytest.mark.timeout(0))
+    machine = type("ScriptsHere", (Scripts,), {"url": redis_server.url})
+    profile = settings(
+        max_examples=wanted or 50,
+        stateful_step_count=steps,
+        derandomize=not wanted,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+    )
+
+    run_state_machine_as_test(machine, settings=profile)
