@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
-from arq.jobs import Deserializer, Serializer
+from arq.jobs import Deserializer, Serializer, serialize_result
 
 from service.domain.arguments import encode_arguments
 from service.domain.errors import ErrorInfo, OffloadError
@@ -106,31 +106,42 @@ class Codec:
 
         A value that a custom serializer refuses is replaced as arq does, by the sentence "unable to serialize result".
         """
-        document = {
-            "t": attempt,
-            "f": payload.function,
-            "a": payload.args,
-            "k": payload.kwargs,
-            "et": payload.enqueued_ms,
-            "s": error is None,
-            "r": None,
-            "st": started_ms,
-            "ft": finished_ms,
-            "q": queue_key,
-            "id": job_id,
-        }
         if self.kind == "json":
-            document["r"] = orjson.Fragment(result or b"null") if error is None else error.as_dict()
-            return encode_arguments(document)
-        if error is None:
-            document["r"] = value if value is not None or result is None else orjson.loads(result)
-        else:
-            document["r"] = exception if exception is not None else RemoteError(f"{error.type}: {error.message}")
-        try:
-            return self.dumps(document)
-        except Exception:  # noqa: BLE001 - whatever a serializer raises
-            document.update(r="unable to serialize result", s=False)
-            return self.dumps(document)
+            return encode_arguments(
+                {
+                    "t": attempt,
+                    "f": payload.function,
+                    "a": payload.args,
+                    "k": payload.kwargs,
+                    "et": payload.enqueued_ms,
+                    "s": error is None,
+                    "r": orjson.Fragment(result or b"null") if error is None else error.as_dict(),
+                    "st": started_ms,
+                    "ft": finished_ms,
+                    "q": queue_key,
+                    "id": job_id,
+                }
+            )
+        if error is not None:
+            value = exception if exception is not None else RemoteError(f"{error.type}: {error.message}")
+        elif value is None and result is not None:
+            value = orjson.loads(result)
+        data = serialize_result(
+            payload.function,
+            payload.args,
+            payload.kwargs,
+            attempt,
+            payload.enqueued_ms,
+            error is None,
+            value,
+            started_ms,
+            finished_ms,
+            f"{job_id}:{payload.function}",
+            queue_key,
+            job_id,
+            serializer=self.dumps,
+        )
+        return data or b""
 
     def decode_result(self, data: bytes) -> StoredResult:
         """Read a result; raise Undecodable."""

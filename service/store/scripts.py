@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,23 @@ _INCLUDE = re.compile(r"^-- @include (\w+)$", re.MULTILINE)
 Arg = str | bytes | int | float
 
 
-@cache
+def _read(path: Path) -> str:
+    return _INCLUDE.sub(lambda match: (_LUA / "lib" / f"{match[1]}.lua").read_text(), path.read_text())
+
+
+# Read once, at import: an event loop must not wait for a disk.
+_SOURCES = {path.stem: _read(path) for path in _LUA.glob("*.lua")}
+_SHAS = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _SOURCES.items()}
+
+
 def source(name: str) -> str:
     """Return a script's text with its `-- @include` lines replaced by the parts in `lua/lib`."""
-    text = (_LUA / f"{name}.lua").read_text()
-    return _INCLUDE.sub(lambda match: (_LUA / "lib" / f"{match[1]}.lua").read_text(), text)
+    return _SOURCES[name]
 
 
-@cache
 def sha(name: str) -> str:
     """Return the SHA-1 by which Redis knows the script."""
-    return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
+    return _SHAS[name]
 
 
 async def run(redis: RedisClient, name: str, *args: Arg) -> Any:

@@ -74,6 +74,7 @@ class Guard:
     async def _start(self) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # a package of the user's may be called `service` too
             "-m",
             "service.worker.guardian",
             stdin=asyncio.subprocess.PIPE,

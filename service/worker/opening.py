@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from arq.jobs import DeserializationError
 from arq.worker import JobExecutionFailed
 
 from service.domain.clock import now_ms
@@ -61,7 +62,7 @@ class Opener:
         try:
             payload = self._codec.decode_job(job.payload)
         except Undecodable as error:
-            return payload, Dead(describe(error), error)
+            return payload, Dead(describe(error), DeserializationError("unable to deserialize job"))
         if job.is_aborted:
             return payload, Abort()
         options = orjson.loads(job.options) if job.options else {}

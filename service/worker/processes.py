@@ -4,6 +4,7 @@ A child that was aborted, timed out, crashed or ran out of memory is replaced; n
 """
 
 import asyncio
+import functools
 import multiprocessing
 import os
 import signal
@@ -61,7 +62,9 @@ class Child:
         self._ended.clear()
         self.jobs += 1
         try:
-            future = self._executor.submit(f, *args)
+            # The first call starts the process, and the fork server before it: half a second that no loop may wait.
+            submit = functools.partial(self._executor.submit, f, *args)
+            future = submit() if self._process is not None else await asyncio.to_thread(submit)
         except BrokenProcessPool:
             raise ChildDied(self._last_words()) from None
         if self._process is None:

@@ -18,7 +18,7 @@ import structlog
 
 from service import lifeline, logs
 from service.domain.errors import Unavailable
-from service.settings import Settings
+from service.settings import Settings, child_environment
 from service.store.connection import settings_of
 from service.store.guard import portable
 from service.worker.guardian import Charge, Guardian
@@ -65,8 +65,9 @@ class Supervisor:
         ours, theirs = os.pipe()
         command = [sys.executable, "-P", "-m", "service.worker.process", "--id", worker, "--guard-fd", str(ours)]
         fds = [ours, *([self._settings.lifeline_fd] if self._settings.lifeline_fd is not None else [])]
+        env = child_environment({"redis_url": self._settings.redis_url})
         with contextlib.closing(guardian):
-            child = self._child = subprocess.Popen([*command, *self._arguments], pass_fds=fds)
+            child = self._child = subprocess.Popen([*command, *self._arguments], pass_fds=fds, env=env)
             os.close(ours)
             try:
                 self._watch(child, guardian)

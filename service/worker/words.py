@@ -22,6 +22,9 @@ _LATE_MS = 1200  # arq says `delayed=` from here on
 class Words(Protocol):
     """What a worker says of its jobs."""
 
+    def starting(self, worker: str, queues: list[str], functions: list[str]) -> None:
+        """Say that the worker starts."""
+
     def started(self, job: Claimed, payload: Payload) -> None:
         """Say that an attempt starts."""
 
@@ -37,6 +40,10 @@ class Events:
 
     def __init__(self) -> None:
         self._log = structlog.get_logger("service.worker").bind()
+
+    def starting(self, worker: str, queues: list[str], functions: list[str]) -> None:
+        """Say that the worker starts."""
+        self._log.info("worker_started", worker=worker, queues=queues, functions=sorted(functions))
 
     def started(self, job: Claimed, payload: Payload) -> None:
         """Say that an attempt starts."""
@@ -70,6 +77,10 @@ class ArqLines:
     def __init__(self, *, log_results: bool) -> None:
         self._log = logging.getLogger("arq.worker")
         self._log_results = log_results
+
+    def starting(self, worker: str, queues: list[str], functions: list[str]) -> None:  # noqa: ARG002 - as Words
+        """Say that the worker starts."""
+        self._log.info("Starting worker for %d functions: %s", len(functions), ", ".join(functions))
 
     def started(self, job: Claimed, payload: Payload) -> None:
         """Say that an attempt starts."""
@@ -115,7 +126,9 @@ class ArqLines:
                 self._log.error("deserializing job %s failed", job.id, exc_info=exception)
             case "UnknownFunction":
                 self._log.warning("job %s, function %r not found", job.id, payload.function)
-            case "AttemptsUsedUp" | "WorkerLost":
+            case "AttemptsUsedUp":
+                self._log.warning("%6.2fs ! %s max retries %d exceeded", took, ref, job.attempt - 1)
+            case "WorkerLost":
                 self._log.warning("%6.2fs ! %s %s", took, ref, message)
             case _:
                 extra = getattr(exception, "extra", None)

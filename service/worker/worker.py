@@ -21,7 +21,7 @@ from service.domain.catalogue import as_job_function, of_functions
 from service.domain.clock import now_ms
 from service.domain.errors import Unavailable
 from service.domain.functions import JobFunction
-from service.domain.policy import Abort, Dead, Decision, Drop, Succeed
+from service.domain.policy import Abort, Dead, Decision, Drop, PutBack, Succeed
 from service.store import connection, keys, queues, workers
 from service.store.cancelling import cancel_all
 from service.store.codec import Codec
@@ -45,10 +45,9 @@ class Worker(ArqWorker):
         self, functions: Sequence[Any] = (), *, offload: WorkerOptions | None = None, **arq_arguments: Any
     ) -> None:
         self.offload = offload or WorkerOptions()
-        found = of_functions(functions)
-        super().__init__(
-            [_for_arq(one, function) for one, function in zip(functions, found.values(), strict=False)], **arq_arguments
-        )
+        given = [one if isinstance(one, JobFunction) else func(one) for one in functions]
+        found = of_functions(given)
+        super().__init__([_for_arq(one) for one in given], **arq_arguments)
         found.update({name: as_job_function(cron) for name, cron in self.functions.items() if name not in found})
         self._found: dict[str, JobFunction[Any, Any]] = found
         self._running: dict[str, Running] = {}
@@ -58,6 +57,7 @@ class Worker(ArqWorker):
         self._is_stopping = False
         self._is_told_to_stop = False
         self._has_waited = False
+        self._not_ours: set[str] = set()
         self._parts: Parts | None = None
         self._last_heart_beat = 0.0
         if self.offload.queues is None:
@@ -79,7 +79,7 @@ class Worker(ArqWorker):
         if self.on_startup:
             await self.on_startup(self.ctx)
         parts = self._parts = await self._compose()
-        log.info("worker_started", worker=self.worker_id, queues=self.queue_names, functions=sorted(self._found))
+        self._words.starting(self.worker_id, self.queue_names, list(self._found))
         try:
             await self._claim_until_done(parts)
         except asyncio.CancelledError:
@@ -110,8 +110,10 @@ class Worker(ArqWorker):
         sig = Signals(signum)
         self.allow_pick_jobs, self._is_stopping, self._is_told_to_stop = False, True, True
         self._say_stopping(sig, "waited" if self._has_waited else "now")
-        for running in list(self._running.values()):
-            running.stop("interrupted")
+        for job_id, task in list(self.tasks.items()):
+            if not task.done():
+                running = self._running.get(job_id)
+                running.stop("interrupted") if running is not None else task.cancel()
         if self.main_task is not None:
             self.main_task.cancel()
         if self.on_stop is not None:
@@ -271,7 +273,8 @@ class Worker(ArqWorker):
         if self._burst_jobs_left() == 0:
             return True
         with connection.reaching_redis():
-            return not self.tasks and not any([await self.pool.zcard(keys.queue_key(q)) for q in self.queue_names])
+            queued = sum([await self.pool.zcard(keys.queue_key(q)) for q in self.queue_names])
+        return not self.tasks and queued <= len(self._not_ours)  # what this worker cannot run is left to others
 
     def _start(self, job: Claimed) -> None:
         if (older := self._running.get(job.id)) is not None:
@@ -283,7 +286,7 @@ class Worker(ArqWorker):
     async def _attempt(self, running: Running) -> None:
         job, parts = running.job, cast(Parts, self._parts)
         try:
-            self._count(await parts.attempts.run(running))
+            self._count(job.id, await parts.attempts.run(running))
         except Exception:  # our own fault: the job is tried again, and the traceback is kept in the log
             log.exception("attempt_broke", job_id=job.id, function=job.function)
             due_ms = now_ms() + _BROKEN_PAUSE_MS
@@ -297,8 +300,11 @@ class Worker(ArqWorker):
         if (running := self._running.get(job_id)) is not None:
             running.stop(why)
 
-    def _count(self, decision: Decision) -> None:
+    def _count(self, job_id: str, decision: Decision) -> None:
+        self._not_ours.discard(job_id)
         match decision:
+            case PutBack(due_ms) if due_ms is not None:
+                self._not_ours.add(job_id)
             case Succeed():
                 self.jobs_complete += 1
             case Dead() | Abort():
@@ -322,15 +328,15 @@ class Worker(ArqWorker):
         }
 
 
-def _for_arq(one: Any, function: JobFunction[Any, Any]) -> Any:
+def _for_arq(one: Any) -> Any:
     """Give arq's constructor something it takes for one of our functions; it is never called by arq."""
     if not isinstance(one, JobFunction):
         return one
 
     async def stands_for(ctx: dict[Any, Any]) -> None:
-        raise NotImplementedError
+        """Run nothing: `service.worker.attempt` runs the function itself."""
 
-    return func(stands_for, name=function.name, timeout=function.timeout, max_tries=function.max_tries)
+    return func(stands_for, name=one.name, timeout=one.timeout, max_tries=one.max_tries)
 
 
 def _signature() -> inspect.Signature:
