@@ -11,6 +11,8 @@ from service.domain.functions import JobFunction, plain
 from service.domain.queues import DEFAULT_QUEUE, Queue
 from service.domain.schedules import Schedule
 
+_CRON_HELD = 60.0  # arq.constants.keep_cronjob_progress
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -78,7 +80,14 @@ def as_job_function(one: Any) -> JobFunction[Any, Any]:
     if isinstance(one, JobFunction):
         return one
     if hasattr(one, "coroutine"):  # arq.worker.Function and arq.cron.CronJob
-        return plain(one.name, one.coroutine, timeout=one.timeout_s, keep_result=_keep(one), max_tries=one.max_tries)
+        return plain(
+            one.name,
+            one.coroutine,
+            timeout=one.timeout_s,
+            keep_result=_keep(one),
+            max_tries=one.max_tries,
+            held_after=_CRON_HELD if hasattr(one, "next_run") else None,
+        )
     if inspect.iscoroutinefunction(one):
         return plain(one.__qualname__, one)
     msg = f"{one!r} is no job function: use @job, arq.func(...) or an async def"

@@ -38,6 +38,7 @@ class JobFunction(Generic[P, R]):
     give_up_on: tuple[type[BaseException], ...] = ()
     description: str = ""
     is_plain: bool = False
+    held_after: float | None = None  # arq's cron: seconds for which an ended tick's id stays taken
 
     def __post_init__(self) -> None:
         for name in ("__module__", "__name__", "__qualname__", "__doc__"):
@@ -136,6 +137,7 @@ def plain(
     timeout: float | None = None,
     keep_result: float | None = None,
     max_tries: int | None = None,
+    held_after: float | None = None,
 ) -> JobFunction[Any, Any]:
     """Take a plain arq function as it is: a dict for context, untyped arguments, ordinary exceptions not retried."""
     return JobFunction(
@@ -150,6 +152,7 @@ def plain(
         retry_on=(),
         description=inspect.getdoc(coroutine) or "",
         is_plain=True,
+        held_after=held_after,
     )
 
 

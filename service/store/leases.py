@@ -56,6 +56,11 @@ class Finished:
     failed_attempt: bytes = b""
     fields: tuple[tuple[str, str | int | float], ...] = ()
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job does not run again by itself."""
+        return self.verb not in ("retry", "putback")
+
     def argv(self) -> list[scripts.Arg]:
         """Return the ending as arguments of finish.lua."""
         flat = json.dumps([str(part) for pair in self.fields for part in pair]) if self.fields else "[]"
@@ -106,6 +111,18 @@ async def held(redis: RedisClient, worker: str) -> dict[str, str]:
         ids = [i.decode() for i in await redis.zrange(keys.RUNNING + worker, 0, -1)]
         tokens = await redis.mget([keys.ARQ_IN_PROGRESS + i for i in ids]) if ids else []
     return {i: token.decode() for i, token in zip(ids, tokens, strict=True) if token}
+
+
+async def count_from(redis: RedisClient, job_id: str, attempt: int) -> None:
+    """Count attempts of a job on from this one (arq's `_job_try`)."""
+    with reaching_redis():
+        await redis.setex(keys.ARQ_RETRY + job_id, 88_400, attempt)
+
+
+async def hold(redis: RedisClient, job_id: str, seconds: float) -> None:
+    """Keep an ended job's id taken, so that a stock worker late with the same tick of arq's cron does not run it again."""
+    with reaching_redis():
+        await redis.set(keys.ARQ_IN_PROGRESS + job_id, b"1", px=round(seconds * 1000), nx=True)
 
 
 async def renew(redis: RedisClient, worker: str, lease_ms: int) -> tuple[list[str], list[str]]:

@@ -25,6 +25,7 @@ from service.domain.policy import (
     Stopped,
     decide,
 )
+from service.store import leases
 from service.store.codec import Codec, Payload
 from service.store.leases import Claimed
 from service.worker import child
@@ -127,11 +128,15 @@ class Attempts:
         written = ending(job, payload, decision, self._codec, self._rules.kept, keep_result)
         if written is None:
             return decision
-        if ctx is not None and self._hooks.after_job_end:
-            await self._finisher.write(written)
-            await self._hooks.after_job_end(ctx)
-        else:
+        held = opened.function.held_after if isinstance(opened, Opened) else None
+        if (ctx is None or not self._hooks.after_job_end) and held is None:
             self._finisher.submit(written)
+            return decision
+        await self._finisher.write(written)
+        if held is not None and written.is_terminal:
+            await leases.hold(self._services.redis, job.id, held)
+        if ctx is not None and self._hooks.after_job_end:
+            await self._hooks.after_job_end(ctx)
         return decision
 
     async def _perform(self, running: Running, job: Claimed, opened: Opened) -> tuple[Outcome, dict[Any, Any] | None]:
@@ -235,5 +240,5 @@ class Attempts:
 
     async def _count_from(self, job: Claimed, attempt: int) -> Claimed:
         """Count attempts from where a producer said (arq's `_job_try`)."""
-        await self._services.redis.setex(f"arq:retry:{job.id}", 88400, attempt)
+        await leases.count_from(self._services.redis, job.id, attempt)
         return replace(job, attempt=attempt)
