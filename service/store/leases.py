@@ -120,7 +120,7 @@ async def count_from(redis: RedisClient, job_id: str, attempt: int) -> None:
 
 
 async def hold(redis: RedisClient, job_id: str, seconds: float) -> None:
-    """Keep an ended job's id taken, so that a stock worker late with the same tick of arq's cron does not run it again."""
+    """Keep an ended job's id taken, so that a late stock worker runs no tick of arq's cron twice."""
     with reaching_redis():
         await redis.set(keys.ARQ_IN_PROGRESS + job_id, b"1", px=round(seconds * 1000), nx=True)
 
