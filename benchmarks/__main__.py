@@ -1,0 +1,74 @@
+"""`make bench`: measure, in turns, and print one table."""
+
+import argparse
+import json
+import os
+import platform
+from dataclasses import replace
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+
+from benchmarks.experiments import EXPERIMENTS
+from benchmarks.figures.throughput import best_slots
+from benchmarks.plan import QUICK, Plan
+from benchmarks.sides import SIDES
+from benchmarks.table import Experiment, Line, show
+
+console = Console(stderr=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("--runs", type=int, help="interleaved runs (5)")
+    parser.add_argument("--only", action="append", choices=[one.name for one in EXPERIMENTS], help="may be repeated")
+    parser.add_argument("--quick", action="store_true", help="a smoke test; its figures mean nothing")
+    parser.add_argument("--full", action="store_true", help="a backlog of 1,000,000 jobs")
+    parser.add_argument("--backlog", type=int, help="jobs in the long queue (200,000)")
+    parser.add_argument("--slots", type=int, help="max_jobs of both (the better of 100 and 500, for each)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all values")
+    return parser.parse_args()
+
+
+def _plan(asked: argparse.Namespace) -> Plan:
+    plan = QUICK if asked.quick else Plan()
+    if asked.full:
+        plan = replace(plan, backlog=1_000_000)
+    if asked.slots or asked.quick:
+        plan = replace(plan, slots=dict.fromkeys(SIDES, asked.slots or 100))
+    return replace(plan, runs=asked.runs or plan.runs, backlog=asked.backlog or plan.backlog)
+
+
+async def _measure(one: Experiment, plan: Plan) -> list[Line]:
+    found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
+    for run in range(plan.runs):
+        for side, values in found.items():
+            with console.status(f"{one.name}, run {run + 1} of {plan.runs}: {side}"):
+                values.append(dict(await one.measure(plan, side)))
+    return [
+        Line(one.name, figure, *([run[figure.key] for run in found[side]] for side in ("offload", "arq")))
+        for figure in one.figures
+    ]
+
+
+async def main() -> None:
+    """Measure what was asked for."""
+    asked = _arguments()
+    plan, lines = _plan(asked), []
+    if not plan.slots:
+        plan = replace(plan, slots={side: await best_slots(plan, side) for side in SIDES})
+    for one in EXPERIMENTS:
+        if asked.only is None or one.name in asked.only:
+            lines += await _measure(one, plan)
+    slots = ", ".join(f"{side} {count}" for side, count in plan.slots.items())
+    caption = (
+        f"{plan.runs} runs in turns · max_jobs: {slots} · {os.cpu_count()} cores · Python {platform.python_version()}"
+    )
+    if asked.json:
+        asked.json.write_text(json.dumps({"about": caption, "lines": [line.as_dict() for line in lines]}, indent=1))
+    show(lines, caption, Console(width=None if console.is_terminal else 150))
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
