@@ -150,6 +150,11 @@ class Settings(BaseSettings):
     abort_grace: Seconds = Field(
         default=1, description="How long an aborted or timed-out job may clean up before its process is killed."
     )
+    stuck_grace: Seconds = Field(
+        default=5,
+        description="How long after an attempt's timeout a worker whose event loop is held may go on before it is "
+        "dumped, killed and replaced.",
+    )
     unknown_function_grace: Seconds = Field(
         default=600,
         description="How long a job whose function no worker knows waits for one that does before it is dead.",

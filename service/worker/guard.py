@@ -15,6 +15,7 @@ import structlog
 
 from service.domain.errors import Unavailable
 from service.worker.guardian import Charge
+from service.worker.pulse import Pulse
 
 log = structlog.get_logger(__name__)
 _RESTART_PAUSE = 1.0
@@ -24,8 +25,11 @@ T = TypeVar("T")
 class Guard:
     """Keeps a guardian beside this process. `parent_fd` is a pipe that ends with the guardian that is our parent."""
 
-    def __init__(self, charge: Charge, renew: Callable[[], Awaitable[Any]], parent_fd: int | None = None) -> None:
+    def __init__(
+        self, charge: Charge, pulse: Pulse, renew: Callable[[], Awaitable[Any]], parent_fd: int | None = None
+    ) -> None:
         self._charge = charge
+        self._pulse = pulse
         self._renew = renew
         self._parent_fd = parent_fd
         self._process: asyncio.subprocess.Process | None = None
@@ -79,11 +83,13 @@ class Guard:
             "service.worker.guardian",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            pass_fds=(self._pulse.fd,),
             start_new_session=True,  # what kills the worker's whole group must leave the guardian to act
         )
         self._process = process
         about = {
             "pid": os.getpid(),
+            "pulse_fd": self._pulse.fd,
             "worker": self._charge.worker,
             "address": dict(self._charge.address),
             "lease_ms": self._charge.lease_ms,

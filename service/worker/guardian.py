@@ -20,9 +20,12 @@ import structlog
 from service import logs
 from service.domain.errors import ErrorInfo, Unavailable
 from service.store.guard import LeaseGuard
+from service.worker.pulse import DUMP, Pulse
 
 log = structlog.get_logger(__name__)
 _RELEASE_PAUSE = 0.5
+_STUCK_AFTER = 1.0  # seconds without a beat, beside a job past its time, make a worker stuck
+_DUMP_WAIT = 0.2
 _LOOK_EVERY = 0.5  # seconds between looks at the worker's memory: what it was last tells why it died
 
 
@@ -40,8 +43,9 @@ class Charge:
 class Guardian:
     """Acts for one worker process; `first_in` seconds the first renewal is due."""
 
-    def __init__(self, charge: Charge, *, first_in: float = 0.0) -> None:
+    def __init__(self, charge: Charge, pulse: Pulse, *, first_in: float = 0.0) -> None:
         self._charge = charge
+        self._pulse = pulse
         self._due = time.monotonic() + first_in
         self._guard = LeaseGuard(charge.address, charge.worker, charge.lease_ms)
         self._rss: int | None = None
@@ -51,11 +55,11 @@ class Guardian:
         """Note the worker's memory, extend its leases when that is due; return the seconds until the next look."""
         self._rss = rss_bytes(pid) or self._rss
         if (left := self._due - time.monotonic()) <= 0:
-            left = self._renew()
+            left = self._renew(pid)
             self._due = time.monotonic() + left
         return min(left, _LOOK_EVERY)
 
-    def _renew(self) -> float:
+    def _renew(self, pid: int) -> float:
         """Extend the leases every third of a lease; return the seconds until the next time, sooner after a failure."""
         interval = self._charge.lease_ms / 3000
         try:
@@ -72,12 +76,33 @@ class Guardian:
             log.warning("leases_lost", worker=self._charge.worker, job_ids=lost)
         if overdue:
             log.warning("jobs_overdue", worker=self._charge.worker, job_ids=overdue)
-        return interval
+            self._kill_if_stuck(pid, overdue)
+        return min(interval, _LOOK_EVERY) if overdue else interval
+
+    def _kill_if_stuck(self, pid: int, overdue: list[str]) -> None:
+        """Kill a worker whose loop has been held past its jobs' time: only from outside can a timeout be enforced then.
+
+        SIGTERM would be of no use, since its handler needs the loop. The stack is asked for first.
+        """
+        held_s = self._pulse.age()
+        if held_s is None or held_s < _STUCK_AFTER:
+            return
+        os.kill(pid, DUMP)
+        ends = time.monotonic() + _DUMP_WAIT
+        while not self._pulse.stack() and time.monotonic() < ends:
+            time.sleep(0.01)
+        about = {"worker": self._charge.worker, "job_ids": overdue, "held_s": round(held_s, 1)}
+        log.error("worker_stuck", **about, stack=self._pulse.stack())
+        os.kill(pid, signal.SIGKILL)
 
     def release(self, how: str) -> None:
         """Give the jobs of the dead worker back, trying for a lease while Redis is away; then they are due anyhow."""
         memory = f", last seen using {self._rss / 1_048_576:.0f} MiB" if self._rss else ""
-        reason = ErrorInfo("WorkerLost", f"worker {self._charge.worker} {how}{memory}")
+        age, stack = self._pulse.age(), self._pulse.stack()
+        held = f", its event loop held for {age:.1f} s" if age is not None and age > _STUCK_AFTER else ""
+        details = {"rss_bytes": self._rss, "last_beat_s": None if age is None else round(age, 2)}
+        message = f"worker {self._charge.worker} {how}{memory}{held}"
+        reason = ErrorInfo("WorkerLost", message, stack, details)
         ends = time.monotonic() + self._charge.lease_ms / 1000
         while True:
             try:
@@ -115,8 +140,8 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     logs.configure("INFO", "auto")
     told = json.loads(_first_line())
-    pid = told.pop("pid")
-    guardian = Guardian(Charge(**told))
+    pid, told_fd = told.pop("pid"), told.pop("pulse_fd")
+    guardian = Guardian(Charge(**told), Pulse(told_fd))
     wait, has_said = 0.0, False
     with contextlib.closing(guardian):
         while True:

@@ -31,6 +31,7 @@ class Rules:
     max_result_bytes: int = 1_048_576
     unknown_function_grace: float = 600.0
     retry_jobs: bool = True
+    allow_abort_jobs: bool = True  # whether arq's `Job.abort()` is heeded; ours always is
 
 
 @dataclass(slots=True)
@@ -63,7 +64,7 @@ class Opener:
             payload = self._codec.decode_job(job.payload)
         except Undecodable as error:
             return payload, Dead(describe(error), DeserializationError("unable to deserialize job"))
-        if job.is_aborted:
+        if job.is_aborted and self._rules.allow_abort_jobs:
             return payload, Abort()
         options = orjson.loads(job.options) if job.options else {}
         deadline_ms = options.get("deadline")

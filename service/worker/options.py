@@ -28,7 +28,8 @@ class WorkerOptions:
     """Beside arq's own arguments; times in seconds. `queues` of None serves the one that arq's `queue_name` says.
 
     `catalogue` brings limits and schedules. `parent_guard_fd` is a pipe that ends with a guardian that is our parent;
-    without one the worker starts a guardian beside itself, unless `has_guardian` is False.
+    without one the worker starts a guardian beside itself, unless `has_guardian` is False. `pulse_fd` is the file that
+    the two share. `stuck_grace` is how long after an attempt's timeout its lease may still be renewed.
     """
 
     worker_id: str = field(default_factory=new_worker_id)
@@ -44,6 +45,8 @@ class WorkerOptions:
     artifacts: Path = Path(".offload/artifacts")
     has_guardian: bool = True
     parent_guard_fd: int | None = None
+    pulse_fd: int | None = None
+    stuck_grace: float = 5.0
 
     def kept(self, keep_result: float) -> Kept:
         """Return how long things are kept, in ms."""
@@ -58,6 +61,7 @@ def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> Wor
         "catalogue": catalogue,
         "lease_seconds": settings.lease_seconds,
         "abort_grace": settings.abort_grace,
+        "stuck_grace": settings.stuck_grace,
         "unknown_function_grace": settings.unknown_function_grace,
         "keep_records": settings.keep_records,
         "keep_dead": settings.keep_dead,

@@ -28,10 +28,10 @@ from service.worker.notes import Notes
 from service.worker.opening import Opener, Rules
 from service.worker.options import WorkerOptions
 from service.worker.ports import Services
+from service.worker.pulse import Pulse
 from service.worker.ticks import Ticks
 from service.worker.words import Words
 
-_GRACE_MS = 5_000  # how long after an attempt's timeout its lease may still be renewed
 # One claim takes half the slots at most, so that while Redis works on a claim the jobs of the one before run.
 _LEAST_BATCH, _MOST_BATCH = 10, 128
 _FOREVER_MS = 10 * 365 * 86_400_000
@@ -82,7 +82,8 @@ class Parts:
             opener, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, loop
         )
         renew = partial(leases.renew, redis, plan.worker, lease_ms)
-        self.guard = Guard(charge, renew, options.parent_guard_fd)
+        self.pulse = Pulse(options.pulse_fd) if options.pulse_fd is not None else Pulse.create()
+        self.guard = Guard(charge, self.pulse, renew, options.parent_guard_fd)
         self.blocking = connection.client(plan.address, answer_timeout=15.0)
         self.ticks = Ticks(redis, client, declared.schedules.values())
         self.claims = Claims(
@@ -91,7 +92,7 @@ class Parts:
             plan.queues,
             lease_ms=lease_ms,
             timeout_ms=_longest_ms(plan),
-            grace_ms=_GRACE_MS,
+            grace_ms=round(options.stuck_grace * 1000),
             poll=plan.poll,
             batch=max(_LEAST_BATCH, min(_MOST_BATCH, plan.max_jobs // 2)),
             free=lambda: plan.max_jobs - len(running),
@@ -99,12 +100,13 @@ class Parts:
                 queue, plan.max_jobs, sum(one.job.queue == queue for one in running.values())
             ),
             start=start,
-            abort=lambda job_id: stop(job_id, "aborted"),
+            abort=lambda job_id: stop(job_id, "aborted") if plan.rules.allow_abort_jobs else None,
         )
 
     async def close(self) -> None:
         """Take leave of the guardian and end everything that was started."""
         await self.guard.goodbye()
+        self.pulse.close()
         self.executors.close(now=True)
         await self.services.close()
         await self.blocking.aclose()

@@ -52,6 +52,7 @@ class Child:
         self._process: Any = None
         self._served: Served | None = None
         self._ended = asyncio.Event()
+        self._is_killed = False
         self._loop = asyncio.get_running_loop()
         self._serving: threading.Thread | None = None
         self.jobs = 0
@@ -73,6 +74,8 @@ class Child:
             self._theirs.close()
             self._serving = threading.Thread(target=self._serve, name="offload-child", daemon=True)
             self._serving.start()
+            if self._is_killed:  # while it was starting
+                self.kill()
         try:
             result = await asyncio.wrap_future(future)
         except BrokenProcessPool:
@@ -89,7 +92,8 @@ class Child:
             return
 
     def kill(self) -> None:
-        """End the process now."""
+        """End the process now, or as soon as it has started."""
+        self._is_killed = True
         if self._process is not None and self._process.is_alive():
             os.kill(self._process.pid, signal.SIGKILL)
         self.close()
@@ -171,9 +175,11 @@ class Processes:
             try:
                 result = await asyncio.shield(call)
             except asyncio.CancelledError:
-                one.ask_to_stop()
-                await asyncio.wait([call], timeout=self._grace)
-                one.kill()
+                try:
+                    one.ask_to_stop()
+                    await asyncio.wait([call], timeout=self._grace)
+                finally:  # it may be cancelled again meanwhile
+                    one.kill()
                 await asyncio.gather(call, return_exceptions=True)
                 raise
             except ChildDied:

@@ -23,6 +23,7 @@ from service.store.connection import settings_of
 from service.store.guard import portable
 from service.worker.guardian import Charge, Guardian
 from service.worker.options import CANNOT_START, new_worker_id
+from service.worker.pulse import Pulse
 
 log = structlog.get_logger(__name__)
 _RESTARTS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -61,12 +62,14 @@ class Supervisor:
         lease_ms = round(self._settings.lease_seconds * 1000)
         kept_ms = round(self._settings.keep_dead * 1000)
         charge = Charge(worker, portable(address), lease_ms, self._settings.max_tries, kept_ms)
-        guardian = Guardian(charge, first_in=lease_ms / 3000)
+        pulse = Pulse.create()
+        guardian = Guardian(charge, pulse, first_in=lease_ms / 3000)
         ours, theirs = os.pipe()
         command = [sys.executable, "-P", "-m", "service.worker.process", "--id", worker, "--guard-fd", str(ours)]
-        fds = [ours, *([self._settings.lifeline_fd] if self._settings.lifeline_fd is not None else [])]
+        command += ["--pulse-fd", str(pulse.fd)]
+        fds = [ours, pulse.fd, *([self._settings.lifeline_fd] if self._settings.lifeline_fd is not None else [])]
         env = child_environment({"redis_url": self._settings.redis_url})
-        with contextlib.closing(guardian):
+        with contextlib.closing(guardian), contextlib.closing(pulse):
             child = self._child = subprocess.Popen([*command, *self._arguments], pass_fds=fds, env=env)
             os.close(ours)
             try:

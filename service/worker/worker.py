@@ -167,6 +167,8 @@ class Worker(ArqWorker):
         self._side(inbox.read(parts.blocking, self.worker_id, wake=parts.claims.wake, stop=self._stop_attempt))
         self._side(upkeep(self.pool, self.worker_id, self._about))
         self._side(parts.ticks.run())
+        parts.pulse.offer_stack()
+        self._side(parts.pulse.run())
         if self.offload.has_guardian:  # a burst that is over at once does without
             self._side(parts.guard.run(self.offload.lease_seconds / 6 if self.burst else 0))
         return parts
@@ -181,6 +183,7 @@ class Worker(ArqWorker):
             max_result_bytes=options.max_result_bytes,
             unknown_function_grace=options.unknown_function_grace,
             retry_jobs=self.retry_jobs,
+            allow_abort_jobs=self.allow_abort_jobs,
         )
 
     async def _connect(self) -> ArqRedis:

@@ -99,6 +99,7 @@ class Bench:
             "job_deserializer": json_deserializer,
             "handle_signals": False,
             "max_jobs": 100,
+            "allow_abort_jobs": True,
         }
         return Worker(**{**defaults, **arguments}, offload=WorkerOptions(**options))
 
