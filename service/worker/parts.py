@@ -81,9 +81,9 @@ class Parts:
         self.attempts = Attempts(
             opener, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, loop
         )
-        renew = partial(leases.renew, redis, plan.worker, lease_ms)
+        self.renew = partial(leases.renew, redis, plan.worker, lease_ms)
         self.pulse = Pulse(options.pulse_fd) if options.pulse_fd is not None else Pulse.create()
-        self.guard = Guard(charge, self.pulse, renew, options.parent_guard_fd)
+        self.guard = Guard(charge, self.pulse, self.renew, options.parent_guard_fd)
         self.blocking = connection.client(plan.address, answer_timeout=15.0)
         self.ticks = Ticks(redis, client, declared.schedules.values())
         self.claims = Claims(

@@ -57,6 +57,7 @@ class Worker(ArqWorker):
         self._is_stopping = False
         self._is_told_to_stop = False
         self._has_waited = False
+        self._away_since: float | None = None
         self._not_ours: set[str] = set()
         self._parts: Parts | None = None
         self._last_heart_beat = 0.0
@@ -244,6 +245,8 @@ class Worker(ArqWorker):
         failures = 0
         while not self._is_told_to_stop:  # beside the cancellation, which redis-py can swallow
             try:
+                if failures:
+                    await self._come_back(parts)
                 if parts.claims.is_unsure:
                     await parts.finisher.drained()
                     await parts.claims.give_back_unknown(self._running)
@@ -258,9 +261,21 @@ class Worker(ArqWorker):
                 failures = 0
             except Unavailable as error:
                 failures += 1
+                self._away_since = self._away_since or self.loop.time()
                 await parts.claims.pause(failures, error)
             else:
                 await parts.claims.wait()
+
+    async def _come_back(self, parts: Parts) -> None:
+        """After an outage of Redis renew before anything else is claimed, and let the other workers do so too.
+
+        Leases may have run out meanwhile; whoever still runs the job must be able to take its lease up again.
+        """
+        interval = self.offload.lease_seconds / 3
+        await parts.renew()
+        if self._away_since is not None and self.loop.time() - self._away_since >= interval:
+            await asyncio.sleep(interval)
+        self._away_since = None
 
     def _burst_jobs_left(self) -> int | None:
         if not self.burst or self.max_burst_jobs < 0:
