@@ -22,16 +22,15 @@ async def test_a_job_that_ends_while_redis_is_away_is_written_once_when_it_is_ba
         return "through"
 
     with restartable() as server:
-        async with bench_on(server.url, tmp_path, Catalogue({"o.waits": waits})) as b:
-            async with b.worker(lease_seconds=1) as worker:
-                job_id = await b.enqueue("o.waits")
-                await b.entered(job_id, "running")
-                await asyncio.to_thread(server.kill)
-                gate.set()
-                while worker._running:
-                    await asyncio.sleep(0.01)
-                await asyncio.to_thread(server.start)
-                record = await _back(b, job_id)
+        catalogue = Catalogue({"o.waits": waits})
+        async with bench_on(server.url, tmp_path, catalogue) as b, b.worker(lease_seconds=1) as worker:
+            job_id = await b.enqueue("o.waits")
+            await b.entered(job_id, "running")
+            await asyncio.to_thread(server.kill)
+            gate.set()
+            await asyncio.wait(list(worker.tasks.values()))
+            await asyncio.to_thread(server.start)
+            record = await _back(b, job_id)
 
     assert (record.status, record.result, record.attempt) == (Status.SUCCEEDED, b'"through"', 1)
     assert started == [1]
