@@ -92,7 +92,9 @@ class Model:
         job = self.jobs.setdefault(one, Job(queue, None, None, 0, due, 5))
         job.score, job.attempts, job.has_payload = due, 0, True
 
-    def claim(self, worker: str, token: str, slots: int, queues: Sequence[str]) -> list[tuple[str, int, str | None, bool]]:
+    def claim(
+        self, worker: str, token: str, slots: int, queues: Sequence[str]
+    ) -> list[tuple[str, int, str | None, bool]]:
         """Give due jobs by the order of queues, then of scores: `(id, attempt, lost worker, to be aborted)` each."""
         given = []
         for queue in queues:
@@ -220,9 +222,9 @@ class Model:
         ]  # fmt: skip
         for one in gone:
             job = self.jobs[one]
-            if job.score is not None:  # queued again by a stock producer: only the old record goes
-                job.status, job.expires, job.token = None, None, None
-            elif job.result_until is not None:  # arq's result outlives the record
+            if (
+                job.score is not None or job.result_until is not None
+            ):  # queued again by a stock producer: only the old record goes
                 job.status, job.expires, job.token = None, None, None
             else:
                 del self.jobs[one]

@@ -7,16 +7,20 @@
 local id, record = ARGV[2], 'offload:job:' .. ARGV[2]
 local rec = redis.call('HMGET', record, 'status', 'queue', 'enqueued', 'worker', 'function')
 local status, q = rec[1], rec[2]
-if status == 'succeeded' or status == 'dead' or status == 'aborted' then return status end
+if q and not redis.call('ZSCORE', queue_key(q), id) then q = nil end -- it has ended, maybe by a stock worker
 for i = 6, #ARGV do
   if not q and redis.call('ZSCORE', queue_key(ARGV[i]), id) then q = ARGV[i] end
 end
-if not q or not redis.call('ZSCORE', queue_key(q), id) then return 'unknown' end
+if not q then return is_over(status) and status or 'unknown' end
 if redis.call('EXISTS', 'arq:in-progress:' .. id) == 1 then
   redis.call('ZADD', 'arq:abort', now, id)
   if status then redis.call('HSET', record, 'aborting', 1) end
   if rec[4] then post(rec[4], 'abort ' .. id) end
   return 'aborting'
+end
+if is_over(status) then
+  forget_ended(id, status)
+  status, rec = nil, {}
 end
 local enqueued = rec[3] or now
 if not status then redis.call('ZADD', 'offload:jobs', enqueued, id) end

@@ -1,7 +1,9 @@
 -- Extend every lease that one worker still holds, never past a job's own deadline; called by its guardian.
 -- ARGV: now, worker, lease ms. Returns {ids lost, ids past their deadline}; the worker is told of the lost ones.
--- A lease that ran out but that nobody took in the meantime (Redis was away) is taken up again.
+-- A lease that ran out but that nobody took in the meantime (Redis was away) is taken up again, unless another job
+-- has taken its place in max_running.
 -- @include base
+-- @include limits
 local worker, lease = ARGV[2], tonumber(ARGV[3])
 local running = 'offload:running:' .. worker
 local lost, overdue = {}, {}
@@ -12,7 +14,8 @@ for i = 1, #held, 2 do
   local token = redis.call('GET', 'arq:in-progress:' .. id)
   local key = rec[1] and queue_key(rec[1])
   local ours = rec[2] and string.sub(rec[2], 1, #worker + 1) == worker .. ':' and rec[3] == 'running'
-  if not ours or (token and token ~= rec[2]) or not redis.call('ZSCORE', key, id) then
+  local is_late = ours and not token and deadline >= now
+  if not ours or (token and token ~= rec[2]) or not redis.call('ZSCORE', key, id) or (is_late and is_full(rec[1])) then
     redis.call('ZREM', running, id)
     lost[#lost + 1] = id
     post(worker, 'lost ' .. id)

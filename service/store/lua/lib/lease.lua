@@ -5,6 +5,10 @@ local function take(id, q, key, worker, aborting)
   if not redis.call('SET', 'arq:in-progress:' .. id, token, 'NX', 'PX', lease) then return nil end
   local record = 'offload:job:' .. id
   local rec = redis.call('HMGET', record, 'status', 'enqueued', 'due', 'options', 'function', 'timeout', 'worker', 'started')
+  if is_over(rec[1]) then
+    forget_ended(id, rec[1])
+    rec = {}
+  end
   local status, enqueued, due = rec[1], rec[2] or now, rec[3] or redis.call('ZSCORE', key, id)
   local attempt = redis.call('INCR', 'arq:retry:' .. id)
   if attempt == 1 then redis.call('EXPIRE', 'arq:retry:' .. id, 88400) end
@@ -16,6 +20,7 @@ local function take(id, q, key, worker, aborting)
   local lost = status == 'running' and rec[7]
   if lost then
     redis.call('ZREM', 'offload:running:' .. lost, id)
+    if lost ~= worker then post(lost, 'lost ' .. id) end -- it may live, and must stop this attempt
     keep_attempt(id, cjson.encode({attempt = attempt - 1, started = tonumber(rec[8]), ended = now, worker = lost,
       error = {type = 'WorkerLost', message = 'the lease of worker ' .. lost .. ' ran out'}}))
     redis.call('HDEL', record, 'progress', 'aborting')

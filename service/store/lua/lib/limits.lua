@@ -21,6 +21,13 @@ local function allowance(q, wanted)
   return math.max(wanted, 0), again
 end
 
+-- Whether as many jobs of the queue run as may. Pause and rate hold back what starts, not what runs.
+local function is_full(q)
+  local most = redis.call('HGET', 'offload:queue:' .. q, 'max_running')
+  if not most then return false end
+  return redis.call('ZCOUNT', 'offload:running-on:' .. q, '(' .. string.format('%.0f', now), '+inf') >= tonumber(most)
+end
+
 -- Count the starts of this claim against the queue's rate.
 local function spend(q, starts)
   if starts == 0 then return end
