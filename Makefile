@@ -18,10 +18,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test up check bench chaos constraints format clean
+.PHONY: help demo test up check bench chaos arq-suite constraints format clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(STAMP) ## run every shipped job on real input, over HTTP, and check each result
 	@$(BIN)/offload demo $(ARGS)
@@ -45,6 +45,9 @@ bench: $(STAMP) ## run the benchmarks, side by side with stock arq
 
 chaos: $(STAMP) ## kill workers, Redis and connections for minutes; nothing may be lost
 	@$(BIN)/python -m pytest -m chaos --timeout 1800 $(ARGS)
+
+arq-suite: $(STAMP) ## run arq's own tests with Offload's worker in place of arq's
+	@$(BIN)/python tests/contract/arq_suite.py
 
 constraints: ## renew constraints.txt: resolve the ranges of pyproject.toml in a fresh environment
 	@$(call need_python)

@@ -80,7 +80,9 @@ def main() -> int:
 def _environment(place: Path) -> Path:
     venv.create(place / "venv", with_pip=True)
     python = place / "venv" / "bin" / "python"
-    constraints = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("pytest")]
+    constraints = [
+        line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("pytest")
+    ]
     (place / "constraints.txt").write_text("\n".join(constraints))
     command = [python, "-m", "pip", "install", "-q", "-c", place / "constraints.txt", "-e", ROOT, *NEEDS]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
