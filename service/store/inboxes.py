@@ -1,4 +1,4 @@
-"""What is said to one worker alone: `wake`, `abort <id>`, `lost <id>`; written by the scripts."""
+"""What is said to one worker alone: `wake`, `abort <id>`, `lost <time in ms> <id>`; written by the scripts."""
 
 from service.store import keys
 from service.store.connection import RedisClient, reaching_redis

@@ -14,8 +14,15 @@ _BLOCK_S = 5
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
-async def read(redis: RedisClient, worker: str, *, wake: Callable[[], None], stop: Callable[[str, str], None]) -> None:
-    """Deliver messages until cancelled: `wake`, `abort <id>`, `lost <id>`. Redis may go away meanwhile."""
+async def read(
+    redis: RedisClient,
+    worker: str,
+    *,
+    wake: Callable[[], None],
+    abort: Callable[[str], None],
+    lost: Callable[[str, int], None],
+) -> None:
+    """Deliver messages until cancelled; `lost` is told the job and since when (ms). Redis may go away meanwhile."""
     failures = 0
     while True:
         try:
@@ -32,6 +39,7 @@ async def read(redis: RedisClient, worker: str, *, wake: Callable[[], None], sto
         if verb == "wake":
             wake()
         elif verb == "abort":
-            stop(about, "aborted")
+            abort(about)
         elif verb == "lost":
-            stop(about, "lease_lost")
+            at_ms, _, job_id = about.partition(" ")
+            lost(job_id, int(at_ms))

@@ -165,7 +165,8 @@ class Worker(ArqWorker):
         await queues.declare(self.pool, self.offload.catalogue.queues.values(), self.queue_names)
         self._side(parts.finisher.run())
         self._side(parts.notes.run())
-        self._side(inbox.read(parts.blocking, self.worker_id, wake=parts.claims.wake, stop=self._stop_attempt))
+        wake, abort, lost = parts.claims.wake, self._abort, self._lost
+        self._side(inbox.read(parts.blocking, self.worker_id, wake=wake, abort=abort, lost=lost))
         self._side(upkeep(self.pool, self.worker_id, self._about))
         self._side(parts.ticks.run())
         parts.pulse.offer_stack()
@@ -313,6 +314,14 @@ class Worker(ArqWorker):
             if self._running.get(job.id) is running:
                 del self._running[job.id], self.tasks[job.id], self.job_tasks[job.id]
             parts.claims.wake() if self.burst else parts.claims.freed()
+
+    def _abort(self, job_id: str) -> None:
+        self._stop_attempt(job_id, "aborted")
+
+    def _lost(self, job_id: str, at_ms: int) -> None:
+        running = self._running.get(job_id)
+        if running is not None and running.job.claimed_ms < at_ms:  # a later claim got the job again
+            running.stop("lease_lost")
 
     def _stop_attempt(self, job_id: str, why: str) -> None:
         if (running := self._running.get(job_id)) is not None:

@@ -112,7 +112,7 @@ class Model:
         if lost is not None:
             self.deadlines.pop((lost, one), None)
             if lost != worker:
-                self.told.append((lost, f"lost {one}"))
+                self.told.append((lost, f"lost {self.now} {one}"))
         job.status, job.holder, job.token = "running", token, token
         job.score = job.ends = self.now + self.lease
         job.attempts += 1
@@ -139,7 +139,7 @@ class Model:
                 job.holder, job.ends, job.score = job.token, self.now + self.lease, self.now + self.lease
         for one in lost:
             del self.deadlines[worker, one]
-            self.told.append((worker, f"lost {one}"))
+            self.told.append((worker, f"lost {self.now} {one}"))
         return lost, overdue
 
     def release(self, worker: str) -> tuple[set[str], set[str]]:

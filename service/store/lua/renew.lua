@@ -18,7 +18,7 @@ for i = 1, #held, 2 do
   if not ours or (token and token ~= rec[2]) or not redis.call('ZSCORE', key, id) or (is_late and is_full(rec[1])) then
     redis.call('ZREM', running, id)
     lost[#lost + 1] = id
-    post(worker, 'lost ' .. id)
+    post_lost(worker, id)
   elseif deadline < now then
     overdue[#overdue + 1] = id
   else

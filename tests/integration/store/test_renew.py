@@ -49,7 +49,7 @@ async def test_a_lost_lease_is_told_once(store):
     await store.claim("w2")
     told = await store.inbox("w1")
 
-    assert told == ["lost a"]
+    assert told == [f"lost {store.now} a"]
     assert await store.renew("w1") == ([], [])
     assert await store.inbox("w1") == []
     assert await store.redis.get("arq:in-progress:a") == b"w2:1"

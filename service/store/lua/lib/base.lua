@@ -22,6 +22,9 @@ local function post(worker, message)
   redis.call('EXPIRE', inbox, 60)
 end
 
+-- Tell a worker that it lost a lease; the time tells it from a lease that the same worker may have got since.
+local function post_lost(worker, id) post(worker, string.format('lost %.0f ', now) .. id) end
+
 -- Wake one worker that noted itself idle on the queue, the latest to do so.
 local function wake(q)
   while true do

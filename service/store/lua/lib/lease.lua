@@ -20,7 +20,7 @@ local function take(id, q, key, worker, aborting)
   local lost = status == 'running' and rec[7]
   if lost then
     redis.call('ZREM', 'offload:running:' .. lost, id)
-    if lost ~= worker then post(lost, 'lost ' .. id) end -- it may live, and must stop this attempt
+    if lost ~= worker then post_lost(lost, id) end -- it may live, and must stop this attempt
     keep_attempt(id, cjson.encode({attempt = attempt - 1, started = tonumber(rec[8]), ended = now, worker = lost,
       error = {type = 'WorkerLost', message = 'the lease of worker ' .. lost .. ' ran out'}}))
     redis.call('HDEL', record, 'progress', 'aborting')
