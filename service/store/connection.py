@@ -14,6 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from service.domain.errors import InvalidOptions, Unavailable
+from service.store.wire import swift
 
 # What a connection is called elsewhere. redis-py 5.3 types every command of the async client as
 # `Awaitable[X] | X`, which no strict checker lets one await; hence Any.
@@ -123,6 +124,7 @@ def client(settings: RedisSettings, *, answer_timeout: float | None = ANSWER_TIM
         made = ArqRedis(unix_socket_path=settings.unix_socket_path, **common)
     else:
         made = ArqRedis(host=settings.host, port=settings.port, **common, **tls)
+    made.connection_pool.connection_class = swift(made.connection_pool.connection_class)
     for name, value in options.items():
         setattr(made, name, value)
     return made

@@ -1,0 +1,54 @@
+"""redis-py's asyncio connection, without what it spends on each command: half of a round trip's CPU time.
+
+redis-py 5.3 packs arguments in Python, starts a task for each write that has a timeout, and looks for stale data with
+a timer before each command. The same guarantees are kept here with less.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import hiredis
+import redis.exceptions as faults
+from redis.asyncio.connection import AbstractConnection
+
+
+class _Swift(AbstractConnection):
+    """Put before a connection class of redis-py."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """Pack as redis-py's blocking client does."""
+        words = tuple(args[0].encode().split()) if isinstance(args[0], str) else (args[0],)
+        try:
+            return [hiredis.pack_command((*words, *args[1:]))]
+        except TypeError as error:
+            raise faults.DataError(str(error)) from error
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - as redis-py
+        """Send within the timeout of the socket; a connection that cannot is closed."""
+        limit, self.socket_timeout = self.socket_timeout, None  # with one, redis-py makes a task for the write
+        try:
+            async with asyncio.timeout(limit):
+                await super().send_packed_command(command, check_health)
+        except TimeoutError as error:
+            await self.disconnect(nowait=True)
+            raise faults.TimeoutError("Timeout writing to socket") from error
+        finally:
+            self.socket_timeout = limit
+
+    async def can_read_destructive(self) -> bool:
+        """Whether something came that nobody waits for; a connection that the server closed raises ConnectionError.
+
+        The loop has read both by now: redis-py's own look, which costs a timer, is needed only where it found one.
+        """
+        stream: Any = self._reader
+        if stream is not None and stream.exception() is None and not stream.at_eof() and not stream._buffer:  # noqa: SLF001 - no public way
+            return False
+        return bool(await super().can_read_destructive())
+
+
+@cache
+def swift(connection: type[Any]) -> type[Any]:
+    """Return a connection class of redis-py with less to do for each command."""
+    return type(f"Swift{connection.__name__}", (_Swift, connection), {})
