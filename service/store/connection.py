@@ -124,7 +124,8 @@ def client(settings: RedisSettings, *, answer_timeout: float | None = ANSWER_TIM
         made = ArqRedis(unix_socket_path=settings.unix_socket_path, **common)
     else:
         made = ArqRedis(host=settings.host, port=settings.port, **common, **tls)
-    made.connection_pool.connection_class = swift(made.connection_pool.connection_class)
+    pool: Any = made.connection_pool
+    pool.connection_class = swift(pool.connection_class)
     for name, value in options.items():
         setattr(made, name, value)
     return made

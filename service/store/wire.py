@@ -45,7 +45,8 @@ class _Swift(AbstractConnection):
         stream: Any = self._reader
         if stream is not None and stream.exception() is None and not stream.at_eof() and not stream._buffer:  # noqa: SLF001 - no public way
             return False
-        return bool(await super().can_read_destructive())
+        look: Any = super().can_read_destructive
+        return bool(await look())
 
 
 @cache
