@@ -8,11 +8,39 @@ from typing import Any
 
 import pytest
 import structlog
+from blockbuster import BlockBuster, blockbuster_ctx
 from support.engine import Bench, bench_on
 
 from service.store import keys
 from service.store.connection import client, settings_of
 from service.store.embedded import EmbeddedRedis
+
+ENGINE = ["service.store", "service.worker", "service.client", "service.inspector"]
+MAY_BLOCK = {
+    "service/store/artifacts.py": {"write"},  # for threads, and for tests that prepare a file
+    "service/store/embedded.py": {"find_server"},  # before a loop runs, and for tests that start a server
+    # A few bytes each, for a thread or a process that always reads, or about a process whose state is known.
+    "service/worker/processes.py": {"ask_to_stop", "kill"},
+    "concurrent/futures/process.py": {"wakeup"},
+    "multiprocessing/resource_tracker.py": {"unregister"},
+}
+
+
+@pytest.fixture(autouse=True)
+def blocking(request: pytest.FixtureRequest) -> Iterator[BlockBuster | None]:
+    """Nothing of ours blocks an event loop: a call that would raises where it stands.
+
+    Only calls that come out of the engine count; a test that blocks on purpose says `blocking.deactivate()`.
+    """
+    if "e2e" in request.path.parts:
+        yield None
+        return
+    with blockbuster_ctx(ENGINE) as made:
+        for function in made.functions.values():
+            for path, names in MAY_BLOCK.items():
+                function.can_block_in(path, names)
+        yield made
+
 
 _PERMANENT = re.compile("|".join(f"^{re.escape(name)}" for name in keys.PERMANENT))
 _UNFINISHED = ("deferred", "queued", "running", "retrying")
@@ -47,9 +75,13 @@ async def redis(redis_server: EmbeddedRedis) -> AsyncIterator[Any]:
 async def leaked_keys(connection: Any) -> list[str]:
     """Return keys that live for ever and are not on the short list, or belong to a job that has ended."""
     leaked = []
-    async for raw in connection.scan_iter(count=1000):
+    found = [raw async for raw in connection.scan_iter(count=1000)]
+    pipe = connection.pipeline(transaction=False)
+    for raw in found:
+        pipe.ttl(raw)
+    for raw, ttl in zip(found, await pipe.execute(), strict=True):
         key = raw.decode()
-        if await connection.ttl(key) != -1:
+        if ttl != -1:
             continue
         if not _PERMANENT.match(key):
             leaked.append(key)

@@ -4,7 +4,6 @@ A child that was aborted, timed out, crashed or ran out of memory is replaced; n
 """
 
 import asyncio
-import functools
 import multiprocessing
 import os
 import signal
@@ -45,7 +44,7 @@ class Served(Protocol):
 class Child:
     """One process, its pipe, and the thread that serves what it asks."""
 
-    def __init__(self, context: Any, artifacts: Path) -> None:
+    def __init__(self, context: Any, artifacts: Path, loop: asyncio.AbstractEventLoop) -> None:
         self._pipe, theirs = context.Pipe()
         self._theirs: Connection = theirs
         self._executor = ProcessPoolExecutor(1, context, initializer=child.start, initargs=(theirs, artifacts))
@@ -53,7 +52,7 @@ class Child:
         self._served: Served | None = None
         self._ended = asyncio.Event()
         self._is_killed = False
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._serving: threading.Thread | None = None
         self.jobs = 0
 
@@ -63,26 +62,33 @@ class Child:
         self._ended.clear()
         self.jobs += 1
         try:
-            # The first call starts the process, and the fork server before it: half a second that no loop may wait.
-            submit = functools.partial(self._executor.submit, f, *args)
-            future = submit() if self._process is not None else await asyncio.to_thread(submit)
+            if self._process is None:
+                await asyncio.to_thread(self._begin)
+            future = self._executor.submit(f, *args)
         except BrokenProcessPool:
-            raise ChildDied(self._last_words()) from None
-        if self._process is None:
-            # ProcessPoolExecutor has no public way to its process before Python 3.14.
-            self._process = next(iter(self._executor._processes.values()), None)  # noqa: SLF001
-            self._theirs.close()
-            self._serving = threading.Thread(target=self._serve, name="offload-child", daemon=True)
-            self._serving.start()
-            if self._is_killed:  # while it was starting
-                self.kill()
+            raise ChildDied(await asyncio.to_thread(self._last_words)) from None
         try:
             result = await asyncio.wrap_future(future)
         except BrokenProcessPool:
-            raise ChildDied(self._last_words()) from None
+            raise ChildDied(await asyncio.to_thread(self._last_words)) from None
         async with asyncio.timeout(_END_TIMEOUT):
             await self._ended.wait()
         return result
+
+    def _begin(self) -> None:
+        """Start the process, and the fork server before the first one, and wait until it is there."""
+        hello = self._executor.submit(child.hello)
+        # ProcessPoolExecutor has no public way to its process before Python 3.14.
+        process = next(iter(self._executor._processes.values()), None)  # noqa: SLF001
+        self._theirs.close()
+        try:
+            hello.result()
+        finally:
+            self._process = process
+        self._serving = threading.Thread(target=self._serve, name="offload-child", daemon=True)
+        self._serving.start()
+        if self._is_killed:  # while it was starting
+            self.kill()
 
     def ask_to_stop(self) -> None:
         """Let the job see `ctx.aborted`."""
@@ -106,6 +112,7 @@ class Child:
         self._pipe.close()
 
     def _last_words(self) -> str:
+        """Say how the process ended; blocks until it has."""
         if self._process is None:
             return "its process did not start"
         self._process.join(1)
@@ -169,7 +176,7 @@ class Processes:
     async def run(self, served: Served | None, f: Callable[..., Any], *args: Any) -> Any:
         """Run a function in a child; when cancelled the job is asked to stop, then the child is killed."""
         async with self._free:
-            one = self._idle.pop() if self._idle else Child(self._context, self._artifacts)
+            one = self._idle.pop() if self._idle else await asyncio.to_thread(self._make, asyncio.get_running_loop())
             self._busy.add(one)
             call = asyncio.ensure_future(one.call(served, f, *args))
             try:
@@ -201,6 +208,10 @@ class Processes:
         self._idle.clear()
         for one in list(self._busy) if now else ():
             one.kill()
+
+    def _make(self, loop: asyncio.AbstractEventLoop) -> Child:
+        """Make a child; blocks: the first one of the process starts the tracker of its semaphores."""
+        return Child(self._context, self._artifacts, loop)
 
     def _put_away(self, one: Child) -> None:
         if one.jobs >= self._recycle:

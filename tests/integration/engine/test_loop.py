@@ -62,8 +62,9 @@ async def test_whatever_a_thread_raises_ends_only_its_job(bench, what):
     assert (record.status, after.status) == (Status.DEAD, Status.SUCCEEDED)
 
 
-async def test_a_job_that_holds_the_loop_keeps_its_lease(bench):
+async def test_a_job_that_holds_the_loop_keeps_its_lease(bench, blocking):
     """Three leases in time.sleep: the guardian, a process of its own, renews, and no other worker takes the job."""
+    blocking.deactivate()
     runs = []
 
     @job(name="t.blocks", max_tries=3)
