@@ -1,0 +1,384 @@
+"""Kill, stop and starve workers, and Redis, under load; then count what every job did. `make chaos` runs it.
+
+Real `offload worker` processes with a short lease on a real Redis that writes each command to disk before it answers
+(`appendfsync always`: a killed server loses nothing that it acknowledged; with the embedded server's `everysec` a power
+cut, but no kill, may lose a second). Two witnesses are compared: the records in Redis, and a file to which each attempt
+appends what it does (`chaos_jobs`). The exit code is 1 when an accepted job was lost, or ended otherwise than it had
+to, or ran twice at once where nobody had stopped its worker or Redis.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [one for one in (str(HERE), str(HERE.parent)) if one not in sys.path]
+
+from support.engine import WorkerProcess, bench_on, offload_worker  # noqa: E402
+from support.server import Server, restartable  # noqa: E402
+
+from service.client import Request  # noqa: E402
+from service.domain.errors import Unavailable  # noqa: E402
+from service.domain.functions import EnqueueOptions  # noqa: E402
+from service.loader import load  # noqa: E402
+from service.store.connection import reaching_redis  # noqa: E402
+
+LEASE = 2.0
+AT_ONCE = 50  # jobs that one worker runs at once, and about as many again wait: what is given back starts at once
+ENDED = ("succeeded", "dead", "aborted")
+DEEDS = ("kill", "stop", "kill_all")
+SLACK = 0.05  # seconds between an event and the moment that it is noted
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to be; the seed decides about everything but time."""
+
+    seed: int = 1
+    jobs: int = 20_000
+    seconds: float = 120.0
+    workers: int = 3
+
+    def request(self, number: int) -> Request:
+        """Return the job of that number: most wait a little, some fail, a few hold the loop for up to two leases."""
+        chance = random.Random(f"{self.seed} {number}")
+        seconds = round(chance.uniform(0, 0.1) if chance.random() < 0.9 else chance.uniform(0.2, 2 * LEASE), 3)
+        args: dict[str, Any] = {"seconds": seconds}
+        if number % 307 == 100:
+            name, args["seconds"] = "holds", chance.uniform(0.2, 2 * LEASE)
+        elif number % 509 == 200:
+            name, args["seconds"] = "grips", chance.uniform(0.2, 1.5 * LEASE)
+        else:
+            names = ["waits", "fails", "gives_up", "threads", "processes"]
+            [name] = chance.choices(names, weights=[78, 10, 2, 5, 5])
+        if name == "fails":
+            args |= {"times": chance.randint(1, 3), "seconds": min(seconds, 0.2)}
+        return Request(f"chaos.{name}", args, EnqueueOptions(job_id=f"{number}-{name}"))
+
+
+@dataclass
+class Attempt:
+    """One attempt as its process told it; `group` is the process group, which is that of one `offload worker`."""
+
+    job: str
+    number: int
+    started: float
+    group: int
+    ended: float = float("inf")
+    how: str = ""
+
+
+@dataclass
+class Deeds:
+    """What was done to whom, and when (monotonic clock, which all processes share)."""
+
+    killed: dict[int, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
+    stopped: dict[int, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    redis: list[tuple[float, float]] = field(default_factory=list)
+
+    def explain(self, first: Attempt, until: float) -> bool:
+        """Whether a lease may have been lost between an attempt's start and `until`: by a stop, or Redis' absence."""
+        absences = [*self.stopped[first.group], *self.redis]
+        return any(began <= until and first.started - LEASE <= ended for began, ended in absences)
+
+
+class Run:
+    """One run of the plan."""
+
+    def __init__(self, plan: Plan, server: Server, directory: Path) -> None:
+        self.plan, self.server, self.directory = plan, server, directory
+        self.deeds = Deeds()
+        self.workers: list[WorkerProcess] = []
+        self.past: list[WorkerProcess] = []
+        self.accepted: list[str] = []
+        self.ended = 0
+        self._chance = random.Random(plan.seed)
+        self._busy: set[int] = set()
+
+    async def run(self) -> "Report":
+        """Feed, wreck, wait until all has ended or nothing moves any more, and report."""
+        began = time.monotonic()
+        shutil.copy(HERE / "chaos_jobs.py", self.directory)
+        (self.directory / "effects").touch()
+        self.workers = [self._spawn() for _ in range(self.plan.workers)]
+        try:
+            async with bench_on(self.server.url, self.directory / "artifacts", load(["chaos_jobs"])) as bench:
+                self.bench = bench
+                await self._until(lambda n: n >= self.plan.workers, bench.redis.zcard, "offload:workers")
+                await self._storm()
+                await self._all_ended()
+                codes = [await self._stop(worker) for worker in self.workers]
+                return await self._report(time.monotonic() - began, codes)
+        finally:
+            for worker in [*self.workers, *self.past]:
+                worker.close()
+
+    def _spawn(self) -> WorkerProcess:
+        about = {"lease_seconds": LEASE, "max_jobs": AT_ONCE, "log_level": "WARNING", "keep_result": 86_400}
+        return offload_worker(self.server.url, self.directory, ["chaos_jobs"], **about)
+
+    async def _until(self, holds: Callable[[int], bool], ask: Callable[..., Any], *args: Any) -> None:
+        async with asyncio.timeout(60):
+            while not holds(await ask(*args)):  # noqa: ASYNC110 - it is Redis that changes
+                await asyncio.sleep(0.02)
+
+    async def _storm(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self._watch())
+            wrecking = group.create_task(self._wreck())
+            await self._feed()
+            await wrecking
+            watching.cancel()
+
+    async def _feed(self) -> None:
+        """Put jobs in, spread over the seconds of the plan, and never more than the workers run at once."""
+        began, most = time.monotonic(), AT_ONCE * self.plan.workers
+        while (n := len(self.accepted)) < self.plan.jobs:
+            due = self.plan.jobs * (time.monotonic() - began) / self.plan.seconds
+            room = min(20, self.plan.jobs - n, int(due) - n, most - (n - self.ended))
+            if room <= 0:
+                await asyncio.sleep(0.005)
+                continue
+            requests = [self.plan.request(n + i) for i in range(room)]
+            try:
+                stored = await self.bench.client.enqueue_many(requests)
+            except Unavailable:  # whether they were stored is unknown: the same ids again
+                await asyncio.sleep(0.05)
+            else:
+                self.accepted += [one.id for one in stored]
+
+    async def _watch(self) -> None:
+        while True:
+            with contextlib.suppress(Unavailable), reaching_redis():
+                self.ended = sum([await self.bench.redis.zcard(f"offload:jobs:{status}") for status in ENDED])
+            await asyncio.sleep(0.02)
+
+    async def _wreck(self) -> None:
+        """Do one deed after another, and in the middle kill Redis."""
+        began, deeds = time.monotonic(), list(DEEDS)
+        every = max(1.5, self.plan.seconds / 40)
+        middle = self.plan.seconds / 2
+        async with asyncio.TaskGroup() as group:
+            for number in range(int(self.plan.seconds * 0.95 / every)):
+                await asyncio.sleep(self._chance.uniform(0.5, 1.5) * every)
+                if time.monotonic() - began > middle and not self.deeds.redis:
+                    await self._restart_redis()
+                free = [i for i in range(len(self.workers)) if i not in self._busy]
+                if free:
+                    slot, deed = self._chance.choice(free), deeds[number % len(deeds)]
+                    self._busy.add(slot)
+                    group.create_task(self._do(slot, deed))
+
+    async def _do(self, slot: int, deed: str) -> None:
+        worker = self.workers[slot]
+        group = worker.process.pid
+        if deed == "stop":
+            seconds = self._chance.uniform(1.2, 2.5) * LEASE
+            worker.signal_all(signal.SIGSTOP)
+            began = time.monotonic()
+            await asyncio.sleep(seconds)
+            worker.signal_all(signal.SIGCONT)
+            self.deeds.stopped[group].append((began, time.monotonic()))
+        elif deed == "kill_all":
+            worker.signal_all(signal.SIGKILL)
+            self.deeds.killed[group].append((time.monotonic(), deed))
+            self.past.append(worker)
+            self.workers[slot] = self._spawn()
+        else:
+            for pid in worker.children():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    self.deeds.killed[group].append((time.monotonic(), deed))
+        self._busy.discard(slot)
+
+    async def _restart_redis(self) -> None:
+        began = time.monotonic()
+        await asyncio.to_thread(self.server.kill)
+        await asyncio.sleep(self._chance.uniform(0.1, 1.0))
+        await asyncio.to_thread(self.server.start)
+        self.deeds.redis.append((began, time.monotonic()))
+
+    async def _all_ended(self) -> None:
+        """Return when every job has ended, or when none has for long."""
+        watching = asyncio.create_task(self._watch())
+        moved, ended = time.monotonic(), -1
+        while self.ended < len(self.accepted) and time.monotonic() - moved < 15 * LEASE:
+            if self.ended != ended:
+                moved, ended = time.monotonic(), self.ended
+            await asyncio.sleep(0.05)
+        watching.cancel()
+
+    @staticmethod
+    async def _stop(worker: WorkerProcess) -> int | None:
+        worker.kill(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return await worker.ended(30)
+        return None
+
+    async def _report(self, took: float, codes: list[int | None]) -> "Report":
+        redis = self.bench.redis
+        pipe = redis.pipeline(transaction=False)
+        for one in self.accepted:
+            pipe.hget(f"offload:job:{one}", "status")
+        statuses = [row.decode() if row else "gone" for row in await pipe.execute()]
+        left = Counter[str]()
+        for pattern in ("arq:job:*", "arq:in-progress:*", "arq:retry:*", "arq:queue*"):
+            left[pattern] = len([key async for key in redis.scan_iter(match=pattern, count=10_000)])
+        logged = Counter(line.get("event") for worker in [*self.workers, *self.past] for line in worker.log)
+        attempts = read(self.directory / "effects", self.deeds)
+        return Report(
+            self.plan, dict(zip(self.accepted, statuses, strict=True)), attempts, self.deeds, logged, +left, codes, took
+        )
+
+
+def read(path: Path, deeds: Deeds) -> dict[str, list[Attempt]]:
+    """Return the attempts of each job by their start; one whose process was killed ended then."""
+    attempts: dict[str, list[Attempt]] = defaultdict(list)
+    for line in path.read_text().splitlines():
+        what, job, number, at, group = line.split()
+        if what == "started":
+            attempts[job].append(Attempt(job, int(number), float(at), int(group)))
+            continue
+        own = [one for one in attempts[job] if (one.number, one.group, one.how) == (int(number), int(group), "")]
+        own[-1].ended, own[-1].how = float(at), what
+    for one in (one for each in attempts.values() for one in each):
+        died = [at for at, _ in deeds.killed[one.group] if one.started - SLACK <= at < one.ended]
+        if died and not one.how:
+            one.ended, one.how = min(died), "killed"
+    return attempts
+
+
+@dataclass
+class Report:
+    """What two witnesses say of a run."""
+
+    plan: Plan
+    statuses: dict[str, str]
+    attempts: dict[str, list[Attempt]]
+    deeds: Deeds
+    logged: Counter[Any]
+    left: Counter[str]
+    codes: list[int | None]
+    took: float
+
+    @property
+    def lost(self) -> list[str]:
+        """Accepted jobs that have not ended as they had to, or whose effect never happened."""
+        return [job for job, status in self.statuses.items() if not self._is_right(job, status)]
+
+    def _is_right(self, job: str, status: str) -> bool:
+        is_dead = job.endswith("gives_up")
+        seen = {one.how for one in self.attempts[job]}
+        return status == ("dead" if is_dead else "succeeded") and ("gave_up" if is_dead else "completed") in seen
+
+    def doubled(self) -> Iterator[tuple[Attempt, Attempt]]:
+        """Yield attempts of one job of which the second started before the first had ended."""
+        for each in self.attempts.values():
+            for first, second in pairwise(each):
+                if first.ended > second.started + SLACK:
+                    yield first, second
+
+    def unexplained(self) -> list[tuple[Attempt, Attempt]]:
+        """Return those where neither the first worker nor Redis was away: the engine's fault."""
+        return [(one, two) for one, two in self.doubled() if not self.deeds.explain(one, two.started)]
+
+    def completed_twice(self) -> int:
+        """How many jobs did all their work more than once: their end was reached, but could not be recorded."""
+        return sum(sum(one.how == "completed" for one in each) > 1 for each in self.attempts.values())
+
+    def recovery(self, deed: str) -> list[float]:
+        """Return, for each attempt that a deed ended, the seconds until its job started again."""
+        found = []
+        for group, killed in self.deeds.killed.items():
+            for at, how in killed:
+                cut = [one for each in self.attempts.values() for one in each
+                       if how == deed and one.group == group and one.how == "killed" and one.ended == at]  # fmt: skip
+                for one in cut:
+                    again = [other.started for other in self.attempts[one.job] if other.started > at]
+                    found += [min(again) - at] if again else []
+        return sorted(found)
+
+    def overrun(self) -> list[float]:
+        """Return how long after its worker went on an attempt did, that ran elsewhere by then."""
+        found = []
+        for first, second in self.doubled():
+            on = [ended for began, ended in self.deeds.stopped[first.group] if began <= second.started <= ended]
+            found += [first.ended - max(on)] if on and first.ended != float("inf") else []
+        return sorted(found)
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether nothing was lost, nothing was left over, and nothing was run twice that need not have been."""
+        return not self.lost and not self.unexplained() and not self.left and all(code == 0 for code in self.codes)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the report line by line."""
+        deeds, doubled = self.deeds, list(self.doubled())
+        kills = Counter(how for each in deeds.killed.values() for _, how in each)
+        stops = sorted(ended - began for each in deeds.stopped.values() for began, ended in each)
+        yield f"seed {self.plan.seed}, {self.plan.workers} workers, lease {LEASE:g} s, appendfsync always"
+        yield f"workers killed            {kills['kill']} alone, {kills['kill_all']} with their supervisor"
+        yield f"workers stopped           {len(stops)}, for {spread(stops)}"
+        yield f"Redis killed              {len(deeds.redis)}, away for {sum(b - a for a, b in deeds.redis):.1f} s"
+        yield f"accepted                  {len(self.statuses)}"
+        yield f"ended                     {dict(Counter(self.statuses.values()))}"
+        yield f"attempts                  {sum(map(len, self.attempts.values()))}"
+        yield f"lost                      {len(self.lost)}"
+        yield f"started twice at once     {len(doubled)}, of which unexplained {len(self.unexplained())}"
+        yield f"completed twice           {self.completed_twice()}"
+        yield f"late finishes refused     {self.logged['finish_refused']}"
+        yield f"recovery, worker killed   {spread(self.recovery('kill'))}"
+        yield f"recovery, all killed      {spread(self.recovery('kill_all'))}"
+        yield f"overrun after a stop      {spread(self.overrun())}"
+        yield f"left over in Redis        {dict(self.left) or 'nothing'}"
+        yield f"exit codes of workers     {self.codes}"
+        yield f"took                      {self.took:.1f} s"
+        for job in self.lost[:20]:
+            yield f"LOST {job}: {self.statuses[job]}; {self.attempts[job]}"
+        for one, two in self.unexplained()[:20]:
+            yield f"DOUBLED {one} and {two}"
+
+
+def spread(seconds: list[float]) -> str:
+    """Say p50, p99 and the most of sorted seconds."""
+    if not seconds:
+        return "none"
+    p99 = seconds[min(len(seconds) - 1, int(len(seconds) * 0.99))]
+    return f"p50 {seconds[len(seconds) // 2]:.2f} s, p99 {p99:.2f} s, max {seconds[-1]:.2f} s ({len(seconds)})"
+
+
+def chaos(plan: Plan) -> Report:
+    """Run a plan from nothing and return what came of it."""
+    with restartable() as server, TemporaryDirectory(prefix="offload-chaos-") as directory:
+        return asyncio.run(Run(plan, server, Path(directory)).run())
+
+
+def main() -> int:
+    """Run what the command line says; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=random.randrange(10_000))
+    parser.add_argument("--jobs", type=int, default=Plan.jobs)
+    parser.add_argument("--seconds", type=float, help="over which the jobs are spread (default: 170 jobs a second)")
+    parser.add_argument("--workers", type=int, default=Plan.workers)
+    given = parser.parse_args()
+    report = chaos(Plan(given.seed, given.jobs, given.seconds or given.jobs / 170, given.workers))
+    print("\n".join(report.lines()))
+    return 0 if report.is_fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
