@@ -10,17 +10,17 @@
 local worker, written, touched, counts = ARGV[2], {}, {}, {}
 
 local function finish(i)
-  local id, verb = ARGV[i], ARGV[i + 2]
-  if redis.call('GET', 'arq:in-progress:' .. id) ~= ARGV[i + 1] then return 0 end
+  local id, verb, lease = ARGV[i], ARGV[i + 2], 'arq:in-progress:' .. ARGV[i]
+  if redis.call('GET', lease) ~= ARGV[i + 1] then return 0 end
   local record = 'offload:job:' .. id
   local rec = redis.call('HMGET', record, 'queue', 'enqueued', 'attempt', 'due')
-  local q, enqueued, fields = rec[1], rec[2], cjson.decode(ARGV[i + 9])
+  local q, enqueued, fields = rec[1], rec[2], ARGV[i + 9] ~= '[]' and cjson.decode(ARGV[i + 9]) or {}
   if ARGV[i + 7] ~= '' then keep_attempt(id, ARGV[i + 7]) end
   forget_lease(id, q, worker)
-  redis.call('DEL', 'arq:in-progress:' .. id)
   touched[q] = touched[q] or verb == 'retry' -- a worker must learn when it is due, else it is late by a poll
   local due = tonumber(ARGV[i + 6])
   if verb == 'retry' or verb == 'putback' then
+    redis.call('DEL', lease)
     local status = verb == 'retry' and due > now and 'retrying' or 'queued'
     if verb == 'putback' then -- costs no attempt, and keeps the job's place unless it must wait
       if redis.call('DECR', 'arq:retry:' .. id) <= 0 then redis.call('DEL', 'arq:retry:' .. id) end

@@ -10,8 +10,8 @@ local function take(id, q, key, worker, aborting)
     rec = {}
   end
   local status, enqueued, due = rec[1], rec[2] or now, rec[3] or redis.call('ZSCORE', key, id)
-  local attempt = redis.call('INCR', 'arq:retry:' .. id)
-  if attempt == 1 then redis.call('EXPIRE', 'arq:retry:' .. id, 88400) end
+  local attempts = 'arq:retry:' .. id
+  local attempt = redis.call('SET', attempts, 1, 'NX', 'EX', 88400) and 1 or redis.call('INCR', attempts)
   if not status then -- made by a stock producer: from here on the payload must outlast any backoff
     redis.call('PERSIST', 'arq:job:' .. id)
     redis.call('ZADD', 'offload:jobs', enqueued, id)

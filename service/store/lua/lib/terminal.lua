@@ -1,6 +1,7 @@
 -- Ending a job for good: succeeded, dead or aborted. Its lease, queue entry, payload and counters go;
 -- its record stays `kept` ms, its result `keep` ms (-1: for ever). A job that did not succeed keeps its payload for a replay.
 -- r: {id, queue, from, enqueued, status, result, keep, kept, fields = flat list for the record}
+local has_aborts = redis.call('EXISTS', 'arq:abort') == 1
 local function forget_lease(id, q, worker)
   if worker then redis.call('ZREM', 'offload:running:' .. worker, id) end
   redis.call('ZREM', 'offload:running-on:' .. q, id)
@@ -19,8 +20,8 @@ local function terminate(r)
   redis.call('ZADD', 'offload:expires', expires, r.id)
   if r.result ~= '' and r.keep > 0 then redis.call('SET', 'arq:result:' .. r.id, r.result, 'PX', r.keep) end
   if r.result ~= '' and r.keep < 0 then redis.call('SET', 'arq:result:' .. r.id, r.result) end -- kept for ever
-  redis.call('DEL', payload, 'arq:retry:' .. r.id)
+  redis.call('DEL', payload, 'arq:retry:' .. r.id, 'arq:in-progress:' .. r.id)
   redis.call('ZREM', queue_key(r.queue), r.id)
-  if redis.call('EXISTS', 'arq:abort') == 1 then redis.call('ZREM', 'arq:abort', r.id) end
+  if has_aborts then redis.call('ZREM', 'arq:abort', r.id) end
   file_under(r.id, r.from, r.status, r.enqueued)
 end
