@@ -16,7 +16,7 @@ Arg = str | bytes | int | float
 
 
 def _read(path: Path) -> str:
-    return _INCLUDE.sub(lambda match: (_LUA / "lib" / f"{match[1]}.lua").read_text(), path.read_text())
+    return _INCLUDE.sub(lambda match: _read(_LUA / "lib" / f"{match[1]}.lua"), path.read_text())
 
 
 # Read once, at import: an event loop must not wait for a disk.

@@ -7,8 +7,6 @@ if now == 0 then
 end
 
 local STALE_IDLE_MS = 5000 -- an idle worker notes itself at each poll; an older note is a dead worker's
-local FEED_ENTRIES = 2000
-local EVENTS_PER_ENTRY = 100
 
 local function queue_key(q)
   if q == 'default' then return 'arq:queue' end
@@ -34,18 +32,4 @@ local function wake(q)
   end
 end
 
-local feed = {}
-local function emit(name, id, fields)
-  fields = fields or {}
-  fields.event, fields.id, fields.at = name, id, now
-  feed[#feed + 1] = fields
-end
-
--- Write all events of this call as few entries of the stream: {"events": [...]} each.
-local function publish()
-  for first = 1, #feed, EVENTS_PER_ENTRY do
-    local part = {}
-    for i = first, math.min(first + EVENTS_PER_ENTRY - 1, #feed) do part[#part + 1] = feed[i] end
-    redis.call('XADD', 'offload:events', 'MAXLEN', '~', FEED_ENTRIES, '*', 'e', cjson.encode(part))
-  end
-end
+-- @include gather

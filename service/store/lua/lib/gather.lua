@@ -1,0 +1,49 @@
+-- Gathered writes: sorted sets one call each, events few entries. `publish` writes all; every script ends with it.
+-- Members that go into sorted sets, or out, are gathered and written in one call a set: `write_sets`, before the sets
+-- are read and at the end. The last word on a member counts.
+local FEED_ENTRIES = 2000
+local EVENTS_PER_ENTRY = 100
+
+local sets = {}
+local function put_in(key, score, id)
+  if not sets[key] then sets[key] = {} end
+  sets[key][id] = score
+end
+local function take_out(key, id) put_in(key, false, id) end
+
+local function write_sets()
+  for key, members in pairs(sets) do
+    local adds, rems = {'ZADD', key}, {'ZREM', key}
+    for id, score in pairs(members) do
+      if score then adds[#adds + 1], adds[#adds + 2] = score, id else rems[#rems + 1] = id end
+      if #adds > 1000 then
+        redis.call(unpack(adds))
+        adds = {'ZADD', key}
+      end
+      if #rems > 1000 then
+        redis.call(unpack(rems))
+        rems = {'ZREM', key}
+      end
+    end
+    if #adds > 2 then redis.call(unpack(adds)) end
+    if #rems > 2 then redis.call(unpack(rems)) end
+  end
+  sets = {}
+end
+
+local feed = {}
+local function emit(name, id, fields)
+  fields = fields or {}
+  fields.event, fields.id, fields.at = name, id, now
+  feed[#feed + 1] = fields
+end
+
+-- Write all events of this call as few entries of the stream: {"events": [...]} each.
+local function publish()
+  write_sets()
+  for first = 1, #feed, EVENTS_PER_ENTRY do
+    local part = {}
+    for i = first, math.min(first + EVENTS_PER_ENTRY - 1, #feed) do part[#part + 1] = feed[i] end
+    redis.call('XADD', 'offload:events', 'MAXLEN', '~', FEED_ENTRIES, '*', 'e', cjson.encode(part))
+  end
+end
