@@ -5,7 +5,7 @@ stock producers wake nobody.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -65,11 +65,16 @@ class Claims:
             self._more.set()
 
     async def once(self, limit: int | None = None) -> int:
-        """Claim once, start what came, and return how many; `limit` caps the slots (arq's burst limit)."""
+        """Claim once, start what came, and return how many; `limit` caps the slots (arq's burst limit).
+
+        An answer older than a lease, for this process was stopped or its loop held, starts nothing: the jobs may run
+        elsewhere by now. The claim is then unsure, as one whose answer was lost.
+        """
         self._more.clear()
         self._sequence += 1
         self.is_unsure = True
         slots = min(self._free(), self._batch if limit is None else limit)
+        asked = asyncio.get_running_loop().time()
         claim = await leases.claim(
             self._redis,
             self._worker,
@@ -80,6 +85,9 @@ class Claims:
             grace_ms=self._grace_ms,
             queues=[(queue, self._appetite(queue)) for queue in self._queues],
         )
+        if claim.jobs and (asyncio.get_running_loop().time() - asked) * 1000 >= self._lease_ms:
+            self._more.set()
+            return 0
         self.is_unsure = False
         for job in claim.jobs:
             self._start(job)
@@ -93,17 +101,19 @@ class Claims:
             self._more.set()  # there was more than one call takes; while the next is under way these run
         return len(claim.jobs)
 
-    async def give_back_unknown(self, known: Collection[str]) -> None:
-        """Put back jobs that a claim gave this worker in an answer that was lost with the connection.
+    async def give_back_unknown(self, known: Mapping[str, str]) -> list[str]:
+        """Put back, and return, jobs that a claim gave this worker in an answer that was lost with the connection.
 
-        Otherwise the guardian would renew their leases, and nobody would run them, until their deadline.
+        Otherwise the guardian would renew their leases, and nobody would run them, until their deadline. `known` are
+        the tokens of what runs: of a job that runs here still by an older claim the new one is put back too.
         """
         held = await leases.held(self._redis, self._worker)
-        unknown = [Finished(i, token, "putback", "") for i, token in held.items() if i not in known]
+        unknown = [Finished(i, token, "putback", "") for i, token in held.items() if known.get(i) != token]
         if unknown:
             log.warning("claims_put_back", job_ids=[one.id for one in unknown])
             await leases.finish(self._redis, self._worker, unknown)
         self.is_unsure = False
+        return [one.id for one in unknown]
 
     async def wait(self) -> None:
         """Wait until there may be something to claim."""

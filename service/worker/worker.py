@@ -233,7 +233,7 @@ class Worker(ArqWorker):
                 await parts.finisher.drained()
         if parts.claims.is_unsure:  # it was cancelled while Redis was handing jobs out
             with contextlib.suppress(Unavailable):
-                await parts.claims.give_back_unknown(self._running)
+                await self._give_back_unknown(parts)
         sides, self._sides = self._sides, set()
         for task in sides:
             task.remove_done_callback(self._side_ended)
@@ -250,7 +250,7 @@ class Worker(ArqWorker):
                     await self._come_back(parts)
                 if parts.claims.is_unsure:
                     await parts.finisher.drained()
-                    await parts.claims.give_back_unknown(self._running)
+                    await self._give_back_unknown(parts)
                 # A worker that stops asks for none: it is no longer noted as idle, and what is due wakes another.
                 await parts.claims.once(self._burst_jobs_left() if self.allow_pick_jobs else 0)
                 if self.loop.time() - self._last_heart_beat >= self.poll_delay_s:
@@ -277,6 +277,11 @@ class Worker(ArqWorker):
         if self._away_since is not None and self.loop.time() - self._away_since >= interval:
             await asyncio.sleep(interval)
         self._away_since = None
+
+    async def _give_back_unknown(self, parts: Parts) -> None:
+        known = {job_id: running.job.token for job_id, running in self._running.items()}
+        for job_id in await parts.claims.give_back_unknown(known):
+            self._stop_attempt(job_id, "lease_lost")  # an older attempt of it, if any
 
     def _burst_jobs_left(self) -> int | None:
         if not self.burst or self.max_burst_jobs < 0:

@@ -301,16 +301,16 @@ class Report:
         return sum(sum(one.how == "completed" for one in each) > 1 for each in self.attempts.values())
 
     def recovery(self, deed: str) -> list[float]:
-        """Return, for each attempt that a deed ended, the seconds until its job started again."""
-        found = []
-        for group, killed in self.deeds.killed.items():
-            for at, how in killed:
-                cut = [one for each in self.attempts.values() for one in each
-                       if how == deed and one.group == group and one.how == "killed" and one.ended == at]  # fmt: skip
-                for one in cut:
-                    again = [other.started for other in self.attempts[one.job] if other.started > at]
-                    found += [min(again) - at] if again else []
-        return sorted(found)
+        """Return, for each attempt that a deed cut off, the seconds until its job started again."""
+        return sorted(wait for wait, _, _ in self._cut(deed))
+
+    def _cut(self, deed: str) -> Iterator[tuple[float, float, str]]:
+        cut = {(group, at) for group, killed in self.deeds.killed.items() for at, how in killed if how == deed}
+        for each in self.attempts.values():
+            for one in each:
+                again = [other.started for other in each if other.started > one.ended]
+                if one.how == "killed" and (one.group, one.ended) in cut and again:
+                    yield min(again) - one.ended, one.ended, one.job
 
     def overrun(self) -> list[float]:
         """Return how long after its worker went on an attempt did, that ran elsewhere by then."""
@@ -347,6 +347,13 @@ class Report:
         yield f"left over in Redis        {dict(self.left) or 'nothing'}"
         yield f"exit codes of workers     {self.codes}"
         yield f"took                      {self.took:.1f} s"
+        slow = sorted(
+            (wait, at, job) for deed in ("kill", "kill_all") for wait, at, job in self._cut(deed) if wait > 2 * LEASE
+        )
+        for wait, at, job in slow[-8:]:
+            yield f"SLOW {job} cut at {at:.2f}, again after {wait:.2f} s; {self.attempts[job]}"
+        if slow:
+            yield f"DEEDS {dict(deeds.killed)} {dict(deeds.stopped)} {deeds.redis}"
         for job in self.lost[:20]:
             yield f"LOST {job}: {self.statuses[job]}; {self.attempts[job]}"
         for one, two in self.unexplained()[:20]:
