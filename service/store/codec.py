@@ -27,9 +27,12 @@ class RemoteError(RuntimeError):
     """A job's error, for arq's `Job.result()` under pickle: raised there with the job's own type and message."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Payload:
-    """A job as arq stores it. `job_try` is what a producer asked the first attempt to count as, mostly None."""
+    """A job as arq stores it. `job_try` is what a producer asked the first attempt to count as, mostly None.
+
+    Nothing changes one; not frozen, since one is made for each job.
+    """
 
     function: str
     args: tuple[Any, ...]

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Facts:
-    """What is known of an attempt when it starts; times in ms since the epoch. Travels to child processes."""
+    """What is known of an attempt when it starts; times in ms since the epoch. Travels to child processes.
+
+    Nothing changes one; not frozen, since one is made for each job.
+    """
 
     id: str
     function: str
