@@ -13,7 +13,7 @@ class Plan:
     calls: int = 2_000
     bulk: int = 20_000
     pickups: int = 100
-    stock_pickups: int = 30
+    stock_pickups: int = 20
     deferred: int = 100
     idle: float = 10.0
     backlog: int = 200_000
