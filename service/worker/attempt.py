@@ -4,6 +4,7 @@ Nothing here speaks to Redis but through the finisher; what a job may use of the
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -60,6 +61,7 @@ class Running:
     """An attempt under way, and how it can be stopped."""
 
     job: Claimed
+    good_until: float = math.inf  # on the loop's clock: one lease after it was asked for
     task: "asyncio.Task[None] | None" = None
     function: JobFunction[Any, Any] | None = None
     port: LoopPort | ThreadPort | None = None
@@ -67,7 +69,13 @@ class Running:
     performing: bool = False
 
     def begin(self) -> None:
-        """Let `stop` cancel from here on; raise CancelledError if it was called before."""
+        """Let `stop` cancel from here on; raise CancelledError if it was called before, or the lease may be over.
+
+        A process that was stopped between its claim and the start would else run what another runs by now; where the
+        lease still stands the job is put back.
+        """
+        if self.why is None and asyncio.get_running_loop().time() >= self.good_until:
+            self.why = "interrupted"
         if self.why is not None:
             raise asyncio.CancelledError
         self.performing = True

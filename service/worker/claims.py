@@ -34,7 +34,7 @@ class Claims:
         batch: int,
         free: Callable[[], int],
         appetite: Callable[[str], int],
-        start: Callable[[Claimed], None],
+        start: Callable[[Claimed, float], None],
         abort: Callable[[str], None],
     ) -> None:
         self._redis = redis
@@ -74,7 +74,7 @@ class Claims:
         self._sequence += 1
         self.is_unsure = True
         slots = min(self._free(), self._batch if limit is None else limit)
-        asked = asyncio.get_running_loop().time()
+        good_until = asyncio.get_running_loop().time() + self._lease_ms / 1000
         claim = await leases.claim(
             self._redis,
             self._worker,
@@ -85,12 +85,12 @@ class Claims:
             grace_ms=self._grace_ms,
             queues=[(queue, self._appetite(queue)) for queue in self._queues],
         )
-        if claim.jobs and (asyncio.get_running_loop().time() - asked) * 1000 >= self._lease_ms:
+        if claim.jobs and asyncio.get_running_loop().time() >= good_until:
             self._more.set()
             return 0
         self.is_unsure = False
         for job in claim.jobs:
-            self._start(job)
+            self._start(job, good_until)
         for job_id in claim.to_abort:
             self._abort(job_id)
         self._has_left = claim.has_left

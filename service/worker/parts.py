@@ -62,7 +62,7 @@ class Parts:
         self,
         plan: Plan,
         running: Mapping[str, Running],
-        start: Callable[[Claimed], None],
+        start: Callable[[Claimed, float], None],
         stop: Callable[[str, str], None],
         loop: asyncio.AbstractEventLoop,
     ) -> None:

@@ -52,6 +52,7 @@ class Child:
         self._served: Served | None = None
         self._ended = asyncio.Event()
         self._is_killed = False
+        self._is_told_to_stop = False  # a child that was told is never used again
         self._loop = loop
         self._serving: threading.Thread | None = None
         self.jobs = 0
@@ -64,6 +65,8 @@ class Child:
         try:
             if self._process is None:
                 await asyncio.to_thread(self._begin)
+            if self._is_told_to_stop:  # while it was starting
+                raise asyncio.CancelledError
             future = self._executor.submit(f, *args)
         except BrokenProcessPool:
             raise ChildDied(await asyncio.to_thread(self._last_words)) from None
@@ -91,7 +94,8 @@ class Child:
             self.kill()
 
     def ask_to_stop(self) -> None:
-        """Let the job see `ctx.aborted`."""
+        """Let the job see `ctx.aborted`; one that waits for its process to start never does."""
+        self._is_told_to_stop = True
         try:
             self._pipe.send(("abort",))
         except OSError:

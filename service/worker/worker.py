@@ -300,10 +300,10 @@ class Worker(ArqWorker):
             queued = sum([await self.pool.zcard(keys.queue_key(q)) for q in self.queue_names])
         return not self.tasks and queued <= len(self._not_ours)  # what this worker cannot run is left to others
 
-    def _start(self, job: Claimed) -> None:
+    def _start(self, job: Claimed, good_until: float) -> None:
         if (older := self._running.get(job.id)) is not None:
             older.stop("lease_lost")
-        running = self._running[job.id] = Running(job)
+        running = self._running[job.id] = Running(job, good_until)
         task = running.task = self.loop.create_task(self._attempt(running))
         self.tasks[job.id] = self.job_tasks[job.id] = task
 

@@ -41,6 +41,7 @@ LEASE = 2.0
 AT_ONCE = 50  # jobs that one worker runs at once, and about as many again wait: what is given back starts at once
 ENDED = ("succeeded", "dead", "aborted")
 DEEDS = ("kill", "stop", "kill_all")
+BOOT = 1.5  # seconds from a worker's process to its first claim, about
 SLACK = 0.05  # seconds between an event and the moment that it is noted
 
 
@@ -78,6 +79,7 @@ class Attempt:
     number: int
     started: float
     group: int
+    claimed: float
     ended: float = float("inf")
     how: str = ""
 
@@ -90,10 +92,10 @@ class Deeds:
     stopped: dict[int, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
     redis: list[tuple[float, float]] = field(default_factory=list)
 
-    def explain(self, first: Attempt, until: float) -> bool:
-        """Whether a lease may have been lost between an attempt's start and `until`: by a stop, or Redis' absence."""
+    def explain(self, first: Attempt, second: Attempt) -> bool:
+        """Whether the first's lease may have been lost before the second was claimed: its worker or Redis was away."""
         absences = [*self.stopped[first.group], *self.redis]
-        return any(began <= until and first.started - LEASE <= ended for began, ended in absences)
+        return any(began <= second.claimed + SLACK and first.claimed - SLACK <= ended for began, ended in absences)
 
 
 class Run:
@@ -178,14 +180,14 @@ class Run:
                 if time.monotonic() - began > middle and not self.deeds.redis:
                     await self._restart_redis()
                 free = [i for i in range(len(self.workers)) if i not in self._busy]
-                if free:
+                if len(free) > 1:  # one at least goes on: recovery is a matter of whoever is there
                     slot, deed = self._chance.choice(free), deeds[number % len(deeds)]
                     self._busy.add(slot)
                     group.create_task(self._do(slot, deed))
 
     async def _do(self, slot: int, deed: str) -> None:
         worker = self.workers[slot]
-        group = worker.process.pid
+        group, killed = worker.process.pid, set(worker.children())
         if deed == "stop":
             seconds = self._chance.uniform(1.2, 2.5) * LEASE
             worker.signal_all(signal.SIGSTOP)
@@ -197,12 +199,16 @@ class Run:
             worker.signal_all(signal.SIGKILL)
             self.deeds.killed[group].append((time.monotonic(), deed))
             self.past.append(worker)
-            self.workers[slot] = self._spawn()
+            worker = self.workers[slot] = self._spawn()
         else:
-            for pid in worker.children():
+            for pid in killed:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                     self.deeds.killed[group].append((time.monotonic(), deed))
+        if deed != "stop":  # until its successor is about to claim
+            while set(worker.children()) <= killed:  # noqa: ASYNC110 - it is another process that changes
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(BOOT)
         self._busy.discard(slot)
 
     async def _restart_redis(self) -> None:
@@ -249,9 +255,9 @@ def read(path: Path, deeds: Deeds) -> dict[str, list[Attempt]]:
     """Return the attempts of each job by their start; one whose process was killed ended then."""
     attempts: dict[str, list[Attempt]] = defaultdict(list)
     for line in path.read_text().splitlines():
-        what, job, number, at, group = line.split()
+        what, job, number, at, group, claimed = line.split()
         if what == "started":
-            attempts[job].append(Attempt(job, int(number), float(at), int(group)))
+            attempts[job].append(Attempt(job, int(number), float(at), int(group), float(claimed)))
             continue
         own = [one for one in attempts[job] if (one.number, one.group, one.how) == (int(number), int(group), "")]
         own[-1].ended, own[-1].how = float(at), what
@@ -259,7 +265,7 @@ def read(path: Path, deeds: Deeds) -> dict[str, list[Attempt]]:
         died = [at for at, _ in deeds.killed[one.group] if one.started - SLACK <= at < one.ended]
         if died and not one.how:
             one.ended, one.how = min(died), "killed"
-    return attempts
+    return {job: sorted(each, key=lambda one: one.claimed) for job, each in attempts.items()}
 
 
 @dataclass
@@ -286,23 +292,26 @@ class Report:
         return status == ("dead" if is_dead else "succeeded") and ("gave_up" if is_dead else "completed") in seen
 
     def doubled(self) -> Iterator[tuple[Attempt, Attempt]]:
-        """Yield attempts of one job of which the second started before the first had ended."""
+        """Yield attempts of one job, by their claims, that ran at the same time."""
         for each in self.attempts.values():
             for first, second in pairwise(each):
-                if first.ended > second.started + SLACK:
+                if first.ended > second.started + SLACK and second.ended > first.started:
                     yield first, second
 
     def unexplained(self) -> list[tuple[Attempt, Attempt]]:
         """Return those where neither the first worker nor Redis was away: the engine's fault."""
-        return [(one, two) for one, two in self.doubled() if not self.deeds.explain(one, two.started)]
+        return [(one, two) for one, two in self.doubled() if not self.deeds.explain(one, two)]
 
     def completed_twice(self) -> int:
         """How many jobs did all their work more than once: their end was reached, but could not be recorded."""
         return sum(sum(one.how == "completed" for one in each) > 1 for each in self.attempts.values())
 
     def recovery(self, deed: str) -> list[float]:
-        """Return, for each attempt that a deed cut off, the seconds until its job started again."""
-        return sorted(wait for wait, _, _ in self._cut(deed))
+        """Return, for each attempt that a deed cut off, the seconds until its job started again.
+
+        Jobs in processes are left out: they wait for a process to start, and six at once for those of stopped workers.
+        """
+        return sorted(wait for wait, _, job in self._cut(deed) if not job.endswith("processes"))
 
     def _cut(self, deed: str) -> Iterator[tuple[float, float, str]]:
         cut = {(group, at) for group, killed in self.deeds.killed.items() for at, how in killed if how == deed}
@@ -313,11 +322,12 @@ class Report:
                     yield min(again) - one.ended, one.ended, one.job
 
     def overrun(self) -> list[float]:
-        """Return how long after its worker went on an attempt did, that ran elsewhere by then."""
+        """Return how long an attempt on the loop went on after its worker did, when it ran elsewhere by then."""
         found = []
         for first, second in self.doubled():
-            on = [ended for began, ended in self.deeds.stopped[first.group] if began <= second.started <= ended]
-            found += [first.ended - max(on)] if on and first.ended != float("inf") else []
+            on = [ended for began, ended in self.deeds.stopped[first.group] if began <= second.claimed <= ended]
+            if on and first.job.endswith(("waits", "fails", "gives_up")) and first.ended != float("inf"):
+                found.append(max(first.ended - max(on), 0.0))
         return sorted(found)
 
     @property
@@ -340,6 +350,7 @@ class Report:
         yield f"lost                      {len(self.lost)}"
         yield f"started twice at once     {len(doubled)}, of which unexplained {len(self.unexplained())}"
         yield f"completed twice           {self.completed_twice()}"
+        yield f"claims put back           {self.logged['claims_put_back']}"
         yield f"late finishes refused     {self.logged['finish_refused']}"
         yield f"recovery, worker killed   {spread(self.recovery('kill'))}"
         yield f"recovery, all killed      {spread(self.recovery('kill_all'))}"

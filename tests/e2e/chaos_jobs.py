@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from service import Backoff, GiveUp, JobContext, Queue, Retry, job
 
 PROCESSES = Queue("cpu", max_running=6)
 TRIES = 200  # a worker that is killed costs an attempt; here nothing may die of that
+TIMEOUT = 60
 SOON = Backoff(base=0.05, limit=0.5)
 
 
@@ -26,8 +28,11 @@ def effects() -> int:
 
 
 def say(what: str, ctx: JobContext) -> None:
-    """Append one effect: what, which job and attempt, when, and in which process group."""
-    os.write(effects(), f"{what} {ctx.id} {ctx.attempt} {time.monotonic():.6f} {os.getpgrp()}\n".encode())
+    """Append one effect: what, which job and attempt, when, in which process group, and since when it has the lease."""
+    now = time.monotonic()
+    left = (ctx.deadline - datetime.now(UTC)).total_seconds() if ctx.deadline else 0.0
+    claimed = now - (TIMEOUT - left)
+    os.write(effects(), f"{what} {ctx.id} {ctx.attempt} {now:.6f} {os.getpgrp()} {claimed:.6f}\n".encode())
 
 
 @contextmanager
@@ -48,7 +53,7 @@ def witnessed(ctx: JobContext) -> Iterator[None]:
     say("completed", ctx)
 
 
-@job(name="chaos.waits", max_tries=TRIES, backoff=SOON, timeout=60)
+@job(name="chaos.waits", max_tries=TRIES, backoff=SOON, timeout=TIMEOUT)
 async def waits(ctx: JobContext, seconds: float) -> int:
     """Wait on the loop, as most jobs do."""
     with witnessed(ctx):
@@ -56,7 +61,7 @@ async def waits(ctx: JobContext, seconds: float) -> int:
     return ctx.attempt
 
 
-@job(name="chaos.fails", max_tries=TRIES, backoff=SOON, timeout=60)
+@job(name="chaos.fails", max_tries=TRIES, backoff=SOON, timeout=TIMEOUT)
 async def fails(ctx: JobContext, seconds: float, times: int) -> int:
     """Fail so many times first."""
     with witnessed(ctx):
@@ -66,7 +71,7 @@ async def fails(ctx: JobContext, seconds: float, times: int) -> int:
     return ctx.attempt
 
 
-@job(name="chaos.gives_up", max_tries=TRIES, backoff=SOON, timeout=60)
+@job(name="chaos.gives_up", max_tries=TRIES, backoff=SOON, timeout=TIMEOUT)
 async def gives_up(ctx: JobContext, seconds: float) -> None:
     """Be dead by design."""
     with witnessed(ctx):
@@ -74,7 +79,7 @@ async def gives_up(ctx: JobContext, seconds: float) -> None:
         raise GiveUp("as planned")
 
 
-@job(name="chaos.holds", max_tries=TRIES, backoff=SOON, timeout=60)
+@job(name="chaos.holds", max_tries=TRIES, backoff=SOON, timeout=TIMEOUT)
 async def holds(ctx: JobContext, seconds: float) -> int:
     """Hold the loop."""
     with witnessed(ctx):
@@ -82,7 +87,7 @@ async def holds(ctx: JobContext, seconds: float) -> int:
     return ctx.attempt
 
 
-@job(name="chaos.grips", max_tries=TRIES, backoff=SOON, timeout=60)
+@job(name="chaos.grips", max_tries=TRIES, backoff=SOON, timeout=TIMEOUT)
 async def grips(ctx: JobContext, seconds: float) -> int:
     """Hold the loop and the GIL, in C, a quarter of a second at a time or more."""
     with witnessed(ctx):
@@ -92,7 +97,7 @@ async def grips(ctx: JobContext, seconds: float) -> int:
     return ctx.attempt
 
 
-@job(name="chaos.threads", runs_in="thread", queue="threads", max_tries=TRIES, backoff=SOON, timeout=60)
+@job(name="chaos.threads", runs_in="thread", queue="threads", max_tries=TRIES, backoff=SOON, timeout=TIMEOUT)
 def threads(ctx: JobContext, seconds: float) -> int:
     """Wait in a thread."""
     with witnessed(ctx):
@@ -100,7 +105,7 @@ def threads(ctx: JobContext, seconds: float) -> int:
     return ctx.attempt
 
 
-@job(name="chaos.processes", runs_in="process", queue="cpu", max_tries=TRIES, backoff=SOON, timeout=60)
+@job(name="chaos.processes", runs_in="process", queue="cpu", max_tries=TRIES, backoff=SOON, timeout=TIMEOUT)
 def processes(ctx: JobContext, seconds: float) -> int:
     """Wait in a process."""
     with witnessed(ctx):

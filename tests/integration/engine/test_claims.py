@@ -32,7 +32,7 @@ def claims(redis, started) -> Claims:
         batch=10,
         free=lambda: 10,
         appetite=lambda _: 10,
-        start=started.append,
+        start=lambda job, _: started.append(job),
         abort=lambda _: None,
     )
 
