@@ -1,12 +1,15 @@
 """The right to run a job: claim it, renew it, finish it. Each is one script."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.domain.errors import ErrorInfo
+from service.domain.errors import ErrorInfo, Unavailable
 from service.store import keys, scripts
 from service.store.connection import RedisClient, reaching_redis
+
+_WAITING_MS = 86_400_000
 
 
 @dataclass(slots=True)
@@ -121,6 +124,13 @@ async def count_from(redis: RedisClient, job_id: str, attempt: int) -> None:
     """Count attempts of a job on from this one (arq's `_job_try`)."""
     with reaching_redis():
         await redis.setex(keys.ARQ_RETRY + job_id, 88_400, attempt)
+
+
+async def keep_waiting(redis: RedisClient, job: Claimed) -> None:
+    """Let the lease of a job that waits in its worker be renewed for up to a day; while Redis is away it is not."""
+    worker = job.token.rpartition(":")[0]
+    with contextlib.suppress(Unavailable), reaching_redis():
+        await redis.zadd(keys.RUNNING + worker, {job.id: job.claimed_ms + _WAITING_MS}, xx=True)
 
 
 async def hold(redis: RedisClient, job_id: str, seconds: float) -> None:

@@ -4,6 +4,7 @@ Nothing here speaks to Redis but through the finisher; what a job may use of the
 """
 
 import asyncio
+import contextlib
 import math
 import random
 from collections.abc import Awaitable, Callable
@@ -154,11 +155,11 @@ class Attempts:
         if ctx is not None and self._hooks.on_job_start:
             await self._hooks.on_job_start(ctx)
         self._words.started(job, opened.payload)
-        timer = asyncio.timeout(opened.timeout)
+        timer = asyncio.timeout(opened.timeout if function.runs_in == "loop" else None)
         try:
             running.begin()
             async with timer:
-                outcome = await self._call(running, job, opened, ctx)
+                outcome = await self._call(running, job, opened, ctx, timer)
             running.performing = False
         except BaseException as error:  # noqa: BLE001 - whatever a job does to the loop is classified
             running.performing = False
@@ -169,7 +170,14 @@ class Attempts:
             await self._hooks.on_job_end(ctx)
         return outcome, ctx
 
-    async def _call(self, running: Running, job: Claimed, opened: Opened, ctx: dict[Any, Any] | None) -> Outcome:
+    async def _call(
+        self,
+        running: Running,
+        job: Claimed,
+        opened: Opened,
+        ctx: dict[Any, Any] | None,
+        timer: asyncio.Timeout,
+    ) -> Outcome:
         function, payload = opened.function, opened.payload
         if function.is_plain:
             value = await function.fn(ctx, *payload.args, **payload.kwargs)
@@ -182,17 +190,30 @@ class Attempts:
             value = await function.fn(context, **arguments)
             await port.settle()
             return returned(function, value, self._limit)
-        thread_port = running.port = ThreadPort(self._services, job, self._loop)
-        facts = self._facts(job, opened)
+        running.port = ThreadPort(self._services, job, self._loop)
+        return await self._call_elsewhere(running.port, job, opened, given, timer)
+
+    async def _call_elsewhere(
+        self, port: ThreadPort, job: Claimed, opened: Opened, given: dict[str, Any], timer: asyncio.Timeout
+    ) -> Outcome:
+        """Run a `def` job; its time is counted from when it has a thread or a process, not while it waits for one."""
+        function, facts, executors = opened.function, self._facts(job, opened), self._services.executors
+        begin = partial(_begin, timer, opened.timeout, self._loop)
         outcome: Outcome
         if function.runs_in == "thread":
             arguments = function.arguments.validate(given)
-            call = partial(function.fn, JobContext(facts, thread_port), **arguments)
-            threads = self._services.executors.threads(job.queue)
-            outcome = await threads.run(partial(run_blocking, function, call, opened.policy, self._limit))
+            threads = executors.threads(job.queue)
+            if threads.is_full:
+                await leases.keep_waiting(self._services.redis, job)
+            call = partial(_in_thread, port, facts, function, arguments)
+            run = partial(run_blocking, function, call, opened.policy, self._limit)
+            outcome = await threads.run(run, on_start=begin)
         else:
-            processes = self._services.executors.processes(job.queue)
-            outcome = await processes.run(thread_port, child.run_job, *function.import_path, facts, given, self._limit)
+            processes = executors.processes(job.queue)
+            if processes.is_full:
+                await leases.keep_waiting(self._services.redis, job)
+            task = (child.run_job, *function.import_path, facts, given, self._limit)
+            outcome = await processes.run(port, *task, on_start=begin)
         return outcome
 
     def _classify(self, running: Running, opened: Opened, error: BaseException, *, is_late: bool) -> Outcome:
@@ -235,6 +256,7 @@ class Attempts:
             opened.payload.enqueued_ms,
             None if opened.timeout is None else job.claimed_ms + round(opened.timeout * 1000),
             opened.traceparent,
+            opened.timeout,
         )
 
     def _arq_context(self, job: Claimed, payload: Payload) -> dict[Any, Any]:
@@ -250,3 +272,18 @@ class Attempts:
         """Count attempts from where a producer said (arq's `_job_try`)."""
         await leases.count_from(self._services.redis, job.id, attempt)
         return replace(job, attempt=attempt)
+
+
+def _begin(timer: asyncio.Timeout, timeout: float | None, loop: asyncio.AbstractEventLoop) -> None:
+    """Start the clock of an attempt that waited for its thread or process."""
+    if timeout is not None and timer.when() is None:
+        with contextlib.suppress(RuntimeError):  # it has ended meanwhile
+            timer.reschedule(loop.time() + timeout)
+
+
+def _in_thread(port: ThreadPort, facts: Facts, function: JobFunction[Any, Any], arguments: dict[str, Any]) -> Any:
+    """Call the job function, unless somebody asked it to stop while it waited for a thread."""
+    facts.begin(now_ms())
+    context = JobContext(facts, port)
+    context.raise_if_aborted()
+    return function.fn(context, **arguments)

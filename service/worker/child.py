@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from service.domain.artifacts import Artifact
+from service.domain.clock import now_ms
 from service.domain.errors import Unavailable
 from service.domain.functions import EnqueueOptions, JobFunction
 from service.domain.policy import Outcome, Raised
@@ -112,6 +113,7 @@ def run_job(module: str, qualname: str, facts: Facts, given: dict[str, Any], max
     """Run a job function by its import path; the arguments are checked here, where they are used."""
     port = _the_port()
     port.begin()
+    facts.begin(now_ms())
     function = find(module, qualname)
     policy = function.policy(facts.max_tries)
     try:

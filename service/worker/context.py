@@ -37,6 +37,12 @@ class Facts:
     enqueued_ms: int
     deadline_ms: int | None
     traceparent: str | None = None
+    timeout: float | None = None
+
+    def begin(self, now_ms: int) -> None:
+        """Count the time of the attempt from now: it waited for a thread or a process until here."""
+        if self.timeout is not None:
+            self.deadline_ms = now_ms + round(self.timeout * 1000)
 
 
 class Ticket:

@@ -177,9 +177,21 @@ class Processes:
         """How many children are running something."""
         return len(self._busy)
 
-    async def run(self, served: Served | None, f: Callable[..., Any], *args: Any) -> Any:
-        """Run a function in a child; when cancelled the job is asked to stop, then the child is killed."""
+    @property
+    def is_full(self) -> bool:
+        """Whether the next call has to wait for a child."""
+        return self._free.locked()
+
+    async def run(
+        self, served: Served | None, f: Callable[..., Any], *args: Any, on_start: Callable[[], None] | None = None
+    ) -> Any:
+        """Run a function in a child; when cancelled the job is asked to stop, then the child is killed.
+
+        `on_start` is called when a child is free for it.
+        """
         async with self._free:
+            if on_start is not None:
+                on_start()
             one = self._idle.pop() if self._idle else await asyncio.to_thread(self._make, asyncio.get_running_loop())
             self._busy.add(one)
             call = asyncio.ensure_future(one.call(served, f, *args))

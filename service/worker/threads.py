@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-_Call = tuple[Callable[[], Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
+_Call = tuple[Callable[[], Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], None] | None]
 
 
 class Threads:
@@ -29,12 +29,20 @@ class Threads:
         """How many threads are running a call, those that nobody waits for any more included."""
         return min(self._unfinished, self.size)
 
-    async def run(self, call: Callable[[], T]) -> T:
-        """Run the call in a thread and return what it returns; when cancelled the call itself runs on to its end."""
+    @property
+    def is_full(self) -> bool:
+        """Whether the next call has to wait for a thread."""
+        return self._unfinished >= self.size
+
+    async def run(self, call: Callable[[], T], on_start: Callable[[], None] | None = None) -> T:
+        """Run the call in a thread and return what it returns; when cancelled the call itself runs on to its end.
+
+        `on_start` is called on the event loop when a thread takes the call up.
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
         self._unfinished += 1
-        self._calls.put((call, loop, done))
+        self._calls.put((call, loop, done, on_start))
         if self._started < min(self._unfinished, self.size):
             self._started += 1
             threading.Thread(target=self._work, name=f"offload-{self.name}-{self._started}", daemon=True).start()
@@ -42,10 +50,12 @@ class Threads:
 
     def _work(self) -> None:
         while True:
-            call, loop, done = self._calls.get()
+            call, loop, done, on_start = self._calls.get()
             result, error = None, None
             if not done.cancelled():
                 try:
+                    if on_start is not None:
+                        loop.call_soon_threadsafe(on_start)
                     result = call()
                 except BaseException as raised:  # noqa: BLE001 - handed to whoever awaits the call
                     error = raised
@@ -53,7 +63,7 @@ class Threads:
                 loop.call_soon_threadsafe(self._settle, done, result, error)
             except RuntimeError:  # the loop is closed: the worker has stopped
                 return
-            del call, done, result, error
+            del call, done, on_start, result, error
 
     def _settle(self, done: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
         self._unfinished -= 1
