@@ -1,6 +1,7 @@
 """One real Redis for the run, empty for each test, and a check after each that no key was leaked."""
 
 import re
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -24,6 +25,11 @@ MAY_BLOCK = {
     "concurrent/futures/process.py": {"wakeup"},
     "multiprocessing/resource_tracker.py": {"unregister"},
 }
+
+
+def pytest_configure() -> None:
+    """Let children of the tests hear Ctrl-C: a run in a shell's background ignores it, and they would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
