@@ -10,6 +10,7 @@ one may do so between two steps, which here is a step of its own.
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -26,11 +27,13 @@ from service.store.connection import client, settings_of
 STATUSES = ("deferred", "queued", "running", "retrying", *TERMINAL)
 KEEP, KEPT, ABORTS_KEPT = 15_000, 40_000, 60_000
 
-jobs = st.sampled_from("abcd")
-workers = st.sampled_from(["w1", "w2", "w3"])
-queues = st.sampled_from(["default", "mail", "few"])
-orders = st.sampled_from([("default",), ("few",), ("few", "default"), ("default", "mail", "few"), ("mail", "few")])
+IDS, WORKERS, QUEUES = "abcd", ("w1", "w2"), ("default", "few")
+picks = st.integers(0, 11)
+workers = st.sampled_from(WORKERS)
+queues = st.sampled_from(QUEUES)
+orders = st.sampled_from([QUEUES, QUEUES[::-1], ("few",)])
 delays = st.sampled_from([0, 0, 1, 5_000, 20_000])
+keeps = st.sampled_from([0, KEEP])
 verbs = st.sampled_from(["succeeded", "dead", "aborted", "retry", "retry", "putback"])
 
 
@@ -44,11 +47,11 @@ class Scripts(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.redis = client(settings_of(self.url))
         self.store = Clockwork(self.redis)
-        self.model = Model(LEASE, START, limits={"few": 2})
+        self.model = Model(LEASE, START, limits={"few": 1})
         self.taken: list[Taken] = []
         self.live_before = 0
         self.do(self.redis.flushall())
-        self.do(self.redis.hset(keys.QUEUE + "few", "max_running", 2))
+        self.do(self.redis.hset(keys.QUEUE + "few", "max_running", 1))
 
     def do(self, coroutine: Any) -> Any:
         """Await."""
@@ -68,31 +71,30 @@ class Scripts(RuleBasedStateMachine):
 
     # What callers do.
 
-    @rule(one=jobs, queue=queues, delay=delays, max_tries=st.integers(1, 3))
-    def enqueue(self, one, queue, delay, max_tries):
+    @rule(pick=picks, queue=queues, delay=delays, max_tries=st.integers(1, 2), count=st.integers(1, 3))
+    def enqueue(self, pick, queue, delay, max_tries, count):
         due = self.model.now + delay if delay else 0
-        expected = self.model.enqueue(one, queue, due, max_tries)
-        [created] = self.do(self.store.enqueue(one, queue=queue, due=due, max_tries=max_tries))
+        ids = [IDS[(pick + i) % len(IDS)] for i in range(count)]
+        expected = [self.model.enqueue(one, queue, due, max_tries) for one in ids]
 
-        assert created == expected
+        assert self.do(self.store.enqueue(*ids, queue=queue, due=due, max_tries=max_tries)) == expected
 
-    @rule(one=jobs, queue=queues, delay=delays)
-    def enqueue_as_stock_arq(self, one, queue, delay):
-        old = self.model.jobs.get(one)
-        if old is not None and (old.score is not None or old.result_until is not None):
-            return  # arq refuses the id
-        queue, due = old.queue if old else queue, self.model.now + delay
-        self.model.stock(one, queue, due)
-        self.do(self.store.stock(one, queue=queue, due=due))
+    @precondition(lambda self: self._ids(self._is_free_for_stock))
+    @rule(pick=picks, queue=queues, delay=delays)
+    def enqueue_as_stock_arq(self, pick, queue, delay):
+        one = self._one(pick, self._is_free_for_stock)
+        queue = self.model.jobs[one].queue if one in self.model.jobs else queue
+        self.model.stock(one, queue, self.model.now + delay)
+        self.do(self.store.stock(one, queue=queue, due=self.model.now + delay))
 
-    @rule(one=jobs)
+    @rule(one=st.sampled_from(IDS))
     def abort(self, one):
         expected = self.model.abort(one, KEPT, KEEP)
-        said = self.do(self.store.run("abort", one, b"cancelled", KEEP, KEPT, "default", "mail", "few"))
+        said = self.do(self.store.run("abort", one, b"cancelled", KEEP, KEPT, *QUEUES))
 
         assert said.decode() == expected
 
-    @rule(one=jobs)
+    @rule(one=st.sampled_from(IDS))
     def replay(self, one):
         expected = self.model.replay(one)
 
@@ -103,13 +105,14 @@ class Scripts(RuleBasedStateMachine):
         self.model.paused ^= {queue}
         self.do(self.redis.hset(keys.QUEUE + queue, "paused", int(queue in self.model.paused)))
 
-    @rule(limit=st.integers(1, 3))
+    @rule(limit=st.integers(1, 2))
     def limit(self, limit):
         self.model.limits["few"] = limit
         self.do(self.redis.hset(keys.QUEUE + "few", "max_running", limit))
 
     # What workers do.
 
+    @precondition(lambda self: self._ids(self._is_due))
     @rule(worker=workers, slots=st.integers(1, 4), order=orders)
     def claim(self, worker, slots, order):
         expected = self.model.claim(worker, f"{worker}:{self.store.sequence.get(worker, 0) + 1}", slots, order)
@@ -120,10 +123,12 @@ class Scripts(RuleBasedStateMachine):
         assert all(job.payload == b"payload of " + job.id.encode() for job in got.jobs)
 
     @precondition(lambda self: self.taken)
-    @rule(pick=st.integers(0, 999), verb=verbs, delay=delays, keep=st.sampled_from([0, KEEP]))
-    def finish(self, pick, verb, delay, keep):
+    @rule(pick=picks, is_any=st.sampled_from([False, False, True]), verb=verbs, delay=delays, keep=keeps)
+    def finish(self, pick, is_any, verb, delay, keep):
         """Any attempt that ever began may end now, also one that was lost long ago."""
-        job = self.taken[-1 - pick % len(self.taken)]
+        live = [job for job in self.taken if job.id in self.model.jobs and self.model.jobs[job.id].holder == job.token]
+        among = self.taken if is_any or not live else live
+        job = among[-1 - pick % len(among)]
         due = self.model.now + delay if delay or verb == "retry" else 0
         expected = self.model.finish(job.id, job.token, verb, due, KEPT, keep)
         result = b"result" if keep else b""
@@ -131,26 +136,32 @@ class Scripts(RuleBasedStateMachine):
 
         assert written == expected
 
-    @rule(worker=workers)
-    def renew(self, worker):
+    @precondition(lambda self: self.model.deadlines)
+    @rule(pick=picks)
+    def renew(self, pick):
+        worker = self._holder(pick)
         expected = self.model.renew(worker)
         lost, overdue = self.do(self.store.renew(worker))
 
         assert (set(lost), set(overdue)) == expected
 
-    @rule(worker=workers)
-    def die(self, worker):
+    @precondition(lambda self: self.model.deadlines)
+    @rule(pick=picks)
+    def die(self, pick):
+        worker = self._holder(pick)
         expected = self.model.release(worker)
         given, dead = self.do(self.store.release(worker))
 
         assert (set(given), set(dead)) == expected
 
+    @precondition(lambda self: self.model.jobs)
     @rule()
     def prune(self):
         expected = self.model.prune(ABORTS_KEPT)
 
         assert self.do(self.store.run("prune", 100, ABORTS_KEPT)) == expected
 
+    @precondition(lambda self: any(job.status in WAITING for job in self.model.jobs.values()))
     @rule()
     def look(self):
         self.model.promote()
@@ -158,28 +169,28 @@ class Scripts(RuleBasedStateMachine):
 
         assert {one.decode() for one in ids} == {one for one, job in self.model.jobs.items() if job.status == "queued"}
 
-    @rule(one=jobs)
-    def stock_worker_takes(self, one):
-        job = self.model.jobs.get(one)
-        if job is None or job.score is None or job.score > self.model.now or job.holder is not None:
-            return
+    @precondition(lambda self: self._ids(self._is_due))
+    @rule(pick=picks)
+    def stock_worker_takes(self, pick):
+        one = self._one(pick, self._is_due)
         self.model.stock_holds(one)
         self.do(self.redis.incr(keys.ARQ_RETRY + one))
         self.do(self.redis.expire(keys.ARQ_RETRY + one, 88_400))
         self.do(self.store.held_by_stock(one))
 
-    @rule(one=jobs)
-    def stock_worker_ends(self, one):
-        job = self.model.jobs.get(one)
-        if job is None or job.holder != "1":
-            return
+    @precondition(lambda self: self._ids(self._is_held_by_stock))
+    @rule(pick=picks)
+    def stock_worker_ends(self, pick):
+        one = self._one(pick, self._is_held_by_stock)
+        queue = self.model.jobs[one].queue
         self.model.stock_ends(one, KEEP)
         self.do(self.redis.delete(keys.ARQ_JOB + one, keys.ARQ_IN_PROGRESS + one, keys.ARQ_RETRY + one))
-        self.do(self.redis.zrem(keys.queue_key(job.queue), one))
+        self.do(self.redis.zrem(keys.queue_key(queue), one))
         self.do(self.redis.zrem(keys.ARQ_ABORT, one))
         self.do(self.redis.psetex(keys.ARQ_RESULT + one, 3_600_000, b"result"))
 
-    @rule(ms=st.sampled_from([1, 1_000, LEASE // 3, LEASE - 1, LEASE, 2 * LEASE, 60_000, 320_000]))
+    @precondition(lambda self: self.model.jobs)
+    @rule(ms=st.sampled_from([1, LEASE // 3, LEASE - 1, LEASE, LEASE, 2 * LEASE, KEPT, 320_000]))
     def pass_time(self, ms):
         had = {one for one, job in self.model.jobs.items() if job.result_until is not None}
         lapsed = self.model.advance(ms)
@@ -188,6 +199,29 @@ class Scripts(RuleBasedStateMachine):
         gone = [keys.ARQ_IN_PROGRESS + one for one in lapsed] + [keys.ARQ_RESULT + one for one in had - has]
         if gone:
             self.do(self.redis.delete(*gone))
+
+    # Which jobs a step can be about: a history that does nothing finds nothing.
+
+    def _is_free_for_stock(self, one: str) -> bool:
+        job = self.model.jobs.get(one)
+        return job is None or (job.score is None and job.result_until is None)
+
+    def _is_due(self, one: str) -> bool:
+        job = self.model.jobs.get(one)
+        return job is not None and job.score is not None and job.score <= self.model.now and job.holder is None
+
+    def _is_held_by_stock(self, one: str) -> bool:
+        return one in self.model.jobs and self.model.jobs[one].holder == "1"
+
+    def _ids(self, may: Callable[[str], bool]) -> list[str]:
+        return [one for one in IDS if may(one)]
+
+    def _one(self, pick: int, may: Callable[[str], bool]) -> str:
+        return self._ids(may)[pick % len(self._ids(may))]
+
+    def _holder(self, pick: int) -> str:
+        holders = sorted({worker for worker, _ in self.model.deadlines})
+        return holders[pick % len(holders)]
 
     # What must hold after each step.
 
@@ -248,34 +282,34 @@ class Scripts(RuleBasedStateMachine):
             keys.DUE: {one for one, job in known.items() if job.status in WAITING},
             keys.EXPIRES: {one for one, job in known.items() if job.expires is not None},
             keys.ARQ_ABORT: set(self.model.aborting),
-            **{keys.RUNNING + worker: set(self.model.held(worker)) for worker in ("w1", "w2", "w3")},
+            **{keys.RUNNING + worker: set(self.model.held(worker)) for worker in WORKERS},
             **{
                 keys.RUNNING_ON + queue: {one for one, job in known.items() if job.is_live and job.queue == queue}
-                for queue in ("default", "mail", "few")
+                for queue in QUEUES
             },
             "told": Counter(self.model.told),
         }
 
     async def _read(self) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
         """Return what is stored, of each job and in each set."""
-        ids, pipe = "abcd", self.redis.pipeline(transaction=False)
+        ids, pipe = IDS, self.redis.pipeline(transaction=False)
         for one in ids:
             pipe.hmget(keys.RECORD + one, "status", "queue", "token")
             pipe.mget(keys.ARQ_JOB + one, keys.ARQ_IN_PROGRESS + one, keys.ARQ_RETRY + one, keys.ARQ_RESULT + one)
-            for queue in ("default", "mail", "few"):
+            for queue in QUEUES:
                 pipe.zscore(keys.queue_key(queue), one)
         names = [name for name in self._of_all() if name != "told"]
         for name in names:
             pipe.zrangebyscore(name, f"({self.store.now}" if name.startswith(keys.RUNNING_ON) else "-inf", "+inf")
-        for worker in ("w1", "w2", "w3"):
+        for worker in WORKERS:
             pipe.lrange(keys.INBOX + worker, 0, -1)
-        rows = await pipe.execute()
-        stored = {one: _found(*rows[5 * i : 5 * i + 5]) for i, one in enumerate(ids)}
+        rows, width = await pipe.execute(), 2 + len(QUEUES)
+        stored = {one: _found(*rows[width * i : width * (i + 1)]) for i, one in enumerate(ids)}
         sets: dict[str, Any] = {
-            name: {one.decode() for one in row} for name, row in zip(names, rows[5 * len(ids) :], strict=False)
+            name: {one.decode() for one in row} for name, row in zip(names, rows[width * len(ids) :], strict=False)
         }
         said = [
-            (worker, one.decode()) for worker, row in zip(("w1", "w2", "w3"), rows[-3:], strict=True) for one in row
+            (worker, one.decode()) for worker, row in zip(WORKERS, rows[-len(WORKERS) :], strict=True) for one in row
         ]
         return stored, {**sets, "told": Counter(one for one in said if one[1].startswith("lost "))}
 
@@ -301,10 +335,10 @@ async def _awaited(coroutine: Any) -> Any:
 def test_the_scripts_do_what_the_model_says(redis_server: Any, request: pytest.FixtureRequest) -> None:
     """No history of enqueueing, claiming, dying, aborting and the rest loses a job, runs one twice, or leaks a key."""
     wanted = request.config.getoption("--model-examples", None)
-    steps = request.config.getoption("--model-steps", None) or 30
+    steps = request.config.getoption("--model-steps", None) or 50
     machine = type("ScriptsHere", (Scripts,), {"url": redis_server.url})
     profile = settings(
-        max_examples=wanted or 50,
+        max_examples=wanted or 150,
         stateful_step_count=steps,
         derandomize=not wanted,
         database=None,

@@ -268,3 +268,19 @@ async def test_a_job_to_be_aborted_is_handed_out_as_such(store, redis):
     await redis.zadd("arq:abort", {"a": START})
 
     assert (await store.claim_one()).aborted
+
+
+async def test_an_id_that_a_stock_producer_uses_again_is_a_new_job(store, redis):
+    """Stock arq looks at no record: what is kept of the ended job goes, and prune takes nothing from the new."""
+    await store.enqueue("a")
+    await store.finish("dead", await store.claim_one(), kept=SECOND, keep=0, failed=b'{"attempt": 1}')
+    await store.stock("a")
+    again = await store.claim_one()
+    store.now += 2 * SECOND
+    pruned = await store.run("prune", 100, SECOND)
+
+    assert (again.attempt, again.enqueued, pruned) == (1, START, 0)
+    assert (await store.status("a"), await store.listed("dead")) == ("running", set())
+    assert await store.failed("a") == []
+    assert await redis.ttl("offload:job:a") == -1
+    assert await store.finish("succeeded", again) == [1]

@@ -108,3 +108,17 @@ async def test_a_worker_that_holds_nothing_renews_nothing(store):
     """And leaves no key."""
     assert await store.renew("nobody") == ([], [])
     assert await store.snapshot() == {}
+
+
+async def test_a_lease_that_ran_out_is_not_taken_up_beyond_the_limit(store, redis):
+    """While it was out another job got the last place of max_running: the attempt is lost, the job waits."""
+    await redis.hset(keys.QUEUE + "default", "max_running", 1)
+    await store.enqueue("a", "b")
+    await store.claim("w1")
+    await store.lapse("a")
+    other = await store.claim("w2")
+    lost, _ = await store.renew("w1")
+
+    assert (other.ids, lost) == (["b"], ["a"])
+    assert await store.inbox("w1") == [f"lost {store.now} a"]
+    assert (await store.claim("w3")).ids == []

@@ -81,3 +81,24 @@ async def test_a_job_whose_payload_is_gone_cannot_run(store):
 
     assert await replay(store) == "expired"
     assert await store.status("a") == "dead"
+
+
+async def test_a_job_that_a_stock_worker_ended_is_not_queued_again(store, redis):
+    """Its record still says deferred, but it is in no queue any more, and its arguments are gone."""
+    await store.enqueue("a", due=START + SECOND)
+    await redis.delete("arq:job:a")
+    await redis.zrem("arq:queue", "a")
+
+    assert (await store.run("replay", "a")).decode() == "expired"
+    assert await store.score("a") is None
+
+
+async def test_a_dead_job_whose_id_is_queued_again_is_left_alone(store, redis):
+    """A stock producer was first: its arguments stand."""
+    await store.enqueue("a")
+    await store.finish("dead", await store.claim_one(), keep=0)
+    await store.stock("a")
+    await redis.set("arq:job:a", b"new", ex=60)
+
+    assert (await store.run("replay", "a")).decode() == "queued"
+    assert await redis.get("arq:job:a") == b"new"
