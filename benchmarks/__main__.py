@@ -52,22 +52,26 @@ async def _measure(one: Experiment, plan: Plan) -> list[Line]:
     ]
 
 
+def _save(path: Path | None, about: str, lines: list[Line]) -> None:
+    if path is not None:
+        path.write_text(json.dumps({"about": about, "lines": [line.as_dict() for line in lines]}, indent=1) + "\n")
+
+
 async def main() -> None:
     """Measure what was asked for."""
     asked = _arguments()
-    plan, lines = _plan(asked), []
+    plan = _plan(asked)
     if not plan.slots:
         plan = replace(plan, slots={side: await best_slots(plan, side) for side in SIDES})
+    slots = ", ".join(f"{side} {count}" for side, count in plan.slots.items())
+    python = platform.python_version()
+    about = f"{plan.runs} runs in turns · max_jobs: {slots} · {os.cpu_count()} cores · Python {python}"
+    lines: list[Line] = []
     for one in EXPERIMENTS:
         if asked.only is None or one.name in asked.only:
             lines += await _measure(one, plan)
-    slots = ", ".join(f"{side} {count}" for side, count in plan.slots.items())
-    caption = (
-        f"{plan.runs} runs in turns · max_jobs: {slots} · {os.cpu_count()} cores · Python {platform.python_version()}"
-    )
-    if asked.json:
-        asked.json.write_text(json.dumps({"about": caption, "lines": [line.as_dict() for line in lines]}, indent=1))
-    show(lines, caption, Console(width=None if console.is_terminal else 150))
+            _save(asked.json, about, lines)  # a long run that is cut short leaves what it found
+    show(lines, about, Console(width=None if console.is_terminal else 150))
 
 
 if __name__ == "__main__":

@@ -101,4 +101,9 @@ async def bed(name: str, slots: int) -> AsyncIterator[Bed]:
             stack.push_async_callback(side.close)
             made = Bed(side, redis, directory)
             stack.callback(made.close)
-            yield made
+            try:
+                yield made
+            except Exception as error:
+                said = side.log.read_text(errors="replace") if side.log.exists() else ""
+                error.add_note(f"the workers of {name} said:\n{said[-3000:]}")
+                raise

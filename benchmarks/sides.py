@@ -41,6 +41,7 @@ class Side(ABC):
         self.url = url
         self.directory = directory
         self.slots = slots
+        self.log = directory / "workers.log"
 
     @abstractmethod
     async def open(self) -> None:
@@ -80,11 +81,12 @@ class Side(ABC):
         """Wait for the result of a job."""
 
     def start(self, probe: Path | None = None) -> subprocess.Popen[bytes]:
-        """Start a worker."""
+        """Start a worker; what it says goes to a file, for it is read only when a measurement fails."""
         environment = {**child_environment(self.settings()), "PYTHONPATH": str(REPOSITORY)}
         if probe is not None:
             environment[VARIABLE] = str(probe)
-        return subprocess.Popen(self.command(), env=environment, cwd=self.directory)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(self.command(), env=environment, cwd=self.directory, stdout=log, stderr=log)
 
     def settings(self) -> dict[str, object]:
         """Return the settings of the worker process, beside the defaults."""
