@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Abort one job: at once while it waits; while it runs, by telling its worker (and arq's abort set, for stock ones).
 -- ARGV: now, id, result for arq's Job.result() ('' for none), keep ms, record kept ms, then queues to look in for a
 --       job that a stock producer made. Returns 'aborted', 'aborting', 'unknown', or the terminal status it has.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Give a worker the right to run due jobs, for one lease, over its queues in the order given.
 -- ARGV: now, worker, sequence of this claim, lease ms, slots, default timeout ms, grace ms,
 --       then per queue: name, how many of its jobs this worker can take.
@@ -33,6 +34,7 @@ local function claim_from(q, most)
         offset = offset + 1 -- a stock worker holds it: step over, it stays in the due range
       end
     end
+    write_sets()
     if #due < chunk then break end
   end
   slots = slots - taken
@@ -50,5 +52,6 @@ for i = 8, #ARGV, 2 do claim_from(ARGV[i], tonumber(ARGV[i + 1])) end
 if slots > 0 then
   for i = 8, #ARGV, 2 do redis.call('ZADD', 'offload:idle:' .. ARGV[i], now, worker) end
 end
+add_payloads(jobs)
 publish()
 return {now, next_due, left, jobs, aborting and aborts(worker) or {}}

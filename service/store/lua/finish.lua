@@ -1,40 +1,41 @@
+#!lua flags=allow-oom
 -- Record how attempts ended, all that ended since the last call, each fenced by its claim's token.
--- ARGV: now, worker, then per attempt nine: id, token, verb (succeeded dead aborted retry putback),
---       result (arq's bytes or ''), keep ms, record kept ms, due ms (putback: 0 keeps its place), failed attempt (JSON or ''), function.
---       A tenth, JSON, holds fields for the record as a flat list.
+-- ARGV: now, worker, then per attempt ten: id, token, verb (succeeded dead aborted retry putback), result (arq's bytes
+--       or ''), keep ms, record kept ms, due ms (putback: 0 keeps its place), failed attempt (JSON or ''), function,
+--       fields for the record (a flat JSON list).
 -- Returns 1 or 0 for each: 0 where the token no longer stands, and then nothing was written.
 -- @include base
 -- @include index
 -- @include terminal
 -- @include attempts
+-- @include requeue
+-- @include fetch
 local worker, written, touched, counts = ARGV[2], {}, {}, {}
+local leases = {}
+for i = 3, #ARGV, 10 do leases[#leases + 1] = 'arq:in-progress:' .. ARGV[i] end
+local holders = fetch(leases)
 
 local function finish(i)
   local id, verb, lease = ARGV[i], ARGV[i + 2], 'arq:in-progress:' .. ARGV[i]
-  if redis.call('GET', lease) ~= ARGV[i + 1] then return 0 end
-  local record = 'offload:job:' .. id
-  local rec = redis.call('HMGET', record, 'queue', 'enqueued', 'attempt', 'due')
+  if holders[lease] ~= ARGV[i + 1] then return 0 end
+  holders[lease] = nil
+  local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'enqueued', 'attempt', 'due')
   local q, enqueued, fields = rec[1], rec[2], ARGV[i + 9] ~= '[]' and cjson.decode(ARGV[i + 9]) or {}
   if ARGV[i + 7] ~= '' then keep_attempt(id, ARGV[i + 7]) end
   forget_lease(id, q, worker)
   touched[q] = touched[q] or verb == 'retry' -- a worker must learn when it is due, else it is late by a poll
   local due = tonumber(ARGV[i + 6])
   if verb == 'retry' or verb == 'putback' then
-    redis.call('DEL', lease)
     local status = verb == 'retry' and due > now and 'retrying' or 'queued'
     if verb == 'putback' then -- costs no attempt, and keeps the job's place unless it must wait
-      if redis.call('DECR', 'arq:retry:' .. id) <= 0 then redis.call('DEL', 'arq:retry:' .. id) end
+      if redis.call('DECR', 'arq:retry:' .. id) <= 0 then drop('arq:retry:' .. id) end
       if due == 0 then due = tonumber(rec[4]) end
     else
       redis.call('PEXPIRE', 'arq:retry:' .. id, math.max(due - now, 0) + 88400000)
-      redis.call('HSET', record, 'due', due)
+      fields[#fields + 1], fields[#fields + 2] = 'due', due
     end
-    redis.call('ZADD', queue_key(q), due, id)
-    redis.call('HSET', record, 'status', status, unpack(fields))
-    redis.call('HDEL', record, 'worker', 'token', 'progress')
-    file_under(id, 'running', status, enqueued)
-    if status == 'retrying' then redis.call('ZADD', 'offload:due', due, id) end
-    emit(verb == 'retry' and 'retrying' or 'queued', id, {queue = q, ['function'] = ARGV[i + 8], due = due, attempt = tonumber(rec[3])})
+    requeue({id = id, queue = q, enqueued = enqueued, status = status, due = due, attempt = tonumber(rec[3]),
+      event = verb == 'retry' and 'retrying' or 'queued', fields = fields}, ARGV[i + 8])
     verb = verb == 'retry' and 'failed' or verb
   else
     terminate({id = id, queue = q, from = 'running', enqueued = enqueued, status = verb, result = ARGV[i + 3],
@@ -50,6 +51,7 @@ for i = 3, #ARGV, 10 do written[#written + 1] = finish(i) end
 local hour = string.format('offload:counts:%d', math.floor(now / 3600000))
 for counter, n in pairs(counts) do redis.call('HINCRBY', hour, counter, n) end
 if next(counts) then redis.call('EXPIRE', hour, 172800) end
+write_sets()
 for q, has_retry in pairs(touched) do
   if has_retry or redis.call('ZCOUNT', queue_key(q), '-inf', now) > 0 then wake(q) end
 end

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Take out what has outlived its keep: records with their lists, and abort requests that nobody will ever answer.
 -- ARGV: now, how many at most, age in ms after which an abort request is void. Returns how many records went.
 -- @include base

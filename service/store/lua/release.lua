@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Give back, now, the jobs of a worker that died: each is due again at once, its attempt lost but counted.
 -- ARGV: now, worker, default max tries, record kept ms, entry of the lost attempt (JSON, its "attempt" is set here),
 --       error for the record of a job that is out of attempts (JSON). Returns the ids given back, then the dead ones.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Extend every lease that one worker still holds, never past a job's own deadline; called by its guardian.
 -- ARGV: now, worker, lease ms. Returns {ids lost, ids past their deadline}; the worker is told of the lost ones.
 -- A lease that ran out but that nobody took in the meantime (Redis was away) is taken up again, unless another job

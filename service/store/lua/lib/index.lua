@@ -1,9 +1,9 @@
 -- The lists of jobs: offload:jobs holds every job, offload:jobs:<status> those of one status, by enqueue time.
 local function file_under(id, from, to, enqueued)
   if from == to then return end
-  if from then redis.call('ZREM', 'offload:jobs:' .. from, id) end
-  redis.call('ZADD', 'offload:jobs:' .. to, enqueued, id)
-  if from == 'deferred' or from == 'retrying' then redis.call('ZREM', 'offload:due', id) end
+  if from then take_out('offload:jobs:' .. from, id) end
+  put_in('offload:jobs:' .. to, enqueued, id)
+  if from == 'deferred' or from == 'retrying' then take_out('offload:due', id) end
 end
 
 -- A stock producer looks at no record, so it may use the id of a job that has ended here. That is a new job:
@@ -26,4 +26,5 @@ local function promote(limit)
       redis.call('ZREM', 'offload:due', id)
     end
   end
+  write_sets()
 end

@@ -1,3 +1,4 @@
+-- @include fetch
 -- Taking one job. The in-progress key decides: set only where nobody's stands, ours or a stock worker's.
 local lease = tonumber(ARGV[4])
 local function take(id, q, key, worker, aborting)
@@ -14,7 +15,7 @@ local function take(id, q, key, worker, aborting)
   local attempt = redis.call('SET', attempts, 1, 'NX', 'EX', 88400) and 1 or redis.call('INCR', attempts)
   if not status then -- made by a stock producer: from here on the payload must outlast any backoff
     redis.call('PERSIST', 'arq:job:' .. id)
-    redis.call('ZADD', 'offload:jobs', enqueued, id)
+    put_in('offload:jobs', enqueued, id)
     redis.call('HSET', record, 'enqueued', enqueued, 'due', due)
   end
   local lost = status == 'running' and rec[7]
@@ -25,15 +26,23 @@ local function take(id, q, key, worker, aborting)
       error = {type = 'WorkerLost', message = 'the lease of worker ' .. lost .. ' ran out'}}))
     redis.call('HDEL', record, 'progress', 'aborting')
   end
-  redis.call('ZADD', key, now + lease, id)
-  redis.call('ZADD', 'offload:running:' .. worker, now + tonumber(rec[6] or ARGV[6]) + tonumber(ARGV[7]), id)
-  redis.call('ZADD', 'offload:running-on:' .. q, now + lease, id)
+  put_in(key, now + lease, id)
+  put_in('offload:running:' .. worker, now + tonumber(rec[6] or ARGV[6]) + tonumber(ARGV[7]), id)
+  put_in('offload:running-on:' .. q, now + lease, id)
   redis.call('HSET', record, 'queue', q, 'status', 'running', 'started', now, 'worker', worker, 'token', token,
     'attempt', attempt)
   file_under(id, status, 'running', enqueued)
   emit('running', id, {queue = q, ['function'] = rec[5] or nil, attempt = attempt, worker = worker})
-  return {id, q, attempt, redis.call('GET', 'arq:job:' .. id), enqueued, due, rec[4] or '', rec[5] or '', lost,
+  return {id, q, attempt, false, enqueued, due, rec[4] or '', rec[5] or '', lost,
     aborting and redis.call('ZSCORE', 'arq:abort', id) and 1 or 0}
+end
+
+-- Fetch the payloads of jobs taken, in one call.
+local function add_payloads(jobs)
+  local names = {}
+  for i, job in ipairs(jobs) do names[i] = 'arq:job:' .. job[1] end
+  local payloads = fetch(names)
+  for i, job in ipairs(jobs) do job[4] = payloads[names[i]] end
 end
 
 -- Jobs of this worker that somebody asked to abort, by us or by arq's Job.abort().

@@ -5,11 +5,11 @@ local function put(id, q, due, payload, fields)
   if redis.call('EXISTS', 'arq:job:' .. id, 'arq:result:' .. id, record) > 0 then return 0 end
   local status = due > now and 'deferred' or 'queued'
   redis.call('SET', 'arq:job:' .. id, payload)
-  redis.call('ZADD', queue_key(q), due, id)
+  put_in(queue_key(q), due, id)
   redis.call('HSET', record, 'queue', q, 'status', status, 'enqueued', now, 'due', due, unpack(fields))
-  redis.call('ZADD', 'offload:jobs', now, id)
+  put_in('offload:jobs', now, id)
   file_under(id, nil, status, now)
-  if status == 'deferred' then redis.call('ZADD', 'offload:due', due, id) end
+  if status == 'deferred' then put_in('offload:due', due, id) end
   emit(status, id, {queue = q, ['function'] = fields[2], due = due})
   return 1
 end

@@ -3,8 +3,8 @@
 -- r: {id, queue, from, enqueued, status, result, keep, kept, fields = flat list for the record}
 local has_aborts = redis.call('EXISTS', 'arq:abort') == 1
 local function forget_lease(id, q, worker)
-  if worker then redis.call('ZREM', 'offload:running:' .. worker, id) end
-  redis.call('ZREM', 'offload:running-on:' .. q, id)
+  if worker then take_out('offload:running:' .. worker, id) end
+  take_out('offload:running-on:' .. q, id)
 end
 
 local function terminate(r)
@@ -17,11 +17,11 @@ local function terminate(r)
   redis.call('HSET', record, 'queue', r.queue, 'status', r.status, 'finished', now, 'expires', expires,
     'result_expires', r.keep < 0 and expires or now + r.keep, unpack(r.fields))
   redis.call('PEXPIRE', record, r.kept + 86400000) -- prune takes it out at `expires`; this is the safety net
-  redis.call('ZADD', 'offload:expires', expires, r.id)
+  put_in('offload:expires', expires, r.id)
   if r.result ~= '' and r.keep > 0 then redis.call('SET', 'arq:result:' .. r.id, r.result, 'PX', r.keep) end
   if r.result ~= '' and r.keep < 0 then redis.call('SET', 'arq:result:' .. r.id, r.result) end -- kept for ever
-  redis.call('DEL', payload, 'arq:retry:' .. r.id, 'arq:in-progress:' .. r.id)
-  redis.call('ZREM', queue_key(r.queue), r.id)
-  if has_aborts then redis.call('ZREM', 'arq:abort', r.id) end
+  drop(payload, 'arq:retry:' .. r.id, 'arq:in-progress:' .. r.id)
+  take_out(queue_key(r.queue), r.id)
+  if has_aborts then take_out('arq:abort', r.id) end
   file_under(r.id, r.from, r.status, r.enqueued)
 end

@@ -1,0 +1,12 @@
+-- Putting a job back that ran: its lease is over, and it waits again, until `due` or for its turn.
+-- r: {id, queue, enqueued, status = 'queued' or 'retrying', due, event, attempt, fields = flat list for the record}
+local function requeue(r, name)
+  local record = 'offload:job:' .. r.id
+  drop('arq:in-progress:' .. r.id)
+  put_in(queue_key(r.queue), r.due, r.id)
+  redis.call('HSET', record, 'status', r.status, unpack(r.fields))
+  redis.call('HDEL', record, 'worker', 'token', 'progress')
+  file_under(r.id, 'running', r.status, r.enqueued)
+  if r.status == 'retrying' then put_in('offload:due', r.due, r.id) end
+  emit(r.event, r.id, {queue = r.queue, ['function'] = name or nil, due = r.due, attempt = r.attempt})
+end
