@@ -35,11 +35,15 @@ class Guard:
         self._process: asyncio.subprocess.Process | None = None
         self.is_there = asyncio.Event()
 
-    async def run(self, delay: float = 0.0) -> None:
-        """See to it that there is a guardian, from `delay` seconds on, until cancelled."""
+    async def run(self, delay: float = 0.0, *, orphaned: Callable[[], None] = lambda: None) -> None:
+        """See to it that there is a guardian, from `delay` seconds on, until cancelled.
+
+        `orphaned` is called when the parent that was the guardian is gone.
+        """
         await asyncio.sleep(delay)
         if self._parent_fd is not None:
             await self._parent_gone(self._parent_fd)
+            orphaned()
             log.warning("guardian_lost", guardian="parent")
         while True:
             process = await self._start()

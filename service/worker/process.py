@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import signal
 import sys
 
 import structlog
@@ -12,6 +11,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.errors import InvalidDefinition, JobsNotLoaded, Unavailable
 from service.loader import load, users_traceback
 from service.settings import get_settings
+from service.worker import signals
 from service.worker.options import CANNOT_START, arq_arguments
 from service.worker.worker import Worker
 
@@ -33,7 +33,7 @@ def main() -> int:
             more["queues"] = asked.queue
         worker = Worker(**arq_arguments(settings, catalogue, **more), burst=asked.burst)
         if asked.guard_fd is not None:
-            _leave_signals_to_the_parent(worker)
+            signals.leave_to_parent(worker)
         worker.run()
     except (JobsNotLoaded, InvalidDefinition, Unavailable) as error:
         sys.stderr.write(f"{users_traceback(error)}error: {error}\n")
@@ -56,17 +56,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--burst", action="store_true")
     parser.add_argument("--queue", action="append")
     return parser.parse_args()
-
-
-def _leave_signals_to_the_parent(worker: Worker) -> None:
-    """Count the signals of our parent only: it passes on the first as SIGTERM and any further one as SIGUSR1.
-
-    Ctrl-C at a terminal, systemd and the lifeline reach this process as well; that is not asking twice.
-    """
-    worker.loop.remove_signal_handler(signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    worker.loop.add_signal_handler(signal.SIGTERM, worker.stop_in_time)
-    worker.loop.add_signal_handler(signal.SIGUSR1, worker.handle_sig, signal.SIGUSR1)
 
 
 def _use_uvloop() -> None:

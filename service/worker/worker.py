@@ -1,19 +1,18 @@
 """`Worker`: arq's worker, with its constructor, signals, hooks and cron, on Offload's engine.
 
-It composes the parts and owns their tasks; each part is a module of its own. What arq does in `main`, `start_jobs` and
-`run_job` is not used.
+It starts the parts, has them claim and run, and stops them; each part is a module of its own. What arq does in `main`,
+`start_jobs` and `run_job` is not used.
 """
 
 import asyncio
 import contextlib
-import inspect
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
+from functools import partial
 from signal import Signals
 from typing import Any, cast
 
 import structlog
-from arq.connections import ArqRedis
 from arq.worker import Worker as ArqWorker
 from arq.worker import func
 
@@ -23,14 +22,12 @@ from service.domain.errors import Unavailable
 from service.domain.functions import JobFunction
 from service.domain.policy import Abort, Dead, Decision, Drop, PutBack, Succeed
 from service.store import connection, keys, queues, workers
-from service.store.cancelling import cancel_all
-from service.store.codec import Codec
 from service.store.leases import Claimed, Finished
-from service.worker import inbox
-from service.worker.attempt import Hooks, Running
-from service.worker.opening import Rules
+from service.worker import composition, inbox, signals
+from service.worker.attempt import Running
 from service.worker.options import WorkerOptions
-from service.worker.parts import Parts, Plan
+from service.worker.parts import Parts
+from service.worker.sides import Sides
 from service.worker.upkeep import upkeep
 from service.worker.words import ArqLines, Events, Phase, Words
 
@@ -47,13 +44,13 @@ class Worker(ArqWorker):
         self.offload = offload or WorkerOptions()
         given = [one if isinstance(one, JobFunction) else func(one) for one in functions]
         found = of_functions(given)
-        super().__init__([_for_arq(one) for one in given], **arq_arguments)
+        super().__init__([composition.for_arq(one) for one in given], **arq_arguments)
         found.update({name: as_job_function(cron) for name, cron in self.functions.items() if name not in found})
-        self._found: dict[str, JobFunction[Any, Any]] = found
+        self.found: dict[str, JobFunction[Any, Any]] = found
         self._running: dict[str, Running] = {}
-        self._sides: set[asyncio.Task[None]] = set()
+        self._sides = Sides(self.loop, self._stop_main)
         speaks_arq = all(function.is_plain for function in found.values())
-        self._words: Words = ArqLines(log_results=self.log_results) if speaks_arq else Events()
+        self.words: Words = ArqLines(log_results=self.log_results) if speaks_arq else Events()
         self._is_stopping = False
         self._is_told_to_stop = False
         self._has_waited = False
@@ -74,17 +71,17 @@ class Worker(ArqWorker):
     async def main(self) -> None:
         """Run until cancelled or, in burst mode, until the queues are empty."""
         if self._pool is None:
-            self._pool = await self._connect()
+            self._pool = await composition.connect(self)
         self.ctx["redis"] = self.pool
         self.allow_pick_jobs, self._is_stopping, self._is_told_to_stop = True, False, False
         if self.on_startup:
             await self.on_startup(self.ctx)
         parts = self._parts = await self._compose()
-        self._words.starting(self.worker_id, self.queue_names, list(self._found))
+        self.words.starting(self.worker_id, self.queue_names, list(self.found))
         try:
             await self._claim_until_done(parts)
         except asyncio.CancelledError:
-            if failed := self._failed_side():
+            if failed := self._sides.failure:
                 raise failed from None
             raise
 
@@ -115,8 +112,7 @@ class Worker(ArqWorker):
             if not task.done():
                 running = self._running.get(job_id)
                 running.stop("interrupted") if running is not None else task.cancel()
-        if self.main_task is not None:
-            self.main_task.cancel()
+        self._stop_main()
         if self.on_stop is not None:
             self.on_stop(sig)
 
@@ -127,7 +123,7 @@ class Worker(ArqWorker):
             return
         self.allow_pick_jobs, self._is_stopping = False, True
         self._say_stopping(Signals(signum), "waiting")
-        self._side(self._stop_when_done(signum))
+        self._sides.start(self._stop_when_done(signum))
 
     def stop_in_time(self) -> None:
         """Claim no more and wait for what runs; asked again, go on waiting."""
@@ -142,88 +138,25 @@ class Worker(ArqWorker):
 
     def _say_stopping(self, sig: Signals, phase: Phase) -> None:
         done = {"complete": self.jobs_complete, "failed": self.jobs_failed, "retried": self.jobs_retried}
-        self._words.stopping(sig.name, {**done, "running": len(self.tasks)}, phase)
+        self.words.stopping(sig.name, {**done, "running": len(self.tasks)}, phase)
 
     # The parts and who runs them.
 
     async def _compose(self) -> Parts:
-        plan = Plan(
-            worker=self.worker_id,
-            queues=self.queue_names,
-            functions=self._found,
-            options=self.offload,
-            rules=self._rules(),
-            hooks=Hooks(self.ctx, self.on_job_start, self.on_job_end, self.after_job_end),
-            codec=Codec.custom(self.job_serializer, self.job_deserializer),
-            max_jobs=self.max_jobs,
-            poll=self.poll_delay_s,
-            address=self.redis_settings or connection.settings_of_client(self.pool),
-            redis=self.pool,
-            words=self._words,
-        )
-        parts = Parts(plan, self._running, self._start, self._stop_attempt, self.loop)
+        parts = Parts(composition.plan(self), self._running, self._start, self._stop_attempt, self.loop)
         await queues.declare(self.pool, self.offload.catalogue.queues.values(), self.queue_names)
-        self._side(parts.finisher.run())
-        self._side(parts.notes.run())
+        self._sides.start(parts.finisher.run())
+        self._sides.start(parts.notes.run())
         wake, abort, lost = parts.claims.wake, self._abort, self._lost
-        self._side(inbox.read(parts.blocking, self.worker_id, wake=wake, abort=abort, lost=lost))
-        self._side(upkeep(self.pool, self.worker_id, self._about))
-        self._side(parts.ticks.run())
+        self._sides.start(inbox.read(parts.blocking, self.worker_id, wake=wake, abort=abort, lost=lost))
+        self._sides.start(upkeep(self.pool, self.worker_id, self._about))
+        self._sides.start(parts.ticks.run())
         parts.pulse.offer_stack()
-        self._side(parts.pulse.run())
+        self._sides.start(parts.pulse.run())
         if self.offload.has_guardian:  # a burst that is over at once does without
-            self._side(parts.guard.run(self.offload.lease_seconds / 6 if self.burst else 0))
+            delay = self.offload.lease_seconds / 6 if self.burst else 0
+            self._sides.start(parts.guard.run(delay, orphaned=partial(signals.take_back, self)))
         return parts
-
-    def _rules(self) -> Rules:
-        options = self.offload
-        return Rules(
-            max_tries=self.max_tries,
-            timeout=self.job_timeout_s,
-            keep_result=-1 if self.keep_result_forever else self.keep_result_s,
-            kept=options.kept(self.keep_result_s),
-            max_result_bytes=options.max_result_bytes,
-            unknown_function_grace=options.unknown_function_grace,
-            retry_jobs=self.retry_jobs,
-            allow_abort_jobs=self.allow_abort_jobs,
-        )
-
-    async def _connect(self) -> ArqRedis:
-        settings = cast("Any", self.redis_settings)
-        pool = connection.client(
-            settings,
-            job_serializer=self.job_serializer,
-            job_deserializer=self.job_deserializer,
-            default_queue_name=self.queue_name,
-            expires_extra_ms=self.expires_extra_ms,
-        )
-        for left in reversed(range(settings.conn_retries + 1)):
-            try:
-                await connection.check(pool, str(settings.unix_socket_path or f"{settings.host}:{settings.port}"))
-            except Unavailable as error:
-                if left == 0:
-                    raise
-                log.warning("redis_unreachable", error=str(error), tries_left=left)
-                await asyncio.sleep(settings.conn_retry_delay)
-            else:
-                break
-        return pool
-
-    def _side(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a part beside the claim loop; a part that fails stops the worker."""
-        task = self.loop.create_task(coroutine, name=f"offload-{getattr(coroutine, '__qualname__', 'part')}")
-        self._sides.add(task)
-        task.add_done_callback(self._side_ended)
-
-    def _side_ended(self, task: "asyncio.Task[None]") -> None:
-        if task.cancelled() or task.exception() is None:
-            self._sides.discard(task)
-        elif self.main_task is not None:
-            log.error("worker_part_failed", part=task.get_name(), error=repr(task.exception()))
-            self.main_task.cancel()
-
-    def _failed_side(self) -> BaseException | None:
-        return next((e for t in self._sides if t.done() and not t.cancelled() and (e := t.exception())), None)
 
     async def _close_parts(self, parts: Parts) -> None:
         if self.tasks:
@@ -234,10 +167,7 @@ class Worker(ArqWorker):
         if parts.claims.is_unsure:  # it was cancelled while Redis was handing jobs out
             with contextlib.suppress(Unavailable):
                 await self._give_back_unknown(parts)
-        sides, self._sides = self._sides, set()
-        for task in sides:
-            task.remove_done_callback(self._side_ended)
-        await cancel_all(sides)
+        await self._sides.cancel()
         await parts.close()
 
     # Claiming and running.
@@ -346,11 +276,15 @@ class Worker(ArqWorker):
             case _:
                 self.jobs_retried += 1
 
+    def _stop_main(self) -> None:
+        if self.main_task is not None:
+            self.main_task.cancel()
+
     def _about(self) -> dict[str, Any]:
         return {
             "id": self.worker_id,
             "queues": self.queue_names,
-            "functions": sorted(self._found),
+            "functions": sorted(self.found),
             "slots": self.max_jobs,
             "running": len(self._running),
             "succeeded": self.jobs_complete,
@@ -360,22 +294,4 @@ class Worker(ArqWorker):
         }
 
 
-def _for_arq(one: Any) -> Any:
-    """Give arq's constructor something it takes for one of our functions; it is never called by arq."""
-    if not isinstance(one, JobFunction):
-        return one
-
-    async def stands_for(ctx: dict[Any, Any]) -> None:
-        """Run nothing: `service.worker.attempt` runs the function itself."""
-
-    return func(stands_for, name=one.name, timeout=one.timeout, max_tries=one.max_tries)
-
-
-def _signature() -> inspect.Signature:
-    """Return arq's parameters and ours: `arq.worker.get_kwargs` takes from a WorkerSettings what stands here."""
-    theirs = [p for name, p in inspect.signature(ArqWorker).parameters.items()]
-    ours = inspect.Parameter("offload", inspect.Parameter.KEYWORD_ONLY, default=None)
-    return inspect.Signature([*theirs, ours])
-
-
-Worker.__signature__ = _signature()  # type: ignore[attr-defined]
+Worker.__signature__ = composition.signature()  # type: ignore[attr-defined]

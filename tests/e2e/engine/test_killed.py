@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 
+import pytest
 from support.processes import gone
 
 from service.domain.states import Status
@@ -110,3 +111,23 @@ async def test_a_killed_workers_children_do_not_outlive_it(b, offload):
     again = await b.ended(job_id)
 
     assert again.result == b"2"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_worker_without_its_supervisor_takes_signals_itself(b, offload, number):
+    """The first lets its jobs end, the second puts them back at once, costing no attempt."""
+    worker = offload(shutdown_grace=60)
+    job_id = await b.enqueue("e.holds", until="go")
+    await worker.until("job_started")
+    [pid] = worker.children()
+    worker.kill(signal.SIGKILL)
+    await worker.until("guardian_lost")
+    os.kill(pid, number)
+    await worker.until("worker_stopping")
+    still = await b.inspector.get(job_id)
+    os.kill(pid, number)
+    await gone(pid)
+    record = await b.inspector.get(job_id)
+
+    assert still.status is Status.RUNNING
+    assert (record.status, record.attempts) == (Status.QUEUED, ())
