@@ -30,6 +30,23 @@ async def holds(ctx: JobContext, until: str) -> int:
     return ctx.attempt
 
 
+@job(name="e.waits")
+async def waits(ctx: JobContext, seconds: float) -> None:
+    """Write down, for others to read, when it started and when it was done or cut short."""
+
+    def say(what: str) -> None:
+        with (HERE / "waits").open("a") as file:
+            file.write(f"{what} {ctx.id} {time.monotonic():.3f}\n")
+
+    say("started")
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        say("cut")
+        raise
+    say("done")
+
+
 @job(name="e.kills", max_tries=2)
 async def kills(ctx: JobContext) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
