@@ -11,23 +11,22 @@ local function put_in(key, score, id)
 end
 local function take_out(key, id) put_in(key, false, id) end
 
-local function write_sets()
-  for key, members in pairs(sets) do
-    local adds, rems = {'ZADD', key}, {'ZREM', key}
-    for id, score in pairs(members) do
-      if score then adds[#adds + 1], adds[#adds + 2] = score, id else rems[#rems + 1] = id end
-      if #adds > 1000 then
-        redis.call(unpack(adds))
-        adds = {'ZADD', key}
-      end
-      if #rems > 1000 then
-        redis.call(unpack(rems))
-        rems = {'ZREM', key}
-      end
+local function write_set(key, members)
+  local adds, rems, a, r = {'ZADD', key}, {'ZREM', key}, 2, 2 -- counted here: the length of a table is a search
+  for id, score in pairs(members) do
+    if score then
+      adds[a + 1], adds[a + 2], a = score, id, a + 2
+    else
+      rems[r + 1], r = id, r + 1
     end
-    if #adds > 2 then redis.call(unpack(adds)) end
-    if #rems > 2 then redis.call(unpack(rems)) end
+    if a > 2000 then redis.call(unpack(adds, 1, a)); a = 2 end
+    if r > 2000 then redis.call(unpack(rems, 1, r)); r = 2 end
   end
+  if a > 2 then redis.call(unpack(adds, 1, a)) end
+  if r > 2 then redis.call(unpack(rems, 1, r)) end
+end
+local function write_sets()
+  for key, members in pairs(sets) do write_set(key, members) end
   sets = {}
 end
 
