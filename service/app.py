@@ -71,7 +71,7 @@ def _lifespan(settings: Settings, catalogue: Catalogue) -> Callable[[FastAPI], A
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with wiring.connect(settings, catalogue, must_answer=False) as offload:
             defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result)
-            app.state.offload = State(offload.client, offload.inspector, defaults)
+            app.state.offload = State(offload.client, offload.inspector, defaults, offload.away)
             yield
 
     return lifespan

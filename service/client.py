@@ -53,7 +53,8 @@ class Client:
     ) -> Enqueued:
         """Store one job; it is durable when this returns.
 
-        Raises UnknownFunction, InvalidArguments (each field named), Unavailable.
+        Raises UnknownFunction, InvalidArguments (each field named), Unavailable, and Unconfirmed where it is stored
+        but replicas or disks that were to confirm it did not in time.
         """
         job, request = self.prepare(Request(function, args or {}, options or EnqueueOptions()))
         at_ms, is_new = await self._store.put(job)
@@ -69,6 +70,11 @@ class Client:
             Enqueued(job.id, is_new, self._record(job, request, at_ms))
             for (job, request), is_new in zip(prepared, created, strict=True)
         ]
+
+    @property
+    def longest_confirmation(self) -> float:
+        """Seconds that an enqueue may take beyond the usual, for the replicas or disks that must confirm it."""
+        return self._store.confirm.longest
 
     async def abort(self, job_id: str) -> str:
         """Stop a job: return `aborted` at once where it waits, `aborting` where it runs, else its terminal status.

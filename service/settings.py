@@ -137,6 +137,22 @@ class Settings(BaseSettings):
     )
     keep_dead: Seconds = Field(default=30 * DAY, description="How long a dead job is kept for somebody to look at.")
     max_tries: Count = Field(default=5, description="Attempts that a job has, unless its function or the call says.")
+    enqueue_replicas: int = Field(
+        default=0,
+        ge=0,
+        description="How many replicas of Redis must have a job before its caller is told that it is stored (`WAIT`).",
+    )
+    enqueue_fsync: Literal["off", "local", "all"] = Field(
+        default="off",
+        description="Whose disk must have it too (`WAITAOF`: Redis 7.2 or newer with `appendonly yes`): `local`, that "
+        "of the master; `all`, also those of `OFFLOAD_ENQUEUE_REPLICAS` replicas.",
+    )
+    enqueue_confirm_seconds: float = Field(
+        default=1,
+        gt=0,
+        le=4,
+        description="How long a call waits for them; then it fails with 503, though the job is stored and may run.",
+    )
     lease_seconds: float = Field(
         default=10,
         ge=0.1,

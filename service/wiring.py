@@ -1,16 +1,19 @@
 """Connects the parts that speak to Redis, for the processes that use them from outside: the API and the CLI."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from service.client import Client
 from service.domain.catalogue import Catalogue
+from service.domain.errors import Unavailable
 from service.inspector import Inspector
 from service.settings import Settings
 from service.store import connection, queues
 from service.store.artifacts import ArtifactFiles
+from service.store.away import Away
 from service.store.codec import Codec
+from service.store.confirming import Confirm
 from service.store.feed import Feed
 from service.store.jobs import JobStore, Kept
 from service.store.records import Records
@@ -23,6 +26,7 @@ class Offload:
     catalogue: Catalogue
     client: Client
     inspector: Inspector
+    away: Away
 
 
 def kept(settings: Settings) -> Kept:
@@ -43,15 +47,19 @@ async def connect(settings: Settings, catalogue: Catalogue, *, must_answer: bool
     arq_settings = connection.settings_of(address)
     redis = connection.client(arq_settings)
     blocking = connection.client(arq_settings, answer_timeout=10.0)  # longer than the feed's blocking read
-    feed = Feed(blocking)
+    away = Away()
+    feed = Feed(blocking, away)
     try:
         if must_answer:
             await connection.check(redis, address)
-            await queues.declare(redis, catalogue.queues.values())
+            with suppress(Unavailable):  # one that writes nothing now, for want of memory, can be looked at
+                await queues.declare(redis, catalogue.queues.values())
         codec = Codec.named(settings.serializer)
         records = Records(redis, codec, catalogue.functions)
         inspector = Inspector(redis, records, feed, artifact_files(settings), catalogue)
-        yield Offload(catalogue, Client(JobStore(redis, codec), catalogue, kept(settings)), inspector)
+        confirm = Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds)
+        client = Client(JobStore(redis, codec, confirm), catalogue, kept(settings))
+        yield Offload(catalogue, client, inspector, away)
     finally:
         await feed.close()
         await redis.aclose()

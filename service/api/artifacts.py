@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, Response
 
 from service.api import problems
 from service.api.problems import RangeOutside
-from service.api.state import Given, promptly
+from service.api.state import Given
 from service.domain.artifacts import Artifact
 from service.domain.errors import NotFound
 
@@ -54,7 +54,7 @@ async def get_artifact(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Fetch a file that a job made, under the name and type the job gave it; its ETag is its SHA-256."""
-    artifact, path = await promptly(given.inspector.artifact(artifact_id))
+    artifact, path = await given.promptly(given.inspector.artifact(artifact_id))
     etag = f'"{artifact.sha256}"'
     if if_none_match is not None and _names(if_none_match, etag):
         return Response(status_code=304, headers={"ETag": etag})

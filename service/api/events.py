@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
 from service.api import documents, problems
-from service.api.state import Given, promptly
+from service.api.state import Given
 from service.domain.errors import NotFound, Unavailable
 from service.domain.events import Event
 from service.domain.states import TERMINAL
@@ -90,7 +90,7 @@ async def follow_job(
     last_seen = last_event_id or resuming.last_event_id or ""
     after = last_seen.removesuffix(_END)
     events: Any = inspector.events(job_id, after or None, KEEP_ALIVE_S)
-    first = await promptly(anext(events, None))  # before the answer begins, so that an unknown job is a 404
+    first = await given.promptly(anext(events, None))  # before the answer begins, so that an unknown job is a 404
     if last_seen != after and first is not None and first.name in TERMINAL and first.id == after:
         await events.aclose()
         return Response(status_code=204)

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from service.api import documents, problems
-from service.api.state import Given, promptly
+from service.api.state import Given
 from service.domain.clock import rfc3339
 
 router = APIRouter(tags=["fleet"])
@@ -20,7 +20,7 @@ router = APIRouter(tags=["fleet"])
 )
 async def list_queues(given: Given) -> Response:
     """List every queue that is declared or was ever used: its depth, what runs, since when the oldest waits."""
-    states = await promptly(given.inspector.queues())
+    states = await given.promptly(given.inspector.queues())
     return documents.answer({"items": [documents.queue(state) for state in states], "next": None})
 
 
@@ -32,7 +32,7 @@ async def list_queues(given: Given) -> Response:
 )
 async def list_workers(given: Given) -> Response:
     """List the live workers, each as it describes itself."""
-    workers = await promptly(given.inspector.workers())
+    workers = await given.promptly(given.inspector.workers())
     return documents.answer({"items": [_timed(about) for about in workers], "next": None})
 
 
@@ -44,7 +44,7 @@ async def list_workers(given: Given) -> Response:
 )
 async def get_stats(given: Given) -> Response:
     """Count kept jobs by status, and endings by function over the last 24 hours."""
-    return documents.answer(await promptly(given.inspector.stats()))
+    return documents.answer(await given.promptly(given.inspector.stats()))
 
 
 def _timed(about: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from service.api import documents, options, problems
 from service.api.problems import BodyNotJson, WrongMediaType
-from service.api.state import Given, promptly, state_of
+from service.api.state import Given, state_of
 from service.domain.errors import FieldError, InvalidArguments
 
 router = APIRouter(tags=["functions"])
@@ -25,7 +25,7 @@ router = APIRouter(tags=["functions"])
 )
 async def list_functions(given: Given) -> Response:
     """List all job functions by name, with their schemas, policies and recent endings."""
-    catalogue, recent = given.inspector.catalogue, (await promptly(given.inspector.stats()))["functions"]
+    catalogue, recent = given.inspector.catalogue, (await given.promptly(given.inspector.stats()))["functions"]
     items = [
         documents.function(catalogue.functions[name], given.defaults, recent.get(name, {}))
         for name in sorted(catalogue.functions)
@@ -42,7 +42,7 @@ async def list_functions(given: Given) -> Response:
 async def get_function(name: str, given: Given) -> Response:
     """Describe one job function: JSON schemas of its arguments and result, queue, policy, recent endings."""
     function = given.inspector.catalogue.function(name)
-    recent = (await promptly(given.inspector.stats()))["functions"]
+    recent = (await given.promptly(given.inspector.stats()))["functions"]
     return documents.answer(documents.function(function, given.defaults, recent.get(name, {})))
 
 
@@ -53,7 +53,8 @@ async def enqueue(name: str, request: Request) -> Response:
     given.inspector.catalogue.function(name)
     wanted = options.parse(request.query_params)
     arguments = await _arguments(name, request)
-    done = await promptly(given.client.enqueue(name, arguments, wanted))
+    stored = given.client.enqueue(name, arguments, wanted)
+    done = await given.promptly(stored, given.client.longest_confirmation, "writes")
     return documents.answer(documents.job(done.record), 202, {"Location": documents.location(done.id)})
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from service.api import documents, problems
-from service.api.state import Given, promptly
+from service.api.state import Given
 from service.domain.errors import Conflict
 from service.domain.states import Status
 
@@ -51,7 +51,7 @@ class Nothing(BaseModel):
 )
 async def list_jobs(given: Given, listing: Annotated[Listing, Query()]) -> Response:
     """List jobs, newest first, without results, failed attempts and logs."""
-    page = await promptly(given.inspector.page(listing.status, listing.limit, listing.cursor))
+    page = await given.promptly(given.inspector.page(listing.status, listing.limit, listing.cursor))
     return documents.answer({"items": [documents.summary(record) for record in page.items], "next": page.next})
 
 
@@ -63,9 +63,9 @@ async def list_jobs(given: Given, listing: Annotated[Listing, Query()]) -> Respo
 )
 async def get_job(job_id: str, given: Given, waiting: Annotated[Waiting, Query()]) -> Response:
     """Look at one job as it stands, or as it ended where that comes within `wait` seconds."""
-    record = await promptly(given.inspector.get(job_id))
+    record = await given.promptly(given.inspector.get(job_id))
     if waiting.wait and not record.status.is_terminal:
-        record = await promptly(given.inspector.wait(job_id, waiting.wait), waiting.wait)
+        record = await given.promptly(given.inspector.wait(job_id, waiting.wait), waiting.wait)
     return documents.answer(documents.job(record))
 
 
@@ -77,7 +77,7 @@ async def get_job(job_id: str, given: Given, waiting: Annotated[Waiting, Query()
 )
 async def get_result(job_id: str, given: Given) -> Response:
     """Fetch the bare result: 409 while the job is unfinished or failed, 410 when it is no longer kept."""
-    return Response(await promptly(given.inspector.result(job_id)), media_type="application/json")
+    return Response(await given.promptly(given.inspector.result(job_id)), media_type="application/json")
 
 
 @router.post(
@@ -92,10 +92,10 @@ async def get_result(job_id: str, given: Given) -> Response:
 )
 async def abort_job(job_id: str, given: Given) -> Response:
     """Stop a job: at once where it waits, by its worker where it runs. An aborted job can be aborted again."""
-    said = await promptly(given.client.abort(job_id))
+    said = await given.promptly(given.client.abort(job_id), part="writes")
     if said in (Status.SUCCEEDED, Status.DEAD):
         raise Conflict(f"job {job_id} is {said}; only a job that has not ended can be aborted")
-    record = await promptly(given.inspector.get(job_id))
+    record = await given.promptly(given.inspector.get(job_id))
     return documents.answer(documents.job(record), 202 if said == "aborting" else 200)
 
 
@@ -108,6 +108,6 @@ async def abort_job(job_id: str, given: Given) -> Response:
 )
 async def retry_job(job_id: str, given: Given) -> Response:
     """Put a dead or aborted job back, with all its attempts, or run a deferred or retrying one now."""
-    await promptly(given.client.retry(job_id))
-    record = await promptly(given.inspector.get(job_id))
+    await given.promptly(given.client.retry(job_id), part="writes")
+    record = await given.promptly(given.inspector.get(job_id))
     return documents.answer(documents.job(record), 202, {"Location": documents.location(job_id)})

@@ -30,5 +30,5 @@ async def livez() -> Response:
 )
 async def readyz(given: Given) -> Response:
     """Answer 200 when Redis answers within a second, else 503."""
-    await given.inspector.ready()
+    await given.promptly(given.inspector.ready())
     return documents.answer({"status": "ok"})

@@ -18,7 +18,6 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
-import structlog
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -37,10 +36,9 @@ from service.domain.errors import (
     OffloadError,
     ResultExpired,
     Unavailable,
+    Unconfirmed,
     UnknownFunction,
 )
-
-log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 REQUEST_ID = "offload.request_id"  # the key in the ASGI scope
@@ -159,6 +157,13 @@ TABLE: dict[type[OffloadError], Kind] = {
         "Redis unavailable",
         "Redis cannot be reached or refuses to serve. Try again after `Retry-After` seconds.",
     ),
+    Unconfirmed: Kind(
+        "enqueue-unconfirmed",
+        503,
+        "Stored, not confirmed",
+        "The job is stored and may run, but replicas or disks did not confirm it in time (`OFFLOAD_ENQUEUE_REPLICAS`, "
+        "`OFFLOAD_ENQUEUE_FSYNC`); `detail` has its id. Trying again with the same id adds no second one.",
+    ),
 }
 
 KINDS: dict[str, Kind] = {kind.slug: kind for kind in (*TABLE.values(), NO_PATH, WRONG_METHOD, INTERNAL)}
@@ -200,8 +205,9 @@ def refusal(scope: Scope, error: OffloadError) -> Response | None:
     headers: dict[str, str] = {}
     detail = str(error)
     match error:
+        case Unconfirmed():
+            headers["Retry-After"] = str(RETRY_AFTER_S)
         case Unavailable():
-            log.warning("redis_unavailable", error=detail)
             detail = "Redis cannot be reached or refuses to serve; try again soon"  # its address is nobody's business
             headers["Retry-After"] = str(RETRY_AFTER_S)
         case Unauthorized():

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, Protocol, TypeVar
 
 from fastapi import Depends, Request
 
 from service.client import Client
-from service.domain.errors import Unavailable
+from service.domain.errors import Unavailable, Unconfirmed
 from service.inspector import Inspector
 
 ANSWER_S = 3.0  # longer than any healthy Redis takes, shorter than any caller's patience
@@ -25,6 +25,16 @@ class Defaults:
     keep_result: float
 
 
+class Outages(Protocol):
+    """Is told how Redis serves, and says in the log when that changes."""
+
+    def failed(self, part: str, error: Exception) -> float:
+        """Note a failure."""
+
+    def served(self, part: str) -> None:
+        """Note a success."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """Set on the application when it starts."""
@@ -32,15 +42,30 @@ class State:
     client: Client
     inspector: Inspector
     defaults: Defaults
+    away: Outages
 
+    async def promptly(self, answer: Awaitable[T], wait: float = 0, part: Literal["reads", "writes"] = "reads") -> T:
+        """Return what Redis answers; raises Unavailable when it hangs, after 3 s beyond the `wait` that was asked for.
 
-async def promptly(answer: Awaitable[T], wait: float = 0) -> T:
-    """Return what Redis answers; raises Unavailable when it hangs, after 3 s beyond the `wait` that was asked for."""
-    try:
-        async with asyncio.timeout(ANSWER_S + wait):
-            return await answer
-    except TimeoutError:
-        raise Unavailable(f"Redis did not answer within {ANSWER_S:g} s") from None
+        A Redis without memory serves reads and refuses writes, so the two are told apart.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_S + wait):
+                answered = await answer
+        except TimeoutError:
+            error = Unavailable(f"Redis did not answer within {ANSWER_S:g} s")
+            self.away.failed(part, error)
+            raise error from None
+        except Unconfirmed as error:
+            self.away.failed("confirmations", error)
+            raise
+        except Unavailable as error:
+            self.away.failed(part, error)
+            raise
+        self.away.served(part)
+        if part == "writes":
+            self.away.served("confirmations")
+        return answered
 
 
 def state_of(request: Request) -> State:

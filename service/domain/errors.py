@@ -12,6 +12,7 @@ OffloadError
 │   ├── NotFinished
 │   └── ResultExpired
 ├── Unavailable              Redis cannot be reached: try again later
+│   └── Unconfirmed          the job is stored, but not yet as safely as was asked: try again with the same id
 ├── JobFailed                awaited job is dead or aborted
 └── JobError                 raised inside a job function
     ├── Retry                run me again
@@ -104,6 +105,19 @@ class ResultExpired(Conflict):
 
 class Unavailable(OffloadError):
     """Redis cannot be reached or refuses to serve; nothing was changed that we know of."""
+
+
+class Unconfirmed(Unavailable):
+    """The jobs are stored and may run, but replicas or disks that were to confirm it did not in time.
+
+    Asking again with the same ids adds no second one, and waits for the confirmation anew.
+    """
+
+    def __init__(self, ids: Sequence[str], why: str) -> None:
+        self.ids = tuple(ids)
+        self.why = why
+        stored = f"job {ids[0]} is" if len(ids) == 1 else f"{len(ids)} jobs are"
+        super().__init__(f"{stored} stored and may run, but {why}; asking again with the same id adds no second one")
 
 
 class JobFailed(OffloadError):

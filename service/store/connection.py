@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -11,6 +12,7 @@ import redis.exceptions as faults
 from arq.connections import ArqRedis, RedisSettings
 from redis.asyncio import Sentinel
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from service.domain.errors import InvalidOptions, Unavailable
@@ -23,7 +25,7 @@ RedisClient = Any
 CONNECT_TIMEOUT = 2.0
 ANSWER_TIMEOUT = 5.0
 _SCHEMES = ("redis", "rediss", "unix", "redis+sentinel")
-_PASSWORD = re.compile(r"(//[^/@]*:)[^@]*@")
+_PASSWORD = re.compile(r"(//[^/@]*:)[^@]*(?=@)|(sentinel_password=)[^&]*")
 _AWAY = (
     faults.ConnectionError,
     faults.TimeoutError,
@@ -32,8 +34,17 @@ _AWAY = (
     faults.OutOfMemoryError,
     OSError,
 )
-# Answers that redis-py has no class for: a disk that is full, too few replicas, a replica without its master, a script.
-_REFUSALS = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY ")
+# Answers that redis-py has no class for: a disk that is full, too few replicas, a replica without its master, a script,
+# and a blocking read that ends because the master has become a replica.
+_REFUSALS = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY ", "UNBLOCKED")
+
+
+@dataclass(repr=False)
+class SentinelSettings(RedisSettings):
+    """arq's settings, and what the sentinels themselves ask for; they have users and passwords of their own."""
+
+    sentinel_username: str | None = None
+    sentinel_password: str | None = None
 
 
 @contextmanager
@@ -55,7 +66,7 @@ def settings_of(url: str) -> RedisSettings:
     """Turn an address into arq's settings.
 
     `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS), `unix:///path?db=0`,
-    `redis+sentinel://[user:password@]host:port,host:port/master[/db]`.
+    `redis+sentinel://[user:password@]host:port,host:port/master[/db][?sentinel_username=…&sentinel_password=…]`.
     """
     try:
         parts = urlsplit(url)
@@ -86,14 +97,31 @@ def _sentinel(parts: SplitResult) -> RedisSettings:
     master, _, database = parts.path.strip("/").partition("/")
     each = [urlsplit(f"//{one}") for one in parts.netloc.rpartition("@")[2].split(",")]
     hosts = [(one.hostname or "localhost", one.port or 26379) for one in each]
-    return RedisSettings(
-        host=hosts, sentinel=True, sentinel_master=unquote(master) or "mymaster", database=int(database or 0)
+    said = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    return SentinelSettings(
+        host=hosts,
+        sentinel=True,
+        sentinel_master=unquote(master) or "mymaster",
+        database=int(database or 0),
+        sentinel_username=said.get("sentinel_username"),
+        sentinel_password=said.get("sentinel_password"),
     )
 
 
 def without_password(url: str) -> str:
     """Return an address as it may be logged."""
-    return _PASSWORD.sub(r"\1***@", url)
+    return _PASSWORD.sub(r"\1\2***", url)
+
+
+class MasterPool(SentinelConnectionPool):
+    """Connections to the master that the sentinels name; closed with those to the sentinels."""
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - as redis-py
+        """Close the idle connections, when the master is another; or all, and then the sentinels' as well."""
+        await super().disconnect(inuse_connections)
+        if inuse_connections:
+            for sentinel in self.sentinel_manager.sentinels:
+                await sentinel.aclose()
 
 
 def client(settings: RedisSettings, *, answer_timeout: float | None = ANSWER_TIMEOUT, **options: Any) -> ArqRedis:
@@ -118,8 +146,10 @@ def client(settings: RedisSettings, *, answer_timeout: float | None = ANSWER_TIM
             "ssl_check_hostname": settings.ssl_check_hostname,
         }
     if settings.sentinel:
-        sentinel: Any = Sentinel(list(settings.host), socket_timeout=CONNECT_TIMEOUT)  # type: ignore[no-untyped-call]
-        made: ArqRedis = sentinel.master_for(settings.sentinel_master, redis_class=ArqRedis, **common, **tls)
+        asking = for_sentinels(*(getattr(settings, f"sentinel_{name}", None) for name in ("username", "password")))
+        sentinel: Any = Sentinel(list(settings.host), sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+        about = {"redis_class": ArqRedis, "connection_pool_class": MasterPool}
+        made: ArqRedis = sentinel.master_for(settings.sentinel_master, **about, **common, **tls)
     elif settings.unix_socket_path:
         made = ArqRedis(unix_socket_path=settings.unix_socket_path, **common)
     else:
@@ -129,6 +159,11 @@ def client(settings: RedisSettings, *, answer_timeout: float | None = ANSWER_TIM
     for name, value in options.items():
         setattr(made, name, value)
     return made
+
+
+def for_sentinels(username: str | None, password: str | None) -> dict[str, Any]:
+    """Return the arguments of connections to the sentinels themselves."""
+    return {"socket_timeout": CONNECT_TIMEOUT, "username": username, "password": password}
 
 
 async def check(redis: ArqRedis, address: str) -> None:
@@ -142,7 +177,8 @@ async def check(redis: ArqRedis, address: str) -> None:
 
 def settings_of_client(redis: ArqRedis) -> RedisSettings:
     """Return settings that reach the same Redis as a client that somebody else made (arq's `redis_pool=`)."""
-    used = redis.connection_pool.connection_kwargs
+    pool: Any = redis.connection_pool
+    used = pool.connection_kwargs
     known = {
         "host": "host",
         "port": "port",
@@ -151,4 +187,15 @@ def settings_of_client(redis: ArqRedis) -> RedisSettings:
         "username": "username",
         "password": "password",
     }
-    return RedisSettings(**{ours: used[theirs] for theirs, ours in known.items() if used.get(theirs) is not None})
+    found = {ours: used[theirs] for theirs, ours in known.items() if used.get(theirs) is not None}
+    if not isinstance(pool, SentinelConnectionPool):
+        return RedisSettings(**found)
+    sentinels = [one.connection_pool.connection_kwargs for one in pool.sentinel_manager.sentinels]
+    return SentinelSettings(
+        **found,
+        host=[(one["host"], one["port"]) for one in sentinels],
+        sentinel=True,
+        sentinel_master=pool.service_name,
+        sentinel_username=sentinels[0].get("username"),
+        sentinel_password=sentinels[0].get("password"),
+    )

@@ -6,20 +6,17 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 
 import orjson
-import redis.exceptions as faults
-import structlog
 
-from service.domain.errors import InvalidOptions
+from service.domain.errors import InvalidOptions, Unavailable
 from service.domain.events import Event
 from service.store import keys
+from service.store.away import Away
 from service.store.cancelling import cancel_all
 from service.store.connection import RedisClient, reaching_redis
 
-log = structlog.get_logger(__name__)
 _BLOCK_MS = 2000
 _READER_LIMIT = 1000
 _AFTER_ALL = 1000  # an index behind that of every event in one entry of the stream
-_PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 class Reader:
@@ -51,12 +48,13 @@ class Reader:
 class Feed:
     """Reads the stream while anybody listens. `redis` must allow an answer to take as long as the blocking read."""
 
-    def __init__(self, redis: RedisClient) -> None:
+    def __init__(self, redis: RedisClient, away: Away | None = None) -> None:
         self._redis = redis
         self._by_job: defaultdict[str, set[Reader]] = defaultdict(set)
         self._all: set[Reader] = set()
         self._reading: asyncio.Task[None] | None = None
         self._last = ""
+        self._away = away or Away()
 
     @contextlib.asynccontextmanager
     async def listen(self, job_id: str | None = None) -> AsyncIterator[Reader]:
@@ -98,16 +96,14 @@ class Feed:
             self._reading = asyncio.create_task(self._read(), name="offload-feed")
 
     async def _read(self) -> None:
-        failures = 0
         while True:
             try:
-                answer = await self._redis.xread({keys.EVENTS: self._last}, block=_BLOCK_MS)
-                failures = 0
-            except (faults.RedisError, OSError) as error:
-                failures += 1
-                log.warning("feed_interrupted", error=str(error), failures=failures)
-                await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1])
+                with reaching_redis():
+                    answer = await self._redis.xread({keys.EVENTS: self._last}, block=_BLOCK_MS)
+            except Unavailable as error:
+                await self._away.pause("feed", error)
                 continue
+            self._away.served("feed")
             for _, rows in answer or ():
                 for row_id, fields in rows:
                     self._last = row_id.decode()

@@ -6,24 +6,25 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ReadOnlyError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from service.domain.errors import ErrorInfo
 from service.store import scripts
-from service.store.connection import ANSWER_TIMEOUT, CONNECT_TIMEOUT, reaching_redis
+from service.store.connection import ANSWER_TIMEOUT, CONNECT_TIMEOUT, for_sentinels, reaching_redis
 
-# The fields of arq's RedisSettings that a guardian needs; they travel as JSON.
+# The fields of RedisSettings, arq's or ours, that a guardian needs; they travel as JSON.
 FIELDS = (
-    "host", "port", "unix_socket_path", "database", "username", "password", "sentinel", "sentinel_master",
+    "host", "port", "unix_socket_path", "database", "username", "password",
+    "sentinel", "sentinel_master", "sentinel_username", "sentinel_password",
     "ssl", "ssl_keyfile", "ssl_certfile", "ssl_cert_reqs", "ssl_ca_certs", "ssl_ca_data", "ssl_check_hostname",
 )  # fmt: skip
 
 
 def portable(settings: Any) -> dict[str, Any]:
     """Return arq's RedisSettings as JSON can carry them."""
-    return {name: getattr(settings, name) for name in FIELDS}
+    return {name: getattr(settings, name, None) for name in FIELDS}
 
 
 class LeaseGuard:
@@ -41,14 +42,15 @@ class LeaseGuard:
 
     def release(self, max_tries: int, kept_ms: int, reason: ErrorInfo) -> tuple[list[str], list[str]]:
         """Give the worker's jobs back; return the ids given back and those now dead. Raises Unavailable."""
-        error = json.dumps(reason.as_dict())
-        entry = json.dumps({"error": reason.as_dict()})
-        given, dead = self._run("release", self.worker, max_tries, kept_ms, entry, error)
+        given, dead = self._run("release", self.worker, max_tries, kept_ms, json.dumps(reason.as_dict()))
         return [i.decode() for i in given], [i.decode() for i in dead]
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, and those to sentinels."""
         self._redis.close()
+        manager = getattr(self._redis.connection_pool, "sentinel_manager", None)
+        for sentinel in manager.sentinels if manager else ():
+            sentinel.close()
 
     def _run(self, name: str, *args: scripts.Arg) -> Any:
         with reaching_redis():
@@ -56,6 +58,9 @@ class LeaseGuard:
                 return self._redis.execute_command("EVALSHA", scripts.sha(name), 0, 0, *args)
             except NoScriptError:
                 return self._redis.execute_command("EVAL", scripts.source(name), 0, 0, *args)
+            except ReadOnlyError:  # the address may lead to another server by now
+                self._redis.connection_pool.disconnect()
+                raise
 
 
 def _connect(address: Mapping[str, Any]) -> Any:
@@ -72,7 +77,8 @@ def _connect(address: Mapping[str, Any]) -> Any:
         tls["ssl"] = True
     if address["sentinel"]:
         hosts = [tuple(host) for host in address["host"]]
-        sentinel: Any = Sentinel(hosts, socket_timeout=CONNECT_TIMEOUT)  # type: ignore[no-untyped-call]
+        asking = for_sentinels(address.get("sentinel_username"), address.get("sentinel_password"))
+        sentinel: Any = Sentinel(hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
         return sentinel.master_for(address["sentinel_master"], **common, **tls)
     if address["unix_socket_path"]:
         return redis.Redis(unix_socket_path=address["unix_socket_path"], **common)

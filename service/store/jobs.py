@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from service.domain.errors import Conflict, NotFound, Unavailable
+from service.domain.errors import Conflict, NotFound, Unavailable, Unconfirmed
 from service.store import keys, scripts
 from service.store.codec import Codec, Undecodable
+from service.store.confirming import Confirm, Confirming
 from service.store.connection import RedisClient, reaching_redis
 
 _BATCH = 500
@@ -37,27 +38,35 @@ class Kept:
     dead_ms: int = 30 * 86_400_000
 
 
-class JobStore:
-    """Stores jobs; callers at the same moment in one process share a round trip."""
+_Waiting = tuple[NewJob, "asyncio.Future[tuple[int, bool]]"]
 
-    def __init__(self, redis: RedisClient, codec: Codec) -> None:
+
+class JobStore:
+    """Stores jobs; callers at the same moment in one process share a round trip, and the wait for its confirmation."""
+
+    def __init__(self, redis: RedisClient, codec: Codec, confirm: Confirm = Confirm()) -> None:  # noqa: B008 - a value
         self.redis = redis
         self.codec = codec
-        self._waiting: list[tuple[NewJob, asyncio.Future[tuple[int, bool]]]] = []
-        self._flushing: asyncio.Task[None] | None = None
+        self.confirm = confirm
+        self._confirming = Confirming(redis, confirm)
+        self._waiting: list[_Waiting] = []
+        self._flushing: set[asyncio.Task[None]] = set()
 
     async def put(self, job: NewJob) -> tuple[int, bool]:
-        """Store one job; return when (ms, Redis' clock) and whether it is new (False: the id exists)."""
+        """Store one job; return when (ms, Redis' clock) and whether it is new (False: the id exists).
+
+        Raises Unavailable, and Unconfirmed where it is stored but that was not confirmed as asked.
+        """
         stored: asyncio.Future[tuple[int, bool]] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, stored))
-        if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush(), name="offload-enqueue")
+        if len(self._flushing) < self.confirm.at_once:
+            self._flushing.add(asyncio.create_task(self._flush(), name="offload-enqueue"))
         return await stored
 
     async def put_many(self, jobs: Sequence[NewJob]) -> tuple[int, list[bool]]:
-        """Store many jobs in one step, all or none; return when, and which of them are new."""
+        """Store many jobs in one step, all or none; return when, and which of them are new. Raises as `put` does."""
         argv = [part for job in jobs for part in job.argv()]
-        now_ms, *created = await scripts.run(self.redis, "enqueue", 0, *argv)
+        now_ms, *created = await self._confirming.enqueue([job.id for job in jobs], argv)
         return now_ms, [flag == 1 for flag in created]
 
     async def _flush(self) -> None:
@@ -67,19 +76,17 @@ class JobStore:
                 try:
                     now_ms, created = await self.put_many([job for job, _ in batch])
                 except Exception as error:  # noqa: BLE001 - handed to every caller that waits
-                    for _, stored in batch:
-                        if not stored.done():
-                            stored.set_exception(error)
+                    _refuse(batch, error)
                 else:
                     for (_, stored), is_new in zip(batch, created, strict=True):
                         if not stored.done():
                             stored.set_result((now_ms, is_new))
         finally:
-            self._flushing = None
-            for _, stored in self._waiting:
-                if not stored.done():
-                    stored.set_exception(Unavailable("the process stopped before the job was stored"))
-            self._waiting = []
+            if (task := asyncio.current_task()) is not None:
+                self._flushing.discard(task)
+            if not self._flushing:
+                left, self._waiting = self._waiting, []
+                _refuse(left, Unavailable("the process stopped before the job was stored"))
 
     async def abort(self, job_id: str, kept: Kept, now_ms: int) -> str:
         """Ask for a job to be stopped; return `aborted`, `aborting`, or the terminal status it already has.
@@ -116,3 +123,10 @@ class JobStore:
         if said != "queued":
             msg = f"job {job_id} is {said}; only a dead, aborted, deferred or retrying job can be retried"
             raise Conflict(msg)
+
+
+def _refuse(batch: Sequence[_Waiting], error: Exception) -> None:
+    """Tell each caller that waits; where the jobs are stored but not confirmed, each about its own."""
+    for job, stored in batch:
+        if not stored.done():
+            stored.set_exception(Unconfirmed([job.id], error.why) if isinstance(error, Unconfirmed) else error)

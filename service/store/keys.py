@@ -42,6 +42,7 @@ SCHEDULES = "offload:schedules"
 SCHEDULE = "offload:schedule:"
 COUNTS = "offload:counts:"
 ARTIFACT = "offload:artifact:"
+CONFIRM = "offload:confirm"
 
 # Keys without a TTL, each with who takes its members out. Every other key must have one.
 PERMANENT = {

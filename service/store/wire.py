@@ -37,6 +37,17 @@ class _Swift(AbstractConnection):
         finally:
             self.socket_timeout = limit
 
+    async def read_response(self, *args: Any, **about: Any) -> Any:
+        """Read an answer; after `READONLY` the connection is closed, so that the next one is made to the new master.
+
+        An address may lead elsewhere by then: sentinels, a DNS name, a proxy.
+        """
+        try:
+            return await super().read_response(*args, **about)
+        except faults.ReadOnlyError:
+            await self.disconnect(nowait=True)
+            raise
+
     async def can_read_destructive(self) -> bool:
         """Whether something came that nobody waits for; a connection that the server closed raises ConnectionError.
 

@@ -9,13 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from service.domain.errors import Unavailable
 from service.store import leases
 from service.store.connection import RedisClient
 from service.store.leases import Claimed, Finished
 
 log = structlog.get_logger(__name__)
-_PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 class Claims:
@@ -125,8 +123,3 @@ class Claims:
                 await self._more.wait()
         except TimeoutError:
             return
-
-    async def pause(self, failures: int, error: Unavailable) -> None:
-        """Wait before the next try while Redis is away."""
-        log.warning("claim_failed", error=str(error), failures=failures)
-        await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1])

@@ -13,6 +13,7 @@ from service.domain.clock import now_ms
 from service.domain.errors import ErrorInfo, Unavailable
 from service.domain.policy import Abort, Dead, Decision, Drop, PutBack, RetryAt, Succeed
 from service.store import leases
+from service.store.away import Away
 from service.store.codec import Codec, Payload
 from service.store.connection import RedisClient
 from service.store.jobs import Kept
@@ -21,17 +22,17 @@ from service.store.leases import Claimed, Finished
 from service.worker.notes import Notes
 
 log = structlog.get_logger(__name__)
-_PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 _BATCH = 500
 
 
 class Finisher:
     """Gathers endings and writes them in batches."""
 
-    def __init__(self, redis: RedisClient, worker: str, notes: Notes) -> None:
+    def __init__(self, redis: RedisClient, worker: str, notes: Notes, away: Away) -> None:
         self._redis = redis
         self._worker = worker
         self._notes = notes
+        self._away = away
         self._waiting: list[tuple[Finished, asyncio.Future[bool] | None]] = []
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
@@ -78,17 +79,16 @@ class Finisher:
 
     async def _answers(self, endings: list[Finished]) -> list[bool]:
         """Write a batch, as often as it takes Redis to serve; notes of the jobs go first."""
-        failures = 0
         while True:
             try:
                 if not self._notes.is_empty:
                     await self._notes.flush()
-                return await leases.finish(self._redis, self._worker, endings)
+                answers = await leases.finish(self._redis, self._worker, endings)
             except Unavailable as error:
-                failures += 1
-                if failures == 1:
-                    log.warning("finish_waits", endings=len(endings), error=str(error))
-                await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1])
+                await self._away.pause("finish", error)
+            else:
+                self._away.served("finish")
+                return answers
 
 
 def ending(

@@ -19,11 +19,11 @@ import structlog
 
 from service import logs
 from service.domain.errors import ErrorInfo, Unavailable
+from service.store.away import Away
 from service.store.guard import LeaseGuard
 from service.worker.pulse import DUMP, Pulse
 
 log = structlog.get_logger(__name__)
-_RELEASE_PAUSE = 0.5
 _STUCK_AFTER = 1.0  # seconds without a beat, beside a job past its time, make a worker stuck
 _DUMP_WAIT = 0.2
 _LOOK_EVERY = 0.5  # seconds between looks at the worker's memory: what it was last tells why it died
@@ -49,7 +49,7 @@ class Guardian:
         self._due = time.monotonic() + first_in
         self._guard = LeaseGuard(charge.address, charge.worker, charge.lease_ms)
         self._rss: int | None = None
-        self._is_away = False
+        self._away = Away(worker=charge.worker, guardian=True)
 
     def look(self, pid: int) -> float:
         """Note the worker's memory, extend its leases when that is due; return the seconds until the next look."""
@@ -65,13 +65,8 @@ class Guardian:
         try:
             lost, overdue = self._guard.renew()
         except Unavailable as error:
-            if not self._is_away:
-                log.warning("renewal_failed", worker=self._charge.worker, error=str(error))
-            self._is_away = True
-            return min(1.0, interval)
-        if self._is_away:
-            log.info("renewal_resumed", worker=self._charge.worker)
-            self._is_away = False
+            return min(self._away.failed("renewals", error), interval)
+        self._away.served("renewals")
         if lost:
             log.warning("leases_lost", worker=self._charge.worker, job_ids=lost)
         if overdue:
@@ -111,8 +106,9 @@ class Guardian:
                 if time.monotonic() > ends:
                     log.warning("release_failed", worker=self._charge.worker, error=str(error))
                     return
-                time.sleep(_RELEASE_PAUSE)
+                time.sleep(self._away.failed("release", error))
             else:
+                self._away.served("release")
                 if given or dead:
                     log.warning("worker_lost", worker=self._charge.worker, how=how, put_back=given, dead=dead)
                 return

@@ -11,6 +11,7 @@ from typing import Any
 from service.domain.catalogue import Catalogue
 from service.settings import Settings
 from service.store.codec import json_deserializer, json_serializer
+from service.store.confirming import Confirm
 from service.store.connection import settings_of
 from service.store.jobs import Kept
 
@@ -47,6 +48,7 @@ class WorkerOptions:
     parent_guard_fd: int | None = None
     pulse_fd: int | None = None
     stuck_grace: float = 5.0
+    confirm: Confirm = field(default_factory=Confirm)
 
     def kept(self, keep_result: float) -> Kept:
         """Return how long things are kept, in ms."""
@@ -68,6 +70,7 @@ def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> Wor
         "max_result_bytes": settings.max_result_bytes,
         "process_recycle": settings.process_recycle,
         "artifacts": settings.artifacts_dir.absolute(),
+        "confirm": Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds),
     }
     return WorkerOptions(**{**said, **more})
 

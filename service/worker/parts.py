@@ -13,6 +13,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.functions import JobFunction
 from service.store import connection, leases
 from service.store.artifacts import ArtifactFiles
+from service.store.away import Away
 from service.store.codec import Codec
 from service.store.connection import RedisClient
 from service.store.guard import portable
@@ -70,12 +71,13 @@ class Parts:
         declared = options.catalogue
         catalogue = Catalogue({**declared.functions, **plan.functions}, declared.queues, {})
         lease_ms = round(options.lease_seconds * 1000)
-        client = Client(JobStore(redis, plan.codec), catalogue, kept)
+        client = Client(JobStore(redis, plan.codec, options.confirm), catalogue, kept)
         files = ArtifactFiles(options.artifacts)
         charge = Charge(plan.worker, portable(plan.address), lease_ms, plan.rules.max_tries, kept.dead_ms)
         self.executors = Executors(catalogue, options.artifacts, options.process_recycle, options.abort_grace)
+        self.away = Away(worker=plan.worker)
         self.notes = Notes(redis)
-        self.finisher = Finisher(redis, plan.worker, self.notes)
+        self.finisher = Finisher(redis, plan.worker, self.notes, self.away)
         self.services = Services(redis, client, self.notes, files, self.executors, artifact_keep_ms=kept.dead_ms)
         opener = Opener(plan.functions, plan.codec, plan.rules)
         self.attempts = Attempts(
@@ -85,7 +87,7 @@ class Parts:
         self.pulse = Pulse(options.pulse_fd) if options.pulse_fd is not None else Pulse.create()
         self.guard = Guard(charge, self.pulse, self.renew, options.parent_guard_fd)
         self.blocking = connection.client(plan.address, answer_timeout=15.0)
-        self.ticks = Ticks(redis, client, declared.schedules.values())
+        self.ticks = Ticks(redis, client, declared.schedules.values(), self.away)
         self.claims = Claims(
             redis,
             plan.worker,

@@ -11,18 +11,19 @@ from service.domain.errors import Unavailable
 from service.domain.functions import EnqueueOptions
 from service.domain.schedules import Schedule
 from service.store import schedules
+from service.store.away import Away
 from service.store.connection import RedisClient
 
 log = structlog.get_logger(__name__)
 _LOOK_AGAIN_MS = 5_000  # another process may have paused or changed a schedule
-_AWAY_PAUSE = 1.0
 
 
 class Ticks:
     """The schedules of one worker."""
 
-    def __init__(self, redis: RedisClient, client: Client, plans: Iterable[Schedule]) -> None:
+    def __init__(self, redis: RedisClient, client: Client, plans: Iterable[Schedule], away: Away) -> None:
         self._redis = redis
+        self._away = away
         self._client = client
         self._plans = tuple(plans)
         self._next: dict[str, int] = {}
@@ -34,9 +35,9 @@ class Ticks:
             try:
                 wait_ms = await self._fire_due()
             except Unavailable as error:
-                log.warning("ticks_wait", error=str(error))
-                await asyncio.sleep(_AWAY_PAUSE)
+                await self._away.pause("ticks", error)
             else:
+                self._away.served("ticks")
                 await asyncio.sleep(wait_ms / 1000)
 
     async def _fire_due(self) -> int:

@@ -1,27 +1,34 @@
 """What a worker does now and then beside running jobs: say that it is there, take out what has outlived its keep."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
-
-import structlog
 
 from service.domain.clock import now_ms
 from service.domain.errors import Unavailable
 from service.store import stats, workers
+from service.store.away import Away
 from service.store.connection import RedisClient
 
-log = structlog.get_logger(__name__)
 _INTERVAL = 5.0
 _PRUNED_AT_ONCE = 500
 
 
-async def upkeep(redis: RedisClient, worker: str, about: Callable[[], dict[str, Any]]) -> None:
-    """Beat and prune until cancelled; while Redis is away both wait."""
+async def upkeep(redis: RedisClient, worker: str, away: Away, about: Callable[[], dict[str, Any]]) -> None:
+    """Beat and prune until cancelled, each as far as Redis lets it: one that is out of memory can still be pruned."""
     while True:
-        try:
-            await workers.beat(redis, worker, about(), now_ms())
-            await stats.prune(redis, _PRUNED_AT_ONCE)
-        except Unavailable as error:
-            log.warning("upkeep_waits", error=str(error))
-        await asyncio.sleep(_INTERVAL)
+        pauses = [
+            await _tried(away, "beat", workers.beat(redis, worker, about(), now_ms())),
+            await _tried(away, "prune", stats.prune(redis, _PRUNED_AT_ONCE)),
+        ]
+        await asyncio.sleep(min(pauses))
+
+
+async def _tried(away: Away, part: str, work: Awaitable[Any]) -> float:
+    """Return the seconds until it is to be done again."""
+    try:
+        await work
+    except Unavailable as error:
+        return away.failed(part, error)
+    away.served(part)
+    return _INTERVAL

@@ -144,12 +144,13 @@ class Worker(ArqWorker):
 
     async def _compose(self) -> Parts:
         parts = Parts(composition.plan(self), self._running, self._start, self._stop_attempt, self.loop)
-        await queues.declare(self.pool, self.offload.catalogue.queues.values(), self.queue_names)
+        if not await self._is_declared(parts):
+            self._sides.start(self._declare_later(parts))
         self._sides.start(parts.finisher.run())
         self._sides.start(parts.notes.run())
         wake, abort, lost = parts.claims.wake, self._abort, self._lost
-        self._sides.start(inbox.read(parts.blocking, self.worker_id, wake=wake, abort=abort, lost=lost))
-        self._sides.start(upkeep(self.pool, self.worker_id, self._about))
+        self._sides.start(inbox.read(parts.blocking, self.worker_id, parts.away, wake=wake, abort=abort, lost=lost))
+        self._sides.start(upkeep(self.pool, self.worker_id, parts.away, self._about))
         self._sides.start(parts.ticks.run())
         parts.pulse.offer_stack()
         self._sides.start(parts.pulse.run())
@@ -170,6 +171,20 @@ class Worker(ArqWorker):
         await self._sides.cancel()
         await parts.close()
 
+    async def _is_declared(self, parts: Parts) -> bool:
+        """Write the queues' limits; a Redis that writes nothing new, for want of memory, keeps nobody from running."""
+        try:
+            await queues.declare(self.pool, self.offload.catalogue.queues.values(), self.queue_names)
+        except Unavailable as error:
+            await parts.away.pause("queues", error)
+            return False
+        parts.away.served("queues")
+        return True
+
+    async def _declare_later(self, parts: Parts) -> None:
+        while not await self._is_declared(parts):
+            pass
+
     # Claiming and running.
 
     async def _claim_until_done(self, parts: Parts) -> None:
@@ -185,17 +200,28 @@ class Worker(ArqWorker):
                 await parts.claims.once(self._burst_jobs_left() if self.allow_pick_jobs else 0)
                 if self.loop.time() - self._last_heart_beat >= self.poll_delay_s:
                     self._last_heart_beat = self.loop.time()
-                    with connection.reaching_redis():
-                        await self.heart_beat()
+                    await self._beat(parts)
                 if self.burst and await self._is_burst_over(parts):
                     return
                 failures = 0
             except Unavailable as error:
                 failures += 1
                 self._away_since = self._away_since or self.loop.time()
-                await parts.claims.pause(failures, error)
+                await parts.away.pause("claims", error)
             else:
+                parts.away.served("claims")
                 await parts.claims.wait()
+
+    async def _beat(self, parts: Parts) -> None:
+        """Do what arq does between polls: its health key, its cron. Where Redis refuses that, claims go on."""
+        try:
+            with connection.reaching_redis():
+                await self.heart_beat()
+        except Unavailable as error:
+            self._last_health_check = 0.0  # arq has noted it as done
+            parts.away.failed("heart_beat", error)
+        else:
+            parts.away.served("heart_beat")
 
     async def _come_back(self, parts: Parts) -> None:
         """After an outage of Redis renew before anything else is claimed, and let the other workers do so too.
