@@ -91,8 +91,8 @@ async def leaked_keys(connection: Any) -> list[str]:
             continue
         if not _PERMANENT.match(key):
             leaked.append(key)
-        elif key.startswith((keys.RECORD, keys.ARQ_JOB)):
-            job_id = key.removeprefix(keys.RECORD).removeprefix(keys.ARQ_JOB)
+        elif key.startswith((keys.RECORD, keys.ARQ_JOB, keys.ARQ_RETRY)):
+            job_id = key.removeprefix(keys.RECORD).removeprefix(keys.ARQ_JOB).removeprefix(keys.ARQ_RETRY)
             status = await connection.hget(keys.RECORD + job_id, "status")
             if status is not None and status.decode() not in _UNFINISHED:
                 leaked.append(key)

@@ -98,10 +98,11 @@ class RetryAt:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """Keep the job for a person to look at."""
+    """Keep the job for a person to look at; `was_tried` is False where its attempts were used up before this claim."""
 
     error: ErrorInfo
     exception: BaseException | None = None
+    was_tried: bool = True
 
 
 @dataclass(frozen=True, slots=True)

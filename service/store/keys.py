@@ -56,11 +56,12 @@ PERMANENT = {
     QUEUE: "the limits of a queue",
     IDLE: "members: claim and wake-ups; an old one is skipped",
     RUNNING: "members: claim, finish, release",
-    RUNNING_ON: "members: finish, release; an old one counts for nothing",
+    RUNNING_ON: "members: finish, release; claim and prune, where the lease is over",
     WORKERS: "members: prune after a minute without a beat",
     SCHEDULES: "the names of schedules ever used",
     SCHEDULE: "the state of a schedule",
     ARQ_JOB: "only while the job waits or runs",
+    ARQ_RETRY: "only while the job waits or runs",
     RECORD: "only while the job waits or runs",
 }
 

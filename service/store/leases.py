@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.domain.errors import ErrorInfo, Unavailable
+from service.domain.errors import Unavailable
 from service.store import keys, scripts
 from service.store.connection import RedisClient, reaching_redis
 
@@ -123,7 +123,7 @@ async def held(redis: RedisClient, worker: str) -> dict[str, str]:
 async def count_from(redis: RedisClient, job_id: str, attempt: int) -> None:
     """Count attempts of a job on from this one (arq's `_job_try`)."""
     with reaching_redis():
-        await redis.setex(keys.ARQ_RETRY + job_id, 88_400, attempt)
+        await redis.set(keys.ARQ_RETRY + job_id, attempt)
 
 
 async def keep_waiting(redis: RedisClient, job: Claimed) -> None:
@@ -149,16 +149,6 @@ async def finish(redis: RedisClient, worker: str, endings: Sequence[Finished]) -
     """Write how attempts ended; False where this worker no longer held the job and nothing was written."""
     argv = [part for ending in endings for part in ending.argv()]
     return [flag == 1 for flag in await scripts.run(redis, "finish", 0, worker, *argv)]
-
-
-async def release(
-    redis: RedisClient, worker: str, max_tries: int, kept_ms: int, reason: ErrorInfo
-) -> tuple[list[str], list[str]]:
-    """Give back the jobs of a dead worker at once; return the ids given back, and those out of attempts (dead)."""
-    entry = json.dumps({"error": reason.as_dict()})
-    error = json.dumps(reason.as_dict())
-    given, dead = await scripts.run(redis, "release", 0, worker, max_tries, kept_ms, entry, error)
-    return [i.decode() for i in given], [i.decode() for i in dead]
 
 
 async def note(redis: RedisClient, lines: int, notes: Sequence[tuple[str, str, str, bytes]]) -> None:

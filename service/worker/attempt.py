@@ -20,6 +20,7 @@ from service.domain.clock import now_ms
 from service.domain.errors import Aborted, AttemptTimeout, ErrorInfo
 from service.domain.functions import JobFunction
 from service.domain.policy import (
+    Dead,
     Decision,
     Outcome,
     Raised,
@@ -133,6 +134,8 @@ class Attempts:
         else:
             payload, decision = opened
             ctx, keep_result = None, self._rules.keep_result
+            if isinstance(decision, Dead) and not decision.was_tried:
+                job = replace(job, attempt=job.attempt - 1)
         self._words.ended(job, payload, decision)
         written = ending(job, payload, decision, self._codec, self._rules.kept, keep_result)
         if written is None:

@@ -122,11 +122,12 @@ def ending(
             return finished("succeeded", result=data, keep_ms=keep_ms, kept_ms=kept_ms, fields=named)
         case RetryAt(due_ms, error):
             return finished("retry", due_ms=due_ms, failed_attempt=_attempt(job, ended_ms, error), fields=named)
-        case Dead(error, exception):
+        case Dead(error, exception, was_tried):
             data = result(error=error, exception=exception)
             named = (*named, ("error", orjson.dumps(error.as_dict()).decode()))
+            failed = _attempt(job, ended_ms, error) if was_tried else b""
             about: dict[str, Any] = {"keep_ms": keep_ms, "kept_ms": kept.dead_ms, "fields": named}
-            return finished("dead", result=data, failed_attempt=_attempt(job, ended_ms, error), **about)
+            return finished("dead", result=data, failed_attempt=failed, **about)
         case Abort():
             error = ErrorInfo("CancelledError", "aborted while it ran")
             data = result(error=error, exception=asyncio.CancelledError())

@@ -90,12 +90,15 @@ class Guardian:
         log.error("worker_stuck", **about, stack=self._pulse.stack())
         os.kill(pid, signal.SIGKILL)
 
-    def release(self, how: str) -> None:
-        """Give the jobs of the dead worker back, trying for a lease while Redis is away; then they are due anyhow."""
+    def release(self, how: str, **known: Any) -> None:
+        """Give the jobs of the dead worker back, trying for a lease while Redis is away; then they are due anyhow.
+
+        `known` says more of its end: `signal` or `exit_code`.
+        """
         memory = f", last seen using {self._rss / 1_048_576:.0f} MiB" if self._rss else ""
         age, stack = self._pulse.age(), self._pulse.stack()
         held = f", its event loop held for {age:.1f} s" if age is not None and age > _STUCK_AFTER else ""
-        details = {"rss_bytes": self._rss, "last_beat_s": None if age is None else round(age, 2)}
+        details = {**known, "rss_bytes": self._rss, "last_beat_s": None if age is None else round(age, 2)}
         message = f"worker {self._charge.worker} {how}{memory}{held}"
         reason = ErrorInfo("WorkerLost", message, stack, details)
         ends = time.monotonic() + self._charge.lease_ms / 1000

@@ -90,11 +90,12 @@ class Opener:
         return _dead("UnknownFunction", f"no worker knows {payload.function!r}; this one knows: {known}")
 
 
-def _dead(kind: str, message: str) -> Dead:
-    return Dead(ErrorInfo(kind, message), JobExecutionFailed(message))
+def _dead(kind: str, message: str, *, was_tried: bool = True) -> Dead:
+    return Dead(ErrorInfo(kind, message), JobExecutionFailed(message), was_tried)
 
 
 def _used_up(job: Claimed, max_tries: int) -> Dead:
     if job.lost_worker is not None:
-        return _dead("WorkerLost", f"attempt {job.attempt - 1} of {max_tries} was lost with worker {job.lost_worker}")
-    return _dead("AttemptsUsedUp", f"max {max_tries} retries exceeded")
+        message = f"attempt {job.attempt - 1} of {max_tries} was lost with worker {job.lost_worker}"
+        return _dead("WorkerLost", message, was_tried=False)
+    return _dead("AttemptsUsedUp", f"max {max_tries} retries exceeded", was_tried=False)

@@ -78,7 +78,8 @@ class Supervisor:
                 os.close(theirs)
             code = child.wait()
             if code not in (0, CANNOT_START):
-                guardian.release(describe(code))
+                known = {"signal": signal.Signals(-code).name} if code < 0 else {"exit_code": code}
+                guardian.release(describe(code), **known)
             return code
 
     def _watch(self, child: "subprocess.Popen[bytes]", guardian: Guardian) -> None:

@@ -127,7 +127,7 @@ class ArqLines:
             case "UnknownFunction":
                 self._log.warning("job %s, function %r not found", job.id, payload.function)
             case "AttemptsUsedUp":
-                self._log.warning("%6.2fs ! %s max retries %d exceeded", took, ref, job.attempt - 1)
+                self._log.warning("%6.2fs ! %s max retries %d exceeded", took, ref, job.attempt)
             case "WorkerLost":
                 self._log.warning("%6.2fs ! %s %s", took, ref, message)
             case _:

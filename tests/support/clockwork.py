@@ -77,6 +77,14 @@ class Clockwork:
         for one in ids:
             await self.redis.psetex(keys.ARQ_IN_PROGRESS + one, 310_000, b"1")
 
+    async def ended_by_stock(self, *ids: str, queue: str = "default") -> None:
+        """Have a stock worker end jobs, in arq's keys only."""
+        for one in ids:
+            await self.redis.delete(keys.ARQ_JOB + one, keys.ARQ_IN_PROGRESS + one, keys.ARQ_RETRY + one)
+            await self.redis.zrem(keys.queue_key(queue), one)
+            await self.redis.zrem(keys.ARQ_ABORT, one)
+            await self.redis.psetex(keys.ARQ_RESULT + one, 3_600_000, b"result")
+
     async def claim(
         self,
         worker: str = "w1",
@@ -123,9 +131,7 @@ class Clockwork:
     async def release(self, worker: str = "w1", max_tries: int = 5) -> tuple[list[str], list[str]]:
         """Give a dead worker's jobs back; return the ids given back and the dead ones."""
         error = json.dumps({"type": "WorkerLost", "message": "it was killed", "traceback": ""})
-        given, dead = await self.run(
-            "release", worker, max_tries, 3_600_000, json.dumps({"error": json.loads(error)}), error
-        )
+        given, dead = await self.run("release", worker, max_tries, 3_600_000, error)
         return [one.decode() for one in given], [one.decode() for one in dead]
 
     async def lapse(self, *ids: str, ms: int = LEASE + 1) -> None:

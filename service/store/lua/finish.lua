@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- Record how attempts ended, all that ended since the last call, each fenced by its claim's token.
 -- ARGV: now, worker, then per attempt ten: id, token, verb (succeeded dead aborted retry putback), result (arq's bytes
---       or ''), keep ms, record kept ms, due ms (putback: 0 keeps its place), failed attempt (JSON or ''), function,
---       fields for the record (a flat JSON list).
+--       or ''), keep ms, record kept ms, due ms (putback: 0 keeps its place), failed attempt (JSON or ''; dead without
+--       one: none was made, and none is counted), function, fields for the record (a flat JSON list).
 -- Returns 1 or 0 for each: 0 where the token no longer stands, and then nothing was written.
 -- @include base
 -- @include index
@@ -10,7 +10,8 @@
 -- @include attempts
 -- @include requeue
 -- @include fetch
-local worker, written, touched, counts = ARGV[2], {}, {}, {}
+-- @include counts
+local worker, written, touched = ARGV[2], {}, {}
 local leases = {}
 for i = 3, #ARGV, 10 do leases[#leases + 1] = 'arq:in-progress:' .. ARGV[i] end
 local holders = fetch(leases)
@@ -20,7 +21,7 @@ local function finish(i)
   if holders[lease] ~= ARGV[i + 1] then return 0 end
   holders[lease] = nil
   local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'enqueued', 'attempt', 'due')
-  local q, enqueued, fields = rec[1], rec[2], ARGV[i + 9] ~= '[]' and cjson.decode(ARGV[i + 9]) or {}
+  local q, enqueued, attempt, fields = rec[1], rec[2], tonumber(rec[3]), ARGV[i + 9] ~= '[]' and cjson.decode(ARGV[i + 9]) or {}
   if ARGV[i + 7] ~= '' then keep_attempt(id, ARGV[i + 7]) end
   forget_lease(id, q, worker)
   touched[q] = touched[q] or verb == 'retry' -- a worker must learn when it is due, else it is late by a poll
@@ -31,26 +32,26 @@ local function finish(i)
       if redis.call('DECR', 'arq:retry:' .. id) <= 0 then drop('arq:retry:' .. id) end
       if due == 0 then due = tonumber(rec[4]) end
     else
-      redis.call('PEXPIRE', 'arq:retry:' .. id, math.max(due - now, 0) + 88400000)
       fields[#fields + 1], fields[#fields + 2] = 'due', due
     end
-    requeue({id = id, queue = q, enqueued = enqueued, status = status, due = due, attempt = tonumber(rec[3]),
+    requeue({id = id, queue = q, enqueued = enqueued, status = status, due = due, attempt = attempt,
       event = verb == 'retry' and 'retrying' or 'queued', fields = fields}, ARGV[i + 8])
     verb = verb == 'retry' and 'failed' or verb
   else
+    if verb == 'dead' and ARGV[i + 7] == '' then
+      attempt = attempt - 1
+      fields[#fields + 1], fields[#fields + 2] = 'attempt', attempt
+    end
     terminate({id = id, queue = q, from = 'running', enqueued = enqueued, status = verb, result = ARGV[i + 3],
       keep = tonumber(ARGV[i + 4]), kept = tonumber(ARGV[i + 5]), fields = fields})
-    emit(verb, id, {queue = q, ['function'] = ARGV[i + 8], attempt = tonumber(rec[3])})
+    emit(verb, id, {queue = q, ['function'] = ARGV[i + 8], attempt = attempt})
   end
-  local counter = verb .. ' ' .. ARGV[i + 8]
-  counts[counter] = (counts[counter] or 0) + 1
+  count(verb, ARGV[i + 8])
   return 1
 end
 
 for i = 3, #ARGV, 10 do written[#written + 1] = finish(i) end
-local hour = string.format('offload:counts:%d', math.floor(now / 3600000))
-for counter, n in pairs(counts) do redis.call('HINCRBY', hour, counter, n) end
-if next(counts) then redis.call('EXPIRE', hour, 172800) end
+write_counts()
 write_sets()
 for q, has_retry in pairs(touched) do
   if has_retry or redis.call('ZCOUNT', queue_key(q), '-inf', now) > 0 then wake(q) end

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Take out what has outlived its keep: records with their lists, and abort requests that nobody will ever answer.
+-- Take out what has outlived its keep: records with their lists, places in queues whose lease is over, and abort requests
+-- that nobody will ever answer.
 -- ARGV: now, how many at most, age in ms after which an abort request is void. Returns how many records went.
 -- @include base
 local function forget(id, status)
@@ -25,9 +26,13 @@ for _, status in ipairs({'deferred', 'queued', 'running', 'retrying'}) do
     local q = redis.call('HGET', 'offload:job:' .. id, 'queue')
     if not q or not redis.call('ZSCORE', queue_key(q), id) then
       forget(id, status)
+      if q then redis.call('DEL', 'arq:retry:' .. id) end
       ended = ended + 1
     end
   end
+end
+for _, q in ipairs({'default', unpack(redis.call('SMEMBERS', 'offload:queues'))}) do
+  redis.call('ZREMRANGEBYSCORE', 'offload:running-on:' .. q, '-inf', now) -- also of jobs that a stock worker ended
 end
 redis.call('ZREMRANGEBYSCORE', 'arq:abort', '-inf', now - tonumber(ARGV[3]))
 redis.call('ZREMRANGEBYSCORE', 'offload:workers', '-inf', now - 60000)

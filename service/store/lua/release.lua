@@ -1,36 +1,51 @@
 #!lua flags=allow-oom
 -- Give back, now, the jobs of a worker that died: each is due again at once, its attempt lost but counted.
--- ARGV: now, worker, default max tries, record kept ms, entry of the lost attempt (JSON, its "attempt" is set here),
---       error for the record of a job that is out of attempts (JSON). Returns the ids given back, then the dead ones.
+-- ARGV: now, worker, default max tries, record kept ms, error of the lost attempts (JSON); what else ran is added to its
+--       details: "also_running", some of them as {id, function}, and "also_running_count".
+-- Returns the ids given back, then the dead ones: those out of attempts.
 -- @include base
 -- @include index
 -- @include terminal
 -- @include attempts
-local worker, given, dead, touched = ARGV[2], {}, {}, {}
+-- @include requeue
+-- @include counts
+local OTHERS = 20 -- are named in each entry
+local worker, held, given, dead, touched = ARGV[2], {}, {}, {}, {}
 for _, id in ipairs(redis.call('ZRANGE', 'offload:running:' .. worker, 0, -1)) do
-  local record = 'offload:job:' .. id
-  local rec = redis.call('HMGET', record, 'queue', 'token', 'enqueued', 'attempt', 'max_tries', 'function', 'started')
-  if rec[2] and redis.call('GET', 'arq:in-progress:' .. id) == rec[2] and string.sub(rec[2], 1, #worker + 1) == worker .. ':' then
-    local q, attempt = rec[1], tonumber(rec[4])
-    local entry = cjson.decode(ARGV[5])
-    entry.attempt, entry.started, entry.ended, entry.worker = attempt, tonumber(rec[7]), now, worker
-    keep_attempt(id, cjson.encode(entry))
-    forget_lease(id, q, worker)
-    redis.call('DEL', 'arq:in-progress:' .. id)
-    if attempt >= tonumber(rec[5] or ARGV[3]) then
-      terminate({id = id, queue = q, from = 'running', enqueued = rec[3], status = 'dead', result = '', keep = 0,
-        kept = tonumber(ARGV[4]), fields = {'error', ARGV[6]}})
-      emit('dead', id, {queue = q, ['function'] = rec[6] or nil, attempt = attempt})
-      dead[#dead + 1] = id
-    else
-      redis.call('ZADD', queue_key(q), now, id)
-      redis.call('HSET', record, 'status', 'queued', 'due', now)
-      redis.call('HDEL', record, 'worker', 'token', 'progress')
-      file_under(id, 'running', 'queued', rec[3])
-      emit('retrying', id, {queue = q, ['function'] = rec[6] or nil, attempt = attempt, due = now})
-      given[#given + 1], touched[q] = id, true
-    end
+  local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'token', 'enqueued', 'attempt', 'max_tries', 'function', 'started')
+  local is_ours = rec[2] and string.sub(rec[2], 1, #worker + 1) == worker .. ':'
+  if is_ours and redis.call('GET', 'arq:in-progress:' .. id) == rec[2] then held[#held + 1] = {id = id, rec = rec} end
+end
+
+local function lost_beside_others(id)
+  local others, lost = {}, cjson.decode(ARGV[5])
+  for i = 1, math.min(#held, OTHERS + 1) do
+    local one = held[i]
+    if one.id ~= id and #others < OTHERS then others[#others + 1] = {id = one.id, ['function'] = one.rec[6] or nil} end
   end
+  lost.details = lost.details or {}
+  lost.details.also_running_count = #held - 1
+  if #others > 0 then lost.details.also_running = others end -- an empty list would come out as {}
+  return lost
+end
+
+for _, one in ipairs(held) do
+  local id, rec, lost = one.id, one.rec, lost_beside_others(one.id)
+  local q, attempt, name = rec[1], tonumber(rec[4]), rec[6] or nil
+  local is_last = attempt >= tonumber(rec[5] or ARGV[3])
+  keep_attempt(id, cjson.encode({attempt = attempt, started = tonumber(rec[7]), ended = now, worker = worker, error = lost}))
+  forget_lease(id, q, worker)
+  if is_last then
+    terminate({id = id, queue = q, from = 'running', enqueued = rec[3], status = 'dead', result = '', keep = 0,
+      kept = tonumber(ARGV[4]), fields = {'error', cjson.encode(lost)}})
+    emit('dead', id, {queue = q, ['function'] = name, attempt = attempt})
+    dead[#dead + 1] = id
+  else
+    requeue({id = id, queue = q, enqueued = rec[3], status = 'queued', due = now, attempt = attempt, event = 'retrying',
+      fields = {'due', now}}, name)
+    given[#given + 1], touched[q] = id, true
+  end
+  count(is_last and 'dead' or 'failed', name or '<unknown>')
 end
 redis.call('DEL', 'offload:running:' .. worker, 'offload:worker:' .. worker, 'offload:inbox:' .. worker)
 redis.call('ZREM', 'offload:workers', worker)
@@ -38,5 +53,6 @@ for _, q in ipairs({'default', unpack(redis.call('SMEMBERS', 'offload:queues'))}
   redis.call('ZREM', 'offload:idle:' .. q, worker) -- a wake-up would be lost on the dead
 end
 for q in pairs(touched) do wake(q) end
+write_counts()
 publish()
 return {given, dead}

@@ -27,6 +27,9 @@ async def test_a_killed_workers_job_runs_again_on_its_successor(b, offload):
     assert "was ended by SIGKILL" in lost.error.message
     assert "MiB" in lost.error.message
     assert lost.worker in lost.error.message
+    assert lost.error.details["signal"] == "SIGKILL"
+    assert lost.error.details["rss_bytes"] > 1_000_000
+    assert lost.error.details["also_running_count"] == 0
 
 
 async def test_a_killed_workers_job_is_taken_at_once_by_another_worker(b, offload):

@@ -6,6 +6,8 @@ The workers here poll once in half a minute: whatever starts sooner was waited f
 import asyncio
 import time
 
+from support.clockwork import Clockwork
+
 from service import GiveUp, JobContext, Retry, job
 from service.domain.clock import now_ms
 from service.domain.functions import EnqueueOptions
@@ -94,14 +96,13 @@ async def test_a_short_backoff_is_not_made_longer_by_a_poll(bench):
 
 
 async def test_a_backoff_of_days_expires_nothing(bench, redis):
-    """The payload and the count of attempts outlive it; arq's expire after one day."""
+    """The payload and the count of attempts live as long as the job does; arq's expire after one day."""
     async with bench(far) as b, b.worker():
         job_id = await b.enqueue("t.far")
         await b.entered(job_id, "retrying")
         lives = await redis.ttl(f"arq:job:{job_id}"), await redis.ttl(f"arq:retry:{job_id}")
 
-    assert lives[0] == -1
-    assert lives[1] > 3 * 86_400
+    assert lives == (-1, -1)
 
 
 async def test_a_retrying_job_can_be_run_now(bench):
@@ -167,3 +168,23 @@ async def test_a_worker_whose_clock_is_off_still_starts_jobs_at_their_time(bench
 
     assert record.status is Status.SUCCEEDED
     assert calls < 30
+
+
+async def test_a_job_whose_last_attempt_was_lost_is_dead_with_that_attempt(bench, redis):
+    """A machine died with it: whoever takes its lease over ends it, and counts no attempt that was not made."""
+    async with bench(ok) as b:
+        job_id = await b.enqueue("t.ok", EnqueueOptions(max_tries=2))
+        store = Clockwork(redis, now=now_ms())
+        await store.claim_one("gone")
+        await store.lapse(job_id)
+        await store.claim_one("gone too")
+        await store.lapse(job_id)
+        await redis.zadd("arq:queue", {job_id: now_ms()})
+        async with b.worker(**NO_POLL):
+            record = await b.ended(job_id)
+
+    assert (record.status, record.attempt, record.error.type) == (Status.DEAD, 2, "WorkerLost")
+    assert [(lost.attempt, lost.worker, lost.error.type) for lost in record.attempts] == [
+        (1, "gone", "WorkerLost"),
+        (2, "gone too", "WorkerLost"),
+    ]

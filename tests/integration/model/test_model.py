@@ -52,6 +52,7 @@ class Scripts(RuleBasedStateMachine):
         self.live_before = 0
         self.do(self.redis.flushall())
         self.do(self.redis.hset(keys.QUEUE + "few", "max_running", 1))
+        self.do(self.redis.sadd(keys.QUEUES, *QUEUES))  # as a worker does that serves them
 
     def do(self, coroutine: Any) -> Any:
         """Await."""
@@ -160,6 +161,10 @@ class Scripts(RuleBasedStateMachine):
         expected = self.model.prune(ABORTS_KEPT)
 
         assert self.do(self.store.run("prune", 100, ABORTS_KEPT)) == expected
+        assert not [queue for queue in QUEUES if self.do(self._places_without_a_lease(queue))]
+
+    async def _places_without_a_lease(self, queue: str) -> int:
+        return await self.redis.zcount(keys.RUNNING_ON + queue, "-inf", self.store.now)
 
     @precondition(lambda self: any(job.status in WAITING for job in self.model.jobs.values()))
     @rule()
@@ -184,10 +189,7 @@ class Scripts(RuleBasedStateMachine):
         one = self._one(pick, self._is_held_by_stock)
         queue = self.model.jobs[one].queue
         self.model.stock_ends(one, KEEP)
-        self.do(self.redis.delete(keys.ARQ_JOB + one, keys.ARQ_IN_PROGRESS + one, keys.ARQ_RETRY + one))
-        self.do(self.redis.zrem(keys.queue_key(queue), one))
-        self.do(self.redis.zrem(keys.ARQ_ABORT, one))
-        self.do(self.redis.psetex(keys.ARQ_RESULT + one, 3_600_000, b"result"))
+        self.do(self.store.ended_by_stock(one, queue=queue))
 
     @precondition(lambda self: self.model.jobs)
     @rule(ms=st.sampled_from([1, LEASE // 3, LEASE - 1, LEASE, LEASE, 2 * LEASE, KEPT, 320_000]))

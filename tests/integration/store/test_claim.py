@@ -109,6 +109,20 @@ async def test_a_lost_worker_holds_no_place(store, redis):
     assert len(got.ids) == 1
 
 
+async def test_a_lost_job_that_a_stock_worker_ended_leaves_no_place_behind(store, redis):
+    """It says nothing to us: the next claim of a limited queue takes out whatever place has no lease any more."""
+    await redis.hset(keys.QUEUE + "llm", "max_running", 1)
+    await store.enqueue("a", queue="llm")
+    await store.claim("w1", queues=["llm"])
+    await store.lapse("a")
+    await store.ended_by_stock("a", queue="llm")
+    await store.enqueue("b", queue="llm")
+    got = await store.claim("w2", queues=["llm"])
+
+    assert got.ids == ["b"]
+    assert await redis.zrange(keys.RUNNING_ON + "llm", 0, -1) == [b"b"]
+
+
 async def test_a_rate_lets_so_many_start_in_a_window(store, redis):
     """Two in a second over all workers; the answer says when the next may start."""
     await redis.hset(keys.QUEUE + "api", mapping={"rate_count": 2, "rate_ms": 1000})

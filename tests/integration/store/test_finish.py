@@ -123,16 +123,45 @@ async def test_a_retry_is_due_at_its_time(store, redis):
     assert (await store.events())[-1] == ("retrying", "a")
 
 
-async def test_the_count_of_attempts_outlives_a_long_backoff(store, redis):
-    """Arq lets its counter expire after a day: a job that backs off for two would start from 1 again."""
+async def test_the_count_of_attempts_lives_as_long_as_the_job(store, redis):
+    """Arq lets its counter expire after a day: a job that is retried over days would start from 1 again."""
     [job] = await claimed(store)
     await store.finish("retry", job, due=START + 2 * 86_400_000)
-    ttl = await redis.pttl("arq:retry:a")
+    waiting = await redis.ttl("arq:retry:a")
     store.now += 2 * 86_400_000
+    again = await store.claim_one()
+    running = await redis.ttl("arq:retry:a")
+    await store.release("w1")
 
-    assert ttl > 2 * 86_400_000
-    assert (await store.claim_one()).attempt == 2
+    assert (waiting, running, await redis.ttl("arq:retry:a")) == (-1, -1, -1)
+    assert again.attempt == 2
     assert await redis.ttl("arq:job:a") == -1
+
+
+async def test_the_count_of_attempts_outlives_the_turn_of_a_stock_worker(store, redis):
+    """A stock worker counts on the same key and lets it expire; our next claim takes that back."""
+    await store.stock("a")
+    await redis.setex("arq:retry:a", 88_400, 1)
+    job = await store.claim_one()
+
+    assert job.attempt == 2
+    assert await redis.ttl("arq:retry:a") == -1
+
+
+async def test_a_death_without_an_attempt_counts_none(store, redis):
+    """A job that was out of attempts when it was claimed: what counts is the last attempt that was made."""
+    await store.enqueue("a")
+    await store.claim_one("w1")
+    await store.lapse("a")
+    job = await store.claim_one("w2")
+    await store.finish("dead", job, fields=["error", "{}"])
+    record = await store.record("a")
+    told = [event for _, row in await redis.xrange(keys.EVENTS) for event in orjson.loads(row[b"e"])]
+
+    assert job.attempt == 2
+    assert (record["status"], record["attempt"]) == ("dead", "1")
+    assert [lost["attempt"] for lost in await store.failed("a")] == [1]
+    assert (told[-1]["event"], told[-1]["attempt"]) == ("dead", 1)
 
 
 async def test_a_retry_without_a_wait_is_queued_and_wakes_a_worker(store):

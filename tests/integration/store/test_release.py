@@ -1,5 +1,6 @@
 """release.lua: the jobs of a dead worker, given back at once."""
 
+import orjson
 from support.clockwork import SECOND, START
 
 from service.store import keys
@@ -17,7 +18,49 @@ async def test_the_jobs_of_a_dead_worker_are_due_at_once(store, redis):
     assert (given, dead) == (["a", "b"], [])
     assert [(job.id, job.attempt, job.lost) for job in again.jobs] == [("a", 2, None), ("b", 2, None)]
     assert (lost["attempt"], lost["worker"], lost["started"], lost["ended"]) == (1, "w1", START, store.now)
-    assert lost["error"] == {"type": "WorkerLost", "message": "it was killed", "traceback": ""}
+    assert lost["error"]["type"] == "WorkerLost"
+    assert lost["error"]["message"] == "it was killed"
+
+
+async def test_a_lost_attempt_says_what_else_its_worker_ran(store):
+    """By id and function, without itself: one of them may be what killed the worker."""
+    await store.enqueue("a")
+    await store.enqueue("b", function="t.greedy", max_tries=1)
+    await store.claim("w1")
+    await store.release("w1")
+    [lost_a], [lost_b] = await store.failed("a"), await store.failed("b")
+
+    assert lost_a["error"]["details"] == {
+        "also_running_count": 1,
+        "also_running": [{"id": "b", "function": "t.greedy"}],
+    }
+    assert lost_b["error"]["details"] == {"also_running_count": 1, "also_running": [{"id": "a", "function": "t.f"}]}
+    assert orjson.loads((await store.record("b"))["error"]) == lost_b["error"]
+
+
+async def test_what_else_a_worker_ran_is_named_up_to_twenty(store):
+    """And counted beyond; a job that ran alone names none."""
+    await store.enqueue(*(f"j{n}" for n in range(25)))
+    await store.claim("w1", slots=25)
+    await store.release("w1")
+    await store.claim("w2", slots=1)
+    await store.release("w2")
+    first, alone = await store.failed("j0")
+    named = [one["id"] for one in first["error"]["details"]["also_running"]]
+
+    assert (len(named), "j0" in named) == (20, False)
+    assert first["error"]["details"]["also_running_count"] == 24
+    assert alone["error"]["details"] == {"also_running_count": 0}
+
+
+async def test_lost_attempts_are_counted_as_what_they_are(store, redis):
+    """In the counts by function: failed, or dead with the last."""
+    await store.enqueue("a", max_tries=1)
+    await store.enqueue("b")
+    await store.claim("w1")
+    await store.release("w1")
+
+    assert await redis.hgetall(f"{keys.COUNTS}{START // 3_600_000}") == {b"dead t.f": b"1", b"failed t.f": b"1"}
 
 
 async def test_a_release_wakes_an_idle_worker(store):

@@ -84,6 +84,31 @@ async def test_workers_without_a_beat_leave_the_list(store, redis):
     assert await redis.zrange(keys.WORKERS, 0, -1) == [b"here"]
 
 
+async def test_places_whose_lease_is_over_are_pruned(store, redis):
+    """A stock worker that ended a lost job left its place in the queue; one whose lease stands keeps it."""
+    await store.enqueue("lost")
+    await store.claim("w1")
+    await store.lapse("lost")
+    await store.ended_by_stock("lost")
+    await store.enqueue("held")
+    await store.claim("w1")
+    await prune(store)
+
+    assert await redis.zrange(keys.RUNNING_ON + "default", 0, -1) == [b"held"]
+
+
+async def test_the_count_of_attempts_goes_with_a_job_that_left_its_queue(store, redis):
+    """Whoever took it out: a record that nothing will run is forgotten, and its count with it."""
+    await store.enqueue("a")
+    await store.claim("w1")
+    await store.lapse("a")
+    await redis.zrem("arq:queue", "a")
+    await redis.delete("arq:job:a")
+    await prune(store)
+
+    assert await redis.exists("arq:retry:a", "offload:job:a") == 0
+
+
 async def test_pages_list_the_newest_first(store):
     """Each job once, whatever the size of a page."""
     for n in range(7):

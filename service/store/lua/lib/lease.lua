@@ -12,7 +12,8 @@ local function take(id, q, key, worker, aborting)
   end
   local status, enqueued, due = rec[1], rec[2] or now, rec[3] or redis.call('ZSCORE', key, id)
   local attempts = 'arq:retry:' .. id
-  local attempt = redis.call('SET', attempts, 1, 'NX', 'EX', 88400) and 1 or redis.call('INCR', attempts)
+  local attempt = redis.call('INCR', attempts)
+  if attempt > 1 then redis.call('PERSIST', attempts) end -- a stock worker lets it live a day; it must outlast any backoff
   if not status then -- made by a stock producer: from here on the payload must outlast any backoff
     redis.call('PERSIST', 'arq:job:' .. id)
     put_in('offload:jobs', enqueued, id)

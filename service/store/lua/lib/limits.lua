@@ -1,13 +1,17 @@
 -- What a queue allows: paused, so many at once over the fleet, so many starts in a window.
 -- offload:queue:<q> is a hash {paused, max_running, rate_count, rate_ms}; offload:rate:<q> holds the window's starts.
+
+-- How many jobs of the queue run. Where a lease is over a stock worker may have ended the job: it goes from the list.
+local function running_on(q)
+  redis.call('ZREMRANGEBYSCORE', 'offload:running-on:' .. q, '-inf', now)
+  return redis.call('ZCARD', 'offload:running-on:' .. q)
+end
+
 local function allowance(q, wanted)
   local limits = redis.call('HMGET', 'offload:queue:' .. q, 'paused', 'max_running', 'rate_count', 'rate_ms')
   if limits[1] == '1' then return 0 end
   local again
-  if limits[2] then
-    local running = redis.call('ZCOUNT', 'offload:running-on:' .. q, '(' .. string.format('%.0f', now), '+inf')
-    wanted = math.min(wanted, tonumber(limits[2]) - running)
-  end
+  if limits[2] then wanted = math.min(wanted, tonumber(limits[2]) - running_on(q)) end
   if limits[3] then
     local key, window = 'offload:rate:' .. q, tonumber(limits[4])
     redis.call('ZREMRANGEBYSCORE', key, '-inf', now - window)
@@ -24,8 +28,7 @@ end
 -- Whether as many jobs of the queue run as may. Pause and rate hold back what starts, not what runs.
 local function is_full(q)
   local most = redis.call('HGET', 'offload:queue:' .. q, 'max_running')
-  if not most then return false end
-  return redis.call('ZCOUNT', 'offload:running-on:' .. q, '(' .. string.format('%.0f', now), '+inf') >= tonumber(most)
+  return most and running_on(q) >= tonumber(most)
 end
 
 -- Count the starts of this claim against the queue's rate.
