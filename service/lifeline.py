@@ -14,7 +14,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from service.settings import SettingsError, variable_of
+VARIABLE = "OFFLOAD_LIFELINE_FD"
 
 
 class Lifeline:
@@ -37,7 +37,7 @@ class Lifeline:
     @property
     def env(self) -> dict[str, str]:
         """What to add to a child's environment; the number of a passed descriptor is the same in the child."""
-        return {variable_of("lifeline_fd"): str(self._read_end)}
+        return {VARIABLE: str(self._read_end)}
 
     def close(self) -> None:
         """Let go: every child that still runs stops now. May be called again."""
@@ -66,7 +66,9 @@ def watch(fd: int, grace: float) -> threading.Thread:
     except OSError:
         is_pipe = False
     if not is_pipe:
-        raise SettingsError(f"{variable_of('lifeline_fd')}: {fd} is no open pipe; only `offload up` sets it")
+        from service.settings import SettingsError  # noqa: PLC0415 - a supervisor does without the settings
+
+        raise SettingsError(f"{VARIABLE}: {fd} is no open pipe; only `offload up` sets it")
     os.set_inheritable(fd, False)  # noqa: FBT003  (the standard library takes it by position only)
     thread = threading.Thread(target=_wait_for_the_end, args=(fd, grace), name="offload-lifeline", daemon=True)
     thread.start()

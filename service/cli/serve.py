@@ -5,7 +5,8 @@ import math
 import os
 import signal
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
 
 import structlog
 import typer
@@ -61,9 +62,28 @@ def worker(
     if resolved.redis_url != settings.redis_url:
         _again_with(resolved)
     _check_writable(resolved)
-    from service.worker.supervisor import supervise  # noqa: PLC0415 - other commands do without it
+    _supervise(resolved, burst=burst, queues=queue or ())
 
-    raise typer.Exit(supervise(resolved, burst=burst, queues=queue or ()))
+
+def _supervise(settings: Settings, *, burst: bool, queues: Sequence[str]) -> NoReturn:
+    """Go on as the supervisor of a worker, a process with little in it."""
+    from service.store.connection import settings_of  # noqa: PLC0415 - other commands do without them
+    from service.store.guard import portable  # noqa: PLC0415
+    from service.worker.supervisor import Watch, become  # noqa: PLC0415
+
+    told = Watch(
+        address=portable(settings_of(settings.redis_url)),
+        lease_ms=round(settings.lease_seconds * 1000),
+        max_tries=settings.max_tries,
+        kept_ms=round(settings.keep_dead * 1000),
+        grace=settings.shutdown_grace,
+        lifeline_fd=settings.lifeline_fd,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+        burst=burst,
+        queues=list(queues),
+    )
+    become(told, child_environment({"redis_url": settings.redis_url}))
 
 
 def _ready(settings: Settings) -> Settings:

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 _STUCK_AFTER = 1.0  # seconds without a beat, beside a job past its time, make a worker stuck
 _DUMP_WAIT = 0.2
 _LOOK_EVERY = 0.5  # seconds between looks at the worker's memory: what it was last tells why it died
+_FIRST_LOOK = 0.05  # and after this a process that has just begun has loaded something
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Guardian:
         self._due = time.monotonic() + first_in
         self._guard = LeaseGuard(charge.address, charge.worker, charge.lease_ms)
         self._rss: int | None = None
+        self._pause = _FIRST_LOOK
         self._away = Away(worker=charge.worker, guardian=True)
 
     def look(self, pid: int) -> float:
@@ -57,7 +59,8 @@ class Guardian:
         if (left := self._due - time.monotonic()) <= 0:
             left = self._renew(pid)
             self._due = time.monotonic() + left
-        return min(left, _LOOK_EVERY)
+        self._pause = min(self._pause * 1.5, _LOOK_EVERY)
+        return min(left, self._pause)
 
     def _renew(self, pid: int) -> float:
         """Extend the leases every third of a lease; return the seconds until the next time, sooner after a failure."""

@@ -1,8 +1,5 @@
 """What Offload adds to arq's worker arguments, and how both follow from the settings."""
 
-import os
-import secrets
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +11,7 @@ from service.store.codec import json_deserializer, json_serializer
 from service.store.confirming import Confirm
 from service.store.connection import settings_of
 from service.store.jobs import Kept
-
-CANNOT_START = 3  # exit code of a worker whose settings or job modules a person must mend
-
-
-def new_worker_id() -> str:
-    """Return a name for a worker process that no other has: host, process id, chance."""
-    host = "".join(c if c.isalnum() or c in "-." else "-" for c in socket.gethostname())
-    return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
+from service.worker.naming import new_worker_id
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from service.domain.errors import InvalidDefinition, JobsNotLoaded, Unavailable
 from service.loader import load, users_traceback
 from service.settings import get_settings
 from service.worker import signals
-from service.worker.options import CANNOT_START, arq_arguments
+from service.worker.naming import CANNOT_START
+from service.worker.options import arq_arguments
 from service.worker.worker import Worker
 
 log = structlog.get_logger(__name__)

@@ -1,28 +1,29 @@
 """`offload worker`: the parent of the worker process, and its guardian.
 
 It does little and loads little, so that nothing a job does can stop it: it renews leases, passes signals on, and when
-the worker dies gives its jobs back at once and starts another.
+the worker dies gives its jobs back at once and starts another. The command replaces its own process by this module's
+`main`, which is told all it must know: settings, job modules and what they import are for the worker alone.
 """
 
 import contextlib
+import json
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from types import FrameType
+from typing import Any, NoReturn
 
 import structlog
 
 from service import lifeline, logs
 from service.domain.errors import Unavailable
-from service.settings import Settings, child_environment
-from service.store.connection import settings_of
-from service.store.guard import portable
 from service.worker.guardian import Charge, Guardian
-from service.worker.options import CANNOT_START, new_worker_id
+from service.worker.naming import CANNOT_START, new_worker_id
 from service.worker.pulse import Pulse
 
 log = structlog.get_logger(__name__)
@@ -30,13 +31,31 @@ _RESTARTS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SETTLED_S = 30.0  # a worker that ran this long was fine: count restarts anew
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a supervisor must know; `address` as from `store.guard.portable`, `grace` in seconds."""
+
+    address: Mapping[str, Any]
+    lease_ms: int
+    max_tries: int
+    kept_ms: int
+    grace: float
+    lifeline_fd: int | None
+    log_level: str
+    log_format: Any
+    burst: bool
+    queues: Sequence[str]
+
+
 class Supervisor:
     """Runs one worker process after another until it is told to stop."""
 
-    def __init__(self, settings: Settings, *, burst: bool, queues: Sequence[str]) -> None:
-        self._settings = settings
-        self._arguments = [*(["--burst"] if burst else []), *(part for q in queues for part in ("--queue", q))]
-        self._burst = burst
+    def __init__(self, told: Watch) -> None:
+        self._told = told
+        self._arguments = [
+            *(["--burst"] if told.burst else []),
+            *(part for q in told.queues for part in ("--queue", q)),
+        ]
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = False
 
@@ -48,7 +67,7 @@ class Supervisor:
         while True:
             began = time.monotonic()
             code = self._run_one()
-            if self._stopping or code in (0, CANNOT_START) or self._burst:
+            if self._stopping or code in (0, CANNOT_START) or self._told.burst:
                 return max(code, 0) if self._stopping else code
             crashes = 1 if time.monotonic() - began > _SETTLED_S else crashes + 1
             pause = _RESTARTS[min(crashes, len(_RESTARTS)) - 1]
@@ -57,20 +76,16 @@ class Supervisor:
                 return 0
 
     def _run_one(self) -> int:
-        worker = new_worker_id()
-        address = settings_of(self._settings.redis_url)
-        lease_ms = round(self._settings.lease_seconds * 1000)
-        kept_ms = round(self._settings.keep_dead * 1000)
-        charge = Charge(worker, portable(address), lease_ms, self._settings.max_tries, kept_ms)
+        worker, told = new_worker_id(), self._told
+        charge = Charge(worker, told.address, told.lease_ms, told.max_tries, told.kept_ms)
         pulse = Pulse.create()
-        guardian = Guardian(charge, pulse, first_in=lease_ms / 3000)
+        guardian = Guardian(charge, pulse, first_in=told.lease_ms / 3000)
         ours, theirs = os.pipe()
         command = [sys.executable, "-P", "-m", "service.worker.process", "--id", worker, "--guard-fd", str(ours)]
         command += ["--pulse-fd", str(pulse.fd)]
-        fds = [ours, pulse.fd, *([self._settings.lifeline_fd] if self._settings.lifeline_fd is not None else [])]
-        env = child_environment({"redis_url": self._settings.redis_url})
+        fds = [ours, pulse.fd, *([told.lifeline_fd] if told.lifeline_fd is not None else [])]
         with contextlib.closing(guardian), contextlib.closing(pulse):
-            child = self._child = subprocess.Popen([*command, *self._arguments], pass_fds=fds, env=env)
+            child = self._child = subprocess.Popen([*command, *self._arguments], pass_fds=fds)
             os.close(ours)
             try:
                 self._watch(child, guardian)
@@ -118,13 +133,30 @@ def describe(code: int) -> str:
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-def supervise(settings: Settings, *, burst: bool = False, queues: Sequence[str] = ()) -> int:
+def become(told: Watch, environment: Mapping[str, str]) -> NoReturn:
+    """Replace this process by a supervisor; its worker processes get the environment."""
+    ours, theirs = os.pipe()
+    os.write(theirs, json.dumps(asdict(told)).encode())  # not on the command line: the address may hold a password
+    os.close(theirs)
+    os.set_inheritable(ours, True)  # noqa: FBT003 - takes no keyword
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [sys.executable, "-P", "-m", __name__, str(ours)], dict(environment))  # noqa: S606
+
+
+def main() -> int:
     """Run `offload worker`; return its exit code: 0, or 3 when the worker cannot start."""
-    logs.configure(settings.log_level, settings.log_format)
-    if settings.lifeline_fd is not None:
-        lifeline.watch(settings.lifeline_fd, settings.shutdown_grace + 5)
+    with open(int(sys.argv[1]), encoding="utf-8") as pipe:  # noqa: PTH123 - a descriptor
+        told = Watch(**json.load(pipe))
+    logs.configure(told.log_level, told.log_format)
+    if told.lifeline_fd is not None:
+        lifeline.watch(told.lifeline_fd, told.grace + 5)
     try:
-        return Supervisor(settings, burst=burst, queues=queues).run()
+        return Supervisor(told).run()
     except Unavailable as error:
         sys.stderr.write(f"error: {error}\n")
         return CANNOT_START
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

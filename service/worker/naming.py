@@ -1,0 +1,14 @@
+"""What a worker process is called, and how it says that starting it again would not help."""
+
+import os
+import secrets
+import socket
+
+CANNOT_START = 3
+"""Exit code of a worker whose settings or job modules a person must mend."""
+
+
+def new_worker_id() -> str:
+    """Return a name for a worker process that no other has: host, process id, chance."""
+    host = "".join(c if c.isalnum() or c in "-." else "-" for c in socket.gethostname())
+    return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
