@@ -129,9 +129,7 @@ class Offload(Side):
         return (await self._client.enqueue(f"workload.{function}", None, options)).id
 
     async def enqueue_bulk(self, function: str, count: int) -> None:
-        request = Request(f"workload.{function}")
-        for first in range(0, count, _BULK):
-            await self._client.enqueue_many([request] * min(_BULK, count - first))
+        await self._client.enqueue_many([Request(f"workload.{function}") for _ in range(count)])
 
     async def fill(self, function: str, count: int) -> None:
         await self.enqueue_bulk(function, count)

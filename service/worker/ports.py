@@ -173,4 +173,4 @@ class ThreadPort:
 
 
 def _of_job(options: EnqueueOptions, job: Claimed) -> EnqueueOptions:
-    return replace(options, job_id=options.job_id or new_id(), parent=options.parent or job.id)
+    return replace(options, job_id=options.job_id or new_id(now_ms()), parent=options.parent or job.id)

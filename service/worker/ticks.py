@@ -51,7 +51,7 @@ class Ticks:
 
     async def _tick(self, plan: Schedule, at_ms: int) -> int:
         options = EnqueueOptions(job_id=f"{plan.name}:{at_ms}")
-        job, _ = self._client.prepare(Request(plan.function, plan.args, options))
+        job = self._client.prepare(Request(plan.function, plan.args, options))
         following_ms = plan.next_after(max(at_ms, self._now_ms()))
         ticked = await schedules.tick(self._redis, plan.name, at_ms, following_ms, job)
         self._ahead_ms = now_ms() - ticked.now_ms
