@@ -50,7 +50,7 @@ def _catalogue(modules: list[str]) -> Catalogue:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="service.worker.process")
+    parser = argparse.ArgumentParser(prog="service.worker")
     parser.add_argument("--id", required=True)
     parser.add_argument("--guard-fd", type=int)
     parser.add_argument("--pulse-fd", type=int)
@@ -66,7 +66,3 @@ def _use_uvloop() -> None:
         asyncio.set_event_loop(asyncio.new_event_loop())
     else:
         asyncio.set_event_loop(uvloop.new_event_loop())
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

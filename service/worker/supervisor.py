@@ -81,7 +81,7 @@ class Supervisor:
         pulse = Pulse.create()
         guardian = Guardian(charge, pulse, first_in=told.lease_ms / 3000)
         ours, theirs = os.pipe()
-        command = [sys.executable, "-P", "-m", "service.worker.process", "--id", worker, "--guard-fd", str(ours)]
+        command = [sys.executable, "-P", "-m", "service.worker", "--id", worker, "--guard-fd", str(ours)]
         command += ["--pulse-fd", str(pulse.fd)]
         fds = [ours, pulse.fd, *([told.lifeline_fd] if told.lifeline_fd is not None else [])]
         with contextlib.closing(guardian), contextlib.closing(pulse):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -64,3 +65,8 @@ def child(ctx: JobContext) -> int:
         ctx.progress(0.5, str(os.getpid()))
         time.sleep(600)
     return ctx.attempt
+
+
+@job(name="e.loaded", runs_in="process")
+def loaded(ctx: JobContext) -> list[str]:
+    return sorted(name for name in sys.modules if name.startswith("service.worker."))
