@@ -4,7 +4,8 @@ Real `offload worker` processes with a short lease on a real Redis that writes e
 (`appendfsync always`: a killed server loses nothing that it acknowledged; with the embedded server's `everysec` a power
 cut, but no kill, may lose a second). Two witnesses are compared: the records in Redis, and a file to which each attempt
 appends what it does (`chaos_jobs`). The exit code is 1 when an accepted job was lost, or ended otherwise than it had
-to, or ran twice at once where nobody had stopped its worker or Redis.
+to, or ran twice at once where nobody had stopped its worker or Redis. Whatever else goes wrong, a signal to the
+program included, is told in a report of what is known until then, also with 1; with 2 where not even that can be made.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -43,6 +45,8 @@ ENDED = ("succeeded", "dead", "aborted")
 DEEDS = ("kill", "stop", "kill_all")
 BOOT = 1.5  # seconds from a worker's process to its first claim, about
 SLACK = 0.05  # seconds between an event and the moment that it is noted
+STANDSTILL = 15 * LEASE  # when no job has ended for so many seconds none will
+SUCCESSOR_S = 30.0  # within which a killed worker must have one
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ class Run:
         self.past: list[WorkerProcess] = []
         self.accepted: list[str] = []
         self.ended = 0
+        self.trouble = ""
         self._chance = random.Random(plan.seed)
         self._busy: set[int] = set()
 
@@ -120,9 +125,12 @@ class Run:
         try:
             async with bench_on(self.server.url, self.directory / "artifacts", load(["chaos_jobs"])) as bench:
                 self.bench = bench
-                await self._until(lambda n: n >= self.plan.workers, bench.redis.zcard, "offload:workers")
-                await self._storm()
-                await self._all_ended()
+                try:
+                    await self._until(lambda n: n >= self.plan.workers, bench.redis.zcard, "offload:workers")
+                    await self._storm()
+                    await self._all_ended()
+                except (Exception, asyncio.CancelledError):  # noqa: BLE001 - told in the report
+                    self.trouble = traceback.format_exc()
                 codes = [await self._stop(worker) for worker in self.workers]
                 return await self._report(time.monotonic() - began, codes)
         finally:
@@ -149,9 +157,14 @@ class Run:
     async def _feed(self) -> None:
         """Put jobs in, spread over the seconds of the plan, and never more than the workers run at once."""
         began, most = time.monotonic(), AT_ONCE * self.plan.workers
+        moved, ended = began, 0
         while (n := len(self.accepted)) < self.plan.jobs:
             due = self.plan.jobs * (time.monotonic() - began) / self.plan.seconds
             room = min(20, self.plan.jobs - n, int(due) - n, most - (n - self.ended))
+            if self.ended != ended or ended == n:
+                moved, ended = time.monotonic(), self.ended
+            elif time.monotonic() - moved > STANDSTILL:
+                raise RuntimeError(f"no job has ended for {STANDSTILL:g} s; {n} were put in, {ended} have ended")
             if room <= 0:
                 await asyncio.sleep(0.005)
                 continue
@@ -206,8 +219,11 @@ class Run:
                     os.kill(pid, signal.SIGKILL)
                     self.deeds.killed[group].append((time.monotonic(), deed))
         if deed != "stop":  # until its successor is about to claim
-            while set(worker.children()) <= killed:  # noqa: ASYNC110 - it is another process that changes
-                await asyncio.sleep(0.05)
+            async with asyncio.timeout(SUCCESSOR_S):
+                while set(worker.children()) <= killed:
+                    if (code := worker.process.poll()) is not None:
+                        raise RuntimeError(f"a supervisor ended by itself, with {code}: {worker.log[-5:]}")
+                    await asyncio.sleep(0.05)
             await asyncio.sleep(BOOT)
         self._busy.discard(slot)
 
@@ -222,7 +238,7 @@ class Run:
         """Return when every job has ended, or when none has for long."""
         watching = asyncio.create_task(self._watch())
         moved, ended = time.monotonic(), -1
-        while self.ended < len(self.accepted) and time.monotonic() - moved < 15 * LEASE:
+        while self.ended < len(self.accepted) and time.monotonic() - moved < STANDSTILL:
             if self.ended != ended:
                 moved, ended = time.monotonic(), self.ended
             await asyncio.sleep(0.05)
@@ -246,9 +262,8 @@ class Run:
             left[pattern] = len([key async for key in redis.scan_iter(match=pattern, count=10_000)])
         logged = Counter(line.get("event") for worker in [*self.workers, *self.past] for line in worker.log)
         attempts = read(self.directory / "effects", self.deeds)
-        return Report(
-            self.plan, dict(zip(self.accepted, statuses, strict=True)), attempts, self.deeds, logged, +left, codes, took
-        )
+        ended = dict(zip(self.accepted, statuses, strict=True))
+        return Report(self.plan, ended, attempts, self.deeds, logged, +left, codes, took, self.trouble)
 
 
 def read(path: Path, deeds: Deeds) -> dict[str, list[Attempt]]:
@@ -280,6 +295,7 @@ class Report:
     left: Counter[str]
     codes: list[int | None]
     took: float
+    trouble: str = ""
 
     @property
     def lost(self) -> list[str]:
@@ -333,7 +349,8 @@ class Report:
     @property
     def is_fine(self) -> bool:
         """Whether nothing was lost, nothing was left over, and nothing was run twice that need not have been."""
-        return not self.lost and not self.unexplained() and not self.left and all(code == 0 for code in self.codes)
+        is_clean = not self.left and not self.trouble and all(code == 0 for code in self.codes)
+        return not self.lost and not self.unexplained() and is_clean
 
     def lines(self) -> Iterator[str]:
         """Yield the report line by line."""
@@ -369,6 +386,8 @@ class Report:
             yield f"LOST {job}: {self.statuses[job]}; {self.attempts[job]}"
         for one, two in self.unexplained()[:20]:
             yield f"DOUBLED {one} and {two}"
+        if self.trouble:
+            yield f"CUT SHORT {self.trouble}"
 
 
 def spread(seconds: list[float]) -> str:
@@ -381,7 +400,8 @@ def spread(seconds: list[float]) -> str:
 
 def chaos(plan: Plan) -> Report:
     """Run a plan from nothing and return what came of it."""
-    with restartable() as server, TemporaryDirectory(prefix="offload-chaos-") as directory:
+    files = TemporaryDirectory(prefix="offload-chaos-", ignore_cleanup_errors=True)  # not at the cost of the report
+    with restartable() as server, files as directory:
         return asyncio.run(Run(plan, server, Path(directory)).run())
 
 
@@ -393,9 +413,24 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="over which the jobs are spread (default: 170 jobs a second)")
     parser.add_argument("--workers", type=int, default=Plan.workers)
     given = parser.parse_args()
-    report = chaos(Plan(given.seed, given.jobs, given.seconds or given.jobs / 170, given.workers))
-    print("\n".join(report.lines()))
+    heed_signals()
+    try:
+        report = chaos(Plan(given.seed, given.jobs, given.seconds or given.jobs / 170, given.workers))
+        print("\n".join(report.lines()), flush=True)
+    except BaseException:  # noqa: BLE001 - whatever it was, it is told
+        print(f"NO REPORT of seed {given.seed}:\n{traceback.format_exc()}", flush=True)
+        return 2
     return 0 if report.is_fine else 1
+
+
+def heed_signals() -> None:
+    """Have every signal that ends a program be as Ctrl-C, which asyncio turns into a cancellation of the run.
+
+    A run in a shell's background ignores Ctrl-C itself, and `timeout` or a closed terminal would end it without a word.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 if __name__ == "__main__":
