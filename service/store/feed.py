@@ -15,6 +15,7 @@ from service.store.cancelling import cancel_all
 from service.store.connection import RedisClient, reaching_redis
 
 _BLOCK_MS = 2000
+_PROBE_MS = 50  # after a failure: whether Redis is back is to be known sooner
 _READER_LIMIT = 1000
 _AFTER_ALL = 1000  # an index behind that of every event in one entry of the stream
 
@@ -96,14 +97,17 @@ class Feed:
             self._reading = asyncio.create_task(self._read(), name="offload-feed")
 
     async def _read(self) -> None:
+        block_ms = _BLOCK_MS
         while True:
             try:
                 with reaching_redis():
-                    answer = await self._redis.xread({keys.EVENTS: self._last}, block=_BLOCK_MS)
+                    answer = await self._redis.xread({keys.EVENTS: self._last}, block=block_ms)
             except Unavailable as error:
                 await self._away.pause("feed", error)
+                block_ms = _PROBE_MS
                 continue
             self._away.served("feed")
+            block_ms = _BLOCK_MS
             for _, rows in answer or ():
                 for row_id, fields in rows:
                     self._last = row_id.decode()

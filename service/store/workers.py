@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from service.store import keys
+from service.store import keys, scripts
 from service.store.connection import RedisClient, reaching_redis
 
 _DEAD_AFTER_S = 30
@@ -12,11 +12,7 @@ _DEAD_AFTER_S = 30
 
 async def beat(redis: RedisClient, worker: str, about: dict[str, Any], now_ms: int) -> None:
     """Say that the worker is there; the description goes when no beat follows for half a minute."""
-    with reaching_redis():
-        pipe = redis.pipeline(transaction=False)
-        pipe.zadd(keys.WORKERS, {worker: now_ms})
-        pipe.set(keys.WORKER + worker, orjson.dumps({**about, "beat": now_ms}), ex=_DEAD_AFTER_S)
-        await pipe.execute()
+    await scripts.run(redis, "beat", now_ms, worker, orjson.dumps({**about, "beat": now_ms}), _DEAD_AFTER_S)
 
 
 async def leave(redis: RedisClient, worker: str, queues: list[str]) -> None:

@@ -73,7 +73,7 @@ class Finisher:
         for (ending, written), was_written in zip(batch, answers, strict=True):
             if not was_written:
                 self.refused += 1
-                log.warning("finish_refused", job_id=ending.id, verb=ending.verb, reason="the lease no longer stands")
+                log.warning("finish_refused", job_id=ending.id, verb=ending.verb, reason="another has taken the job")
             if written is not None and not written.done():
                 written.set_result(was_written)
 

@@ -7,7 +7,8 @@ from service.store import inboxes
 from service.store.away import Away
 from service.store.connection import RedisClient
 
-_BLOCK_S = 5
+_BLOCK_S = 5.0
+_PROBE_S = 0.05  # after a failure: whether Redis is back is to be known sooner
 
 
 async def read(
@@ -20,14 +21,17 @@ async def read(
     lost: Callable[[str, int], None],
 ) -> None:
     """Deliver messages until cancelled; `lost` is told the job and since when (ms). Redis may go away meanwhile."""
+    block = _BLOCK_S
     while True:
         try:
-            message = await inboxes.next_message(redis, worker, _BLOCK_S)
+            message = await inboxes.next_message(redis, worker, block)
         except Unavailable as error:
             await away.pause("inbox", error)
             wake()
+            block = _PROBE_S
             continue
         away.served("inbox")
+        block = _BLOCK_S
         verb, _, about = (message or "").partition(" ")
         if verb == "wake":
             wake()

@@ -161,11 +161,12 @@ class Model:
         return given, dead
 
     def finish(self, one: str, token: str, verb: str, due: int, kept: int, keep: int) -> int:
-        """Write how an attempt ended, unless its token no longer stands."""
+        """Write how an attempt ended, unless another took the job; a lease that ran out alone does not count."""
         job = self.jobs.get(one)
-        if job is None or job.holder != token:
+        is_untaken = job is not None and job.holder is None and job.token == token and job.score is not None
+        if job is None or (job.holder != token and not (is_untaken and job.status == "running")):
             return 0
-        del self.deadlines[token.rpartition(":")[0], one]
+        self.deadlines.pop((token.rpartition(":")[0], one), None)
         if verb == "putback":
             job.attempts -= 1
             self._wait(job, "queued", due or job.due)

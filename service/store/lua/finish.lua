@@ -3,7 +3,7 @@
 -- ARGV: now, worker, then per attempt ten: id, token, verb (succeeded dead aborted retry putback), result (arq's bytes
 --       or ''), keep ms, record kept ms, due ms (putback: 0 keeps its place), failed attempt (JSON or ''; dead without
 --       one: none was made, and none is counted), function, fields for the record (a flat JSON list).
--- Returns 1 or 0 for each: 0 where the token no longer stands, and then nothing was written.
+-- Returns 1 or 0 for each: 0 where another holds the job, or has ended it, and then nothing was written.
 -- @include base
 -- @include index
 -- @include terminal
@@ -11,6 +11,7 @@
 -- @include requeue
 -- @include fetch
 -- @include counts
+-- @include untaken
 local worker, written, touched = ARGV[2], {}, {}
 local leases = {}
 for i = 3, #ARGV, 10 do leases[#leases + 1] = 'arq:in-progress:' .. ARGV[i] end
@@ -18,7 +19,7 @@ local holders = fetch(leases)
 
 local function finish(i)
   local id, verb, lease = ARGV[i], ARGV[i + 2], 'arq:in-progress:' .. ARGV[i]
-  if holders[lease] ~= ARGV[i + 1] then return 0 end
+  if holders[lease] ~= ARGV[i + 1] and (holders[lease] ~= false or not is_untaken(id, ARGV[i + 1])) then return 0 end
   holders[lease] = nil
   local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'enqueued', 'attempt', 'due')
   local q, enqueued, attempt, fields = rec[1], rec[2], tonumber(rec[3]), ARGV[i + 9] ~= '[]' and cjson.decode(ARGV[i + 9]) or {}

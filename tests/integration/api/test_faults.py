@@ -162,3 +162,30 @@ async def test_a_fault_of_ours_is_500_and_tells_nothing(api, monkeypatch):
     assert any(
         line["event"] == "request_failed" and line["log_level"] == "error" and line["exc_info"] for line in logged
     )
+
+
+async def test_a_job_that_no_replica_confirms_is_a_503_that_says_it_is_stored(
+    redis_client, redis_server, catalogue, tmp_path
+):
+    """Its id is in the problem, under a type of its own, so that nobody takes it for a job that was not accepted."""
+    settings = settings_for(redis_server.url, tmp_path, enqueue_replicas=1, enqueue_confirm_seconds=0.05)
+    async with calling(settings, catalogue) as api:
+        response = await api.post(ADD, json={"a": 1, "b": 2})
+        [item] = (await api.get("/v1/jobs")).json()["items"]
+
+    assert is_problem(response, 503, "enqueue-unconfirmed")
+    assert response.headers["retry-after"].isdigit()
+    assert f"job {item['id']} is stored and may run, but 0 of 1 replicas" in response.json()["detail"]
+
+
+async def test_a_redis_that_can_confirm_no_disk_is_named_in_the_log(redis_client, redis_server, catalogue, tmp_path):
+    """Nothing is stored; the caller gets a 503, and the log says which setting asks for what."""
+    async with calling(settings_for(redis_server.url, tmp_path, enqueue_fsync="local"), catalogue) as api:
+        with capture_logs() as logged:
+            response = await api.post(ADD, json={"a": 1, "b": 2})
+        listed = (await api.get("/v1/jobs")).json()["items"]
+    [away] = [line["error"] for line in logged if line["event"] == "redis_away"]
+
+    assert is_problem(response, 503, "redis-unavailable")
+    assert "OFFLOAD_ENQUEUE_FSYNC needs Redis 7.2" in away
+    assert listed == []

@@ -244,3 +244,14 @@ def test_the_version_is_printed(offload):
 
     assert said.code == 0
     assert said.out.strip().replace(".", "").isdigit()
+
+
+def test_enqueue_says_when_no_replica_confirmed_the_job(on_redis, monkeypatch):
+    """It exits with 3, and one line says that the job is stored all the same."""
+    monkeypatch.setenv("OFFLOAD_ENQUEUE_REPLICAS", "1")
+    monkeypatch.setenv("OFFLOAD_ENQUEUE_CONFIRM_SECONDS", "0.05")
+    said = on_redis("enqueue", "demo.sleep", "seconds=0")
+    listed = on_redis("jobs", "list", "--json").json
+
+    assert (said.code, said.out) == (3, "")
+    assert f"job {listed['items'][0]['id']} is stored and may run" in said.err

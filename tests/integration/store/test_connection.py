@@ -1,11 +1,14 @@
 """From an address to a connection, and what counts as Redis being away."""
 
+import json
+
 import pytest
 from arq.connections import RedisSettings
 
 from service.domain.errors import InvalidOptions, Unavailable
 from service.store import scripts
-from service.store.connection import check, client, settings_of, settings_of_client
+from service.store.connection import check, client, settings_of, settings_of_client, without_password
+from service.store.guard import portable
 
 
 def part(url):
@@ -56,6 +59,27 @@ def test_a_sentinel_address():
     assert made.host == [("s1", 1), ("s2", 26379), ("::1", 3)]
     assert (made.sentinel_master, made.database, made.username, made.password) == ("main", 4, "me", "p@")
     assert settings_of("redis+sentinel://s1").sentinel_master == "mymaster"
+
+
+def test_sentinels_have_credentials_of_their_own():
+    """They travel in the query, are passed on to the guardian, and are not shown."""
+    url = "redis+sentinel://:hunter1@s1/main/4?sentinel_username=me&sentinel_password=hunter%202"
+    made = settings_of(url)
+    told = json.loads(json.dumps(portable(made)))
+
+    assert (made.database, made.sentinel_username, made.sentinel_password) == (4, "me", "hunter 2")
+    assert (told["password"], told["sentinel_username"], told["sentinel_password"]) == ("hunter1", "me", "hunter 2")
+    assert without_password(url) == "redis+sentinel://:***@s1/main/4?sentinel_username=me&sentinel_password=***"
+
+
+async def test_settings_of_somebody_elses_sentinel_client_name_the_sentinels():
+    """Arq takes a redis_pool; the parts of a worker must follow the same master."""
+    url = "redis+sentinel://me:pw@s1:1,s2/main/4?sentinel_username=you&sentinel_password=secret"
+    one = client(settings_of(url))
+    found = settings_of_client(one)
+    await one.aclose()
+
+    assert portable(found) == portable(settings_of(url))
 
 
 @pytest.mark.parametrize(

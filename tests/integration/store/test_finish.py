@@ -78,19 +78,39 @@ async def test_a_finish_is_written_once(store):
     assert (await store.finish("succeeded", job), await store.finish("succeeded", job)) == ([1], [0])
 
 
-async def test_a_lease_that_nobody_holds_any_more_fences_too(store):
-    """When the key has run out another worker may have the job: nothing is written."""
+async def test_an_ending_counts_when_the_lease_ran_out_and_nobody_took_the_job(store):
+    """Redis was away for longer than a lease: the job is not run again without need, and its ending is written once."""
     [job] = await claimed(store)
     await store.lapse("a")
 
+    assert (await store.finish("succeeded", job), await store.finish("succeeded", job)) == ([1], [0])
+    assert await store.status("a") == "succeeded"
+    assert (await store.claim("w2")).jobs == []
+
+
+@pytest.mark.parametrize("how", ["stock holds it", "stock ended it", "released"])
+async def test_a_lease_that_ran_out_and_was_taken_fences(store, redis, how):
+    """By a stock worker, which changes no record, or by our own guardian: nothing is written."""
+    [job] = await claimed(store)
+    await store.lapse("a")
+    if how == "stock holds it":
+        await store.held_by_stock("a")
+    elif how == "stock ended it":
+        await redis.zrem("arq:queue", "a")
+    else:
+        await redis.set(keys.ARQ_IN_PROGRESS + "a", job.token, px=1000)
+        await store.release()
+    before = await store.status("a")
+
     assert await store.finish("succeeded", job) == [0]
-    assert await store.status("a") == "running"
+    assert await store.status("a") == before
 
 
 async def test_a_batch_answers_for_each(store):
     """One late attempt does not keep the others from being written."""
     a, b, c = await claimed(store, "a", "b", "c")
     await store.lapse("b", ms=0)
+    await store.held_by_stock("b")
 
     assert await store.finish("succeeded", a, b, c) == [1, 0, 1]
     assert await store.listed("succeeded") == {"a", "c"}

@@ -1,0 +1,56 @@
+"""Redis is away for several leases: no worker gives up, and no attempt is lost or made twice."""
+
+import asyncio
+
+import pytest
+from support.engine import bench_on, offload_worker
+from support.server import restartable
+
+from service.domain.states import Status
+from service.loader import load
+
+LEASE = 1.0
+OUTAGE = 3 * LEASE  # as 30 s are to the lease of 10 s
+
+
+@pytest.fixture
+def server():
+    """A server that keeps what it has on disk."""
+    with restartable() as made:
+        yield made
+
+
+@pytest.fixture
+async def b(server, project, monkeypatch):
+    """A client and an inspector on it."""
+    monkeypatch.syspath_prepend(str(project))
+    monkeypatch.delitem(__import__("sys").modules, "e2e_app", raising=False)
+    async with bench_on(server.url, project / "artifacts", load(["e2e_app"])) as bench:
+        yield bench
+
+
+async def test_attempts_are_kept_through_an_outage_of_three_leases(b, server, started, project):
+    """Two workers hold jobs; one ends meanwhile, one later; each runs once, and each process says two things of it."""
+    workers = [offload_worker(server.url, project, ["e2e_app"], lease_seconds=LEASE, max_jobs=1) for _ in range(2)]
+    started += workers
+    ids = [await b.enqueue("e.holds", until=name) for name in ("meanwhile", "later")]
+    for worker in workers:
+        await worker.until("job_started")
+    server.kill()
+    (project / "meanwhile").touch()
+    await asyncio.sleep(OUTAGE)  # this is what it is about
+    await asyncio.to_thread(server.start)
+    for worker in workers:
+        await worker.until("redis_back", count=2)
+    (project / "later").touch()
+    records = [await b.ended(job_id) for job_id in ids]
+    after = await b.run("e.ok")
+    said = [
+        sorted(str(line["event"]) for line in one.log if line.get("level") in ("warning", "error")) for one in workers
+    ]
+    lasted = [line["away_s"] for one in workers for line in one.log if line["event"] == "redis_back"]
+
+    assert [(one.status, one.result, one.attempts) for one in records] == [(Status.SUCCEEDED, b"1", ())] * 2
+    assert after.status is Status.SUCCEEDED
+    assert said == [["redis_away"] * 2 + ["redis_back"] * 2] * 2
+    assert all(OUTAGE * 0.8 < one < OUTAGE + 4 for one in lasted)
