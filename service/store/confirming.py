@@ -26,7 +26,7 @@ class Confirm:
 
     replicas: int = 0
     fsync: Fsync = "off"
-    timeout: float = 1.0
+    timeout: float = 3.0
 
     @property
     def is_asked(self) -> bool:
