@@ -151,8 +151,8 @@ class Settings(BaseSettings):
         default=3,
         gt=0,
         le=4,
-        description="How long a call waits for them, which for a disk that is written once a second must be well over a "
-        "second; then it fails with 503, though the job is stored and may run.",
+        description="How long a call waits for them, which for a disk that is written once a second must be well over "
+        "a second; then it fails with 503, though the job is stored and may run.",
     )
     lease_seconds: float = Field(
         default=10,
