@@ -13,9 +13,12 @@ from service.store.connection import RedisClient, reaching_redis
 _BATCH = 500
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewJob:
-    """A job about to be stored: `due_ms` of 0 means now by Redis' clock; `fields` go into its record."""
+    """A job about to be stored: `due_ms` of 0 means now by Redis' clock; `fields` go into its record.
+
+    Nothing changes one; not frozen, since one is made for each job.
+    """
 
     id: str
     queue: str

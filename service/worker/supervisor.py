@@ -63,12 +63,14 @@ class Supervisor:
         """Return the exit code: that of the last worker that was not to be replaced."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._pass_on)
-        crashes = 0
+        crashes, has_run = 0, False
         while True:
             began = time.monotonic()
             code = self._run_one()
-            if self._stopping or code in (0, CANNOT_START) or self._told.burst:
+            # What could start once can again: that Redis is away just now is no reason to leave.
+            if self._stopping or self._told.burst or code == 0 or (code == CANNOT_START and not has_run):
                 return max(code, 0) if self._stopping else code
+            has_run = has_run or code != CANNOT_START
             crashes = 1 if time.monotonic() - began > _SETTLED_S else crashes + 1
             pause = _RESTARTS[min(crashes, len(_RESTARTS)) - 1]
             log.error("worker_died", how=describe(code), restarts_in=pause)

@@ -228,7 +228,8 @@ def test_a_second_ctrl_c_stops_at_once(up):
 def test_a_child_that_dies_is_started_again(up, who):
     """An API or a worker that is killed is back soon, and works."""
     up.start()
-    victim = next(pid for pid, line in up.processes().items() if re.search(rf"-m service {who}\b", line))
+    named = {"api": r"-m service api\b", "worker": r"-m service\.worker\.supervisor\b"}[who]
+    victim = next(pid for pid, line in up.processes().items() if re.search(named, line))
     os.kill(victim, signal.SIGKILL)
     up.hear(f"{who} was killed by SIGKILL; it starts again in 0.2 s")
     up.hear({"api": "api_listening", "worker": "worker_started"}[who])

@@ -154,8 +154,7 @@ class Model:
                 self._end(one, "dead", LOST, 0)
                 dead.add(one)
             else:
-                self._wait(job, "queued", self.now)
-                job.due = self.now
+                self._wait(job, "queued", job.due)
                 given.add(one)
         self.told = [(to, said) for to, said in self.told if to != worker]
         return given, dead

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Give back, now, the jobs of a worker that died: each is due again at once, its attempt lost but counted.
+-- Give back, now, the jobs of a worker that died: each takes its old place in the queue, its attempt lost but counted.
 -- ARGV: now, worker, default max tries, record kept ms, error of the lost attempts (JSON); what else ran is added to its
 --       details: "also_running", some of them as {id, function}, and "also_running_count".
 -- Returns the ids given back, then the dead ones: those out of attempts.
@@ -12,7 +12,7 @@
 local OTHERS = 20 -- are named in each entry
 local worker, held, given, dead, touched = ARGV[2], {}, {}, {}, {}
 for _, id in ipairs(redis.call('ZRANGE', 'offload:running:' .. worker, 0, -1)) do
-  local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'token', 'enqueued', 'attempt', 'max_tries', 'function', 'started')
+  local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'token', 'enqueued', 'attempt', 'max_tries', 'function', 'started', 'due')
   local is_ours = rec[2] and string.sub(rec[2], 1, #worker + 1) == worker .. ':'
   if is_ours and redis.call('GET', 'arq:in-progress:' .. id) == rec[2] then held[#held + 1] = {id = id, rec = rec} end
 end
@@ -41,8 +41,8 @@ for _, one in ipairs(held) do
     emit('dead', id, {queue = q, ['function'] = name, attempt = attempt})
     dead[#dead + 1] = id
   else
-    requeue({id = id, queue = q, enqueued = rec[3], status = 'queued', due = now, attempt = attempt, event = 'retrying',
-      fields = {'due', now}}, name)
+    requeue({id = id, queue = q, enqueued = rec[3], status = 'queued', due = tonumber(rec[8]), attempt = attempt,
+      event = 'retrying', fields = {}}, name)
     given[#given + 1], touched[q] = id, true
   end
   count(is_last and 'dead' or 'failed', name or '<unknown>')

@@ -1,6 +1,8 @@
 """Redis is away for several leases: no worker gives up, and no attempt is lost or made twice."""
 
 import asyncio
+import os
+import signal
 
 import pytest
 from support.engine import bench_on, offload_worker
@@ -54,3 +56,18 @@ async def test_attempts_are_kept_through_an_outage_of_three_leases(b, server, st
     assert after.status is Status.SUCCEEDED
     assert said == [["redis_away"] * 2 + ["redis_back"] * 2] * 2
     assert all(OUTAGE * 0.8 < one < OUTAGE + 4 for one in lasted)
+
+
+async def test_a_successor_that_finds_no_redis_is_followed_by_another(b, server, started, project):
+    """A worker dies in an outage that outlasts its successor's patience: there is one again when Redis is back."""
+    worker = offload_worker(server.url, project, ["e2e_app"], lease_seconds=LEASE)
+    started.append(worker)
+    await worker.until("worker_started")
+    server.kill()
+    for pid in worker.children():
+        os.kill(pid, signal.SIGKILL)
+    await worker.until("worker_died", count=2)
+    await asyncio.to_thread(server.start)
+    record = await b.run("e.ok")
+
+    assert record.status is Status.SUCCEEDED

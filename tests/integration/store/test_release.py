@@ -22,6 +22,17 @@ async def test_the_jobs_of_a_dead_worker_are_due_at_once(store, redis):
     assert lost["error"]["message"] == "it was killed"
 
 
+async def test_a_lost_job_is_the_first_to_run_again(store):
+    """However long the queue behind it: it takes its old place."""
+    await store.enqueue("a")
+    await store.claim("w1")
+    await store.enqueue("b")
+    await store.release("w1")
+    claimed = await store.claim("w2", slots=1)
+
+    assert [job.id for job in claimed.jobs] == ["a"]
+
+
 async def test_a_lost_attempt_says_what_else_its_worker_ran(store):
     """By id and function, without itself: one of them may be what killed the worker."""
     await store.enqueue("a")
