@@ -1,0 +1,55 @@
+"""The kinds of values that settings have, and what is a good one of each."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel")
+SMTP_SCHEMES = ("smtp", "smtps")
+
+
+def _split(value: object) -> object:
+    """Read `a, b` or one name a line; leave what is a list already."""
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.replace("\n", ",").split(",") if part.strip()]
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _redis_url(url: str) -> str:
+    if url != "embedded" and urlsplit(url).scheme not in REDIS_SCHEMES:
+        raise ValueError(f"must be 'embedded' or start with one of {', '.join(s + '://' for s in REDIS_SCHEMES)}")
+    return url
+
+
+def _smtp_url(url: SecretStr) -> SecretStr:
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme not in SMTP_SCHEMES or not parts.hostname:
+        raise ValueError("must look like smtp://user:password@host:587/?starttls=1 or smtps://host:465")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("the port must be a number up to 65535") from None
+    return url
+
+
+def _artifacts_url(url: str) -> str:
+    if url and (urlsplit(url).scheme != "file" or not urlsplit(url).path.startswith("/") or urlsplit(url).netloc):
+        raise ValueError("must be empty or look like file:///absolute/path")
+    return url
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+SecretList = Annotated[list[SecretStr], NoDecode, BeforeValidator(_split)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
+ArtifactsUrl = Annotated[str, AfterValidator(_artifacts_url)]
