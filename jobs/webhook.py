@@ -1,46 +1,39 @@
-"""Webhooks, signed as https://www.standardwebhooks.com says, delivered until the receiver takes them."""
+"""Webhooks, signed as https://www.standardwebhooks.com says, delivered until the receiver takes them.
+
+`deliver` sends an event of the caller's own; `callback` tells how a job ended, and is put in by that end.
+"""
 
 import asyncio
-import base64
-import binascii
 import hashlib
-import hmac
 import math
+import random
+import re
 import time
 from typing import Annotated, Any
 
 import httpx
+import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_core import to_json
 
 from jobs.guard import guarded_client
 from jobs.http import Headers, Url, describe, raise_for_trouble, read_body
 from service import Backoff, GiveUp, JobContext, Retry, job
+from service.domain.callbacks import FUNCTION, check_callback_url
 from service.domain.clock import now_ms
+from service.domain.errors import NotFound
+from service.domain.signing import check_secret, signature
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, not a secret
 GONE = 410
 SHOWN_BYTES = 2048
+CALLBACK_TIMEOUT = 15.0
+PAUSES = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+"""Seconds before each further attempt of a callback, some three days together: the schedule of Standard Webhooks."""
+_WEBHOOK_ID = re.compile(r"[A-Za-z0-9_:-]{1,200}", re.ASCII)
 
 
-def check_secret(secret: SecretStr) -> SecretStr:
-    """Return the secret, or raise ValueError where it is not `whsec_` and base64 of 24 to 64 bytes."""
-    try:
-        key = secret_key(secret)
-    except binascii.Error:
-        key = b""
-    if not 24 <= len(key) <= 64:
-        msg = "must be 'whsec_' followed by the base64 of 24 to 64 random bytes"
-        raise ValueError(msg)
-    return secret
-
-
-def secret_key(secret: SecretStr) -> bytes:
-    """Return the key bytes of a `whsec_…` secret; empty without that prefix."""
-    text = secret.get_secret_value()
-    if not text.startswith(SECRET_PREFIX):
-        return b""
-    return base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
+class Refused(GiveUp):
+    """The receiver answered, and did not take it: a redirect, or any 4xx but 410 and 429."""
 
 
 Secret = Annotated[SecretStr, AfterValidator(check_secret)]
@@ -79,21 +72,70 @@ async def deliver(ctx: JobContext, webhook: Webhook) -> Delivery:
     429, 5xx and connection trouble are tried again, `Retry-After` honoured. 410 (the receiver is gone), any other 4xx
     and a redirect end it: neither gets better by itself.
     """
+    body, webhook_id = to_json(webhook.payload), webhook.id or f"msg_{ctx.id}"
+    return await _post(ctx, webhook.url, webhook_id, body, webhook.secrets, webhook.headers, webhook.timeout)
+
+
+@job(name=FUNCTION, queue="webhook", timeout=70, max_tries=len(PAUSES) + 1)
+async def callback(ctx: JobContext, url: Annotated[str, AfterValidator(check_callback_url)]) -> Delivery:
+    """Tell a receiver how a job ended; put in by the end of a job that was enqueued with `callback_url`.
+
+    The body is `{"type": "job.succeeded", "timestamp": …, "data": <the document of the job>}`, with `job.dead` and
+    `job.aborted` likewise, signed with OFFLOAD_WEBHOOK_SECRETS. Any answer but 2xx is tried again over some three days,
+    but for 410, which ends it; redirects are not followed. Put in by hand it gives up: it has no end to tell of.
+    """
+    try:
+        event = await ctx.callback_event()
+    except NotFound as error:
+        msg = f"there is no ended job to tell of: {error}"
+        raise GiveUp(msg) from error
+    secrets = ctx.settings.webhook_secrets
+    if not secrets:
+        msg = "OFFLOAD_WEBHOOK_SECRETS is not set for this worker: a callback is always signed"
+        raise Retry(msg, after=_pause(ctx.attempt))
+    try:
+        return await _post(ctx, url, _callback_id(ctx.id), orjson.dumps(event), secrets)
+    except (Refused, Retry) as error:
+        asked_for = error.after if isinstance(error, Retry) else None
+        raise Retry(str(error), after=max(asked_for or 0.0, _pause(ctx.attempt))) from error
+
+
+def _callback_id(job_id: str) -> str:
+    """Return the `webhook-id`, the same over retries and replays: the job's id, or its digest where no header fits."""
+    if _WEBHOOK_ID.fullmatch(job_id):
+        return job_id
+    return f"callback:{hashlib.sha256(job_id.encode()).hexdigest()[:32]}"
+
+
+def _pause(attempt: int) -> float:
+    """Return the seconds to wait after an attempt, give or take a tenth, which spreads a herd."""
+    whole = PAUSES[min(attempt, len(PAUSES)) - 1]
+    return whole * random.uniform(0.9, 1.1)  # noqa: S311 - keeps no secret
+
+
+async def _post(
+    ctx: JobContext,
+    url: str,
+    webhook_id: str,
+    body: bytes,
+    secrets: list[SecretStr],
+    headers: dict[str, str] | None = None,
+    timeout: float = CALLBACK_TIMEOUT,
+) -> Delivery:
+    """POST once; raise Retry where that may help, Refused or GiveUp where the receiver, or the guard, said no."""
     started = time.monotonic()
-    body = to_json(webhook.payload)
-    webhook_id = webhook.id or f"msg_{ctx.id}"
-    headers = {**webhook.headers, **signed_headers(webhook_id, now_ms() // 1000, body, webhook.secrets)}
+    headers = {**(headers or {}), **signed_headers(webhook_id, now_ms() // 1000, body, secrets)}
     allow_private = ctx.settings.allow_private_addresses
     try:
         async with (
-            asyncio.timeout(webhook.timeout),
-            await guarded_client(allow_private=allow_private, step_timeout=webhook.timeout) as client,
-            client.stream("POST", webhook.url, content=body, headers=headers) as response,
+            asyncio.timeout(timeout),
+            await guarded_client(allow_private=allow_private, step_timeout=timeout) as client,
+            client.stream("POST", url, content=body, headers=headers) as response,
         ):
             _raise_unless_taken(response)
             answer, _ = await read_body(response, SHOWN_BYTES)
     except TimeoutError as error:
-        msg = f"the receiver gave no answer within {webhook.timeout:g} s"
+        msg = f"the receiver gave no answer within {timeout:g} s"
         raise Retry(msg) from error
     except httpx.TransportError as error:
         raise Retry(describe(error)) from error
@@ -108,15 +150,13 @@ async def deliver(ctx: JobContext, webhook: Webhook) -> Delivery:
 
 def signed_headers(webhook_id: str, timestamp: int, body: bytes, secrets: list[SecretStr]) -> dict[str, str]:
     """Return the headers of a signed webhook; `timestamp` in seconds since the epoch, one signature for each secret."""
-    signed = f"{webhook_id}.{timestamp}.".encode() + body
-    digests = (hmac.new(secret_key(secret), signed, hashlib.sha256).digest() for secret in secrets)
     return {
         "Content-Type": "application/json",
         "User-Agent": "offload-webhook",
         "Accept-Encoding": "identity",
         "webhook-id": webhook_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests),
+        "webhook-signature": signature(secrets, webhook_id, timestamp, body),
     }
 
 
@@ -130,5 +170,5 @@ def _raise_unless_taken(response: httpx.Response) -> None:
         raise GiveUp(msg)
     if response.is_redirect:
         msg = f"{said}: redirects are not followed; deliver to {response.headers.get('Location')!r} itself"
-        raise GiveUp(msg)
-    raise GiveUp(said)
+        raise Refused(msg)
+    raise Refused(said)

@@ -6,11 +6,15 @@ OffloadError
 ├── InvalidRequest           fix the call
 │   ├── UnknownFunction
 │   ├── InvalidArguments
-│   └── InvalidOptions
+│   ├── InvalidOptions
+│   ├── InvalidBatch
+│   └── IdempotencyKeyReused for another request than this one
 ├── NotFound                 there is no such job, queue, artifact …
 ├── Conflict                 the job is in a state that does not allow this
 │   ├── NotFinished
-│   └── ResultExpired
+│   ├── ResultExpired
+│   ├── JobNotKept           it was put in by this request before, and has been forgotten since
+│   └── IdempotencyKeyInUse  the same request is under way: try again soon
 ├── Unavailable              Redis cannot be reached: try again later
 │   └── Unconfirmed          the job is stored, but not yet as safely as was asked: try again with the same id
 ├── JobFailed                awaited job is dead or aborted
@@ -79,7 +83,31 @@ class InvalidArguments(InvalidRequest):
 
 
 class InvalidOptions(InvalidRequest):
-    """An enqueue option or a filter is out of its range."""
+    """An enqueue option or a filter is out of its range; `fields` names each where they are known."""
+
+    def __init__(self, message: str, fields: Sequence[FieldError] = ()) -> None:
+        self.fields = tuple(fields)
+        super().__init__(message)
+
+
+class InvalidBatch(InvalidRequest):
+    """Some jobs of a batch cannot be accepted, so none is; `fields` names each fault of each job."""
+
+    def __init__(self, fields: Sequence[FieldError]) -> None:
+        self.fields = tuple(fields)
+        faults = "1 fault" if len(self.fields) == 1 else f"{len(self.fields)} faults"
+        super().__init__(f"{faults} in the batch, so no job of it was accepted; the first is {self.fields[0].path}: "
+                         f"{self.fields[0].message}")  # fmt: skip
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    """The idempotency key came with another request before."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"the idempotency key {key!r} came with another method, path, query or body before; "
+            "send this request with a key of its own"
+        )
 
 
 class NotFound(OffloadError):
@@ -101,6 +129,18 @@ class NotFinished(Conflict):
 
 class ResultExpired(Conflict):
     """The job is finished, but its result TTL has passed."""
+
+
+class JobNotKept(Conflict):
+    """The job of an idempotency key was put in and has been forgotten since; it is not put in again."""
+
+
+class IdempotencyKeyInUse(Conflict):
+    """A request with this idempotency key is under way; its outcome can be had in a moment."""
+
+    def __init__(self, key: str = "") -> None:
+        named = f"the idempotency key {key!r}" if key else "this idempotency key"
+        super().__init__(f"a request with {named} is under way; send this one again in a moment")
 
 
 class Unavailable(OffloadError):

@@ -17,11 +17,12 @@ from service.settings.kinds import (
     Seconds,
     SecretList,
     SmtpUrl,
+    WebhookSecrets,
 )
 from service.settings.sources import DOTENV, PREFIX, SecretFiles
 
 # These may come from a file that OFFLOAD_<NAME>_FILE names, as Docker and Kubernetes mount secrets.
-SECRETS = ("redis_url", "api_keys", "smtp_url")
+SECRETS = ("redis_url", "api_keys", "smtp_url", "webhook_secrets")
 
 DAY = 86_400
 MIB = 1_048_576
@@ -147,9 +148,15 @@ class Settings(BaseSettings):
         default=None,
         description="Command line that `llm.complete` runs; it reads the prompt from its input and prints the answer.",
     )
+    webhook_secrets: WebhookSecrets = Field(
+        default=[],
+        description="What signs callbacks, `whsec_` and the base64 of 24 to 64 random bytes; two while a new one is "
+        "rolled out, each then signs. The API needs them to take a `callback_url`, the workers to sign.",
+    )
     allow_private_addresses: bool = Field(
         default=False,
-        description="Let `http.request` and `webhook.deliver` call loopback, private and link-local addresses.",
+        description="Let `http.request`, `webhook.deliver` and callbacks call loopback, private and link-local "
+        "addresses.",
     )
     max_body_bytes: Count = Field(default=MIB, description="Largest request body that the API takes.")
     max_result_bytes: Count = Field(

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from service.domain.signing import check_secret
+
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel")
 SMTP_SCHEMES = ("smtp", "smtps")
 
@@ -44,8 +46,15 @@ def _artifacts_url(url: str) -> str:
     return url
 
 
+def _webhook_secrets(secrets: list[SecretStr]) -> list[SecretStr]:
+    return [check_secret(secret) for secret in secrets]
+
+
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 SecretList = Annotated[list[SecretStr], NoDecode, BeforeValidator(_split)]
+WebhookSecrets = Annotated[
+    list[SecretStr], NoDecode, BeforeValidator(_split), AfterValidator(_webhook_secrets), Field(max_length=2)
+]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
