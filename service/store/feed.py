@@ -1,49 +1,30 @@
-"""The feed of what happens to jobs: one blocking read per process, fanned out to bounded queues of its readers."""
+"""The feed of what happens to jobs: one blocking read per process, fanned out to its readers."""
 
 import asyncio
 import contextlib
+import re
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import orjson
 
+from service.domain.clock import now_ms
 from service.domain.errors import InvalidOptions, Unavailable
-from service.domain.events import Event
+from service.domain.events import Event, Wanted, missed
 from service.store import keys
 from service.store.away import Away
 from service.store.cancelling import cancel_all
 from service.store.connection import RedisClient, reaching_redis
+from service.store.fanout import Channel, Reader, Rounds
 
 _BLOCK_MS = 2000
 _PROBE_MS = 50  # after a failure: whether Redis is back is to be known sooner
-_READER_LIMIT = 1000
 _AFTER_ALL = 1000  # an index behind that of every event in one entry of the stream
-
-
-class Reader:
-    """One reader's queue of events; when it reads too slowly the oldest are dropped and `missed` counts them."""
-
-    def __init__(self) -> None:
-        self._events: asyncio.Queue[Event] = asyncio.Queue(_READER_LIMIT)
-        self.missed = 0
-        self.starts_after = "0-0"  # an event id: what is later in the feed reaches this reader
-
-    def offer(self, event: Event) -> None:
-        """Add an event, dropping the oldest when the queue is full."""
-        if self._events.full():
-            self._events.get_nowait()
-            self.missed += 1
-        self._events.put_nowait(event)
-
-    async def next(self, timeout: float | None = None) -> Event | None:
-        """Return the next event, or None when none came within `timeout` seconds."""
-        if not self._events.empty():
-            return self._events.get_nowait()
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._events.get()
-        except TimeoutError:
-            return None
+_PAGE = 20  # entries of up to 100 events each: what a reader that comes back is given at once
+_REPLAYS = 4  # so many readers that come back are served at a time; a thousand may come in one moment
+_EVENT_ID = re.compile(r"(\d{1,20})-(\d{1,20})(?:\.(\d{1,9}))?", re.ASCII)
+_LARGEST = 2**64 - 1
+_BEGINNING = (0, 0, _AFTER_ALL)
 
 
 class Feed:
@@ -51,41 +32,85 @@ class Feed:
 
     def __init__(self, redis: RedisClient, away: Away | None = None) -> None:
         self._redis = redis
-        self._by_job: defaultdict[str, set[Reader]] = defaultdict(set)
-        self._all: set[Reader] = set()
+        self._rounds = Rounds()
+        self._channels: dict[Wanted, Channel] = {}
+        self._by_job: defaultdict[str, set[Channel]] = defaultdict(set)
+        self._of_all: set[Channel] = set()
         self._reading: asyncio.Task[None] | None = None
+        self._replays = asyncio.Semaphore(_REPLAYS)
         self._last = ""
         self._away = away or Away()
 
     @contextlib.asynccontextmanager
-    async def listen(self, job_id: str | None = None) -> AsyncIterator[Reader]:
-        """Listen to one job, or to all; events from now on reach the reader. Raises Unavailable when Redis is away."""
-        reader = Reader()
-        group = self._all if job_id is None else self._by_job[job_id]
-        group.add(reader)
+    async def listen(self, job_id: str | None = None, wanted: Wanted | None = None) -> AsyncIterator[Reader]:
+        """Listen to one job, to what is wanted, or to all; events from now on reach the reader.
+
+        Raises Unavailable when Redis is away.
+        """
+        channel = self._channel(wanted or Wanted(job_id))
+        reader = Reader(channel)
+        channel.readers.add(reader)
         try:
             await self._start()
             reader.starts_after = f"{self._last}.{_AFTER_ALL}"
             yield reader
         finally:
-            group.discard(reader)
-            if job_id is not None and not group:
-                self._by_job.pop(job_id, None)
+            channel.readers.discard(reader)
+            if not channel.readers:
+                self._close(channel)
 
-    async def since(self, event_id: str, job_id: str | None = None) -> list[Event]:
-        """Return what the feed still holds after an event id, of one job or of all."""
-        after = place(event_id)
-        entry = event_id.partition(".")[0]
-        with reaching_redis():
-            rows = await self._redis.xrange(keys.EVENTS, min=entry)
-        found = [event for row_id, fields in rows for event in _events(row_id, fields)]
-        return [event for event in found if place(event.id) > after and job_id in (None, event.job_id)]
+    async def since(
+        self, event_id: str, wanted: Wanted | None = None, until: str = ""
+    ) -> AsyncGenerator[list[Event], None]:
+        """Yield what the feed still holds after an event id, up to and with the id `until`, some at a time.
+
+        It begins with `missed` where the feed no longer reaches back to the event. Raises InvalidOptions.
+        """
+        wanted = wanted or Wanted()
+        after, last = place(event_id), place(until) if until else None
+        entry = start = "-".join(map(str, after[:2]))
+        while True:
+            async with self._replays:
+                with reaching_redis():
+                    rows = await self._redis.xrange(keys.EVENTS, min=start, count=_PAGE)
+                found = [event for row_id, fields in rows for event in _events(row_id, fields)]
+            if start == entry and after > _BEGINNING and not (rows and rows[0][0].decode() == entry):
+                yield [missed(None, now_ms())]
+            later = (one for one in found if wanted.takes(one) and place(one.id) > after)
+            events = [one for one in later if last is None or place(one.id) <= last]
+            if events:
+                yield events
+            if len(rows) < _PAGE or (last is not None and found and place(found[-1].id) >= last):
+                return
+            start = "(" + rows[-1][0].decode()
 
     async def close(self) -> None:
         """Stop reading."""
+        self._rounds.stop()
         if self._reading is not None:
             await cancel_all([self._reading])
             self._reading = None
+
+    def _channel(self, wanted: Wanted) -> Channel:
+        """Return the channel of what is wanted, the one there is or a new one."""
+        channel = self._channels.get(wanted)
+        if channel is None:
+            channel = self._channels[wanted] = Channel(wanted, self._rounds)
+            group = self._of_all if wanted.job_id is None else self._by_job[wanted.job_id]
+            group.add(channel)
+        return channel
+
+    def _close(self, channel: Channel) -> None:
+        """Forget a channel that nobody reads."""
+        wanted = channel.wanted
+        if self._channels.get(wanted) is not channel:
+            return
+        del self._channels[wanted]
+        self._of_all.discard(channel)
+        if wanted.job_id is not None:
+            self._by_job[wanted.job_id].discard(channel)
+            if not self._by_job[wanted.job_id]:
+                del self._by_job[wanted.job_id]
 
     async def _start(self) -> None:
         if self._reading is not None and not self._reading.done():
@@ -111,14 +136,17 @@ class Feed:
             for _, rows in answer or ():
                 for row_id, fields in rows:
                     self._last = row_id.decode()
-                    for event in _events(row_id, fields):
-                        self._deliver(event)
+                    self._deliver(_events(row_id, fields))
 
-    def _deliver(self, event: Event) -> None:
-        for reader in self._all:
-            reader.offer(event)
-        for reader in self._by_job.get(event.job_id, ()):
-            reader.offer(event)
+    def _deliver(self, events: list[Event]) -> None:
+        told: set[Channel] = set()
+        for event in events:
+            for channel in (*self._by_job.get(event.job_id, ()), *self._of_all):
+                if channel.wanted.takes(event):
+                    channel.offer(event)
+                    told.add(channel)
+        for channel in told:
+            channel.told()
 
 
 def _events(row_id: bytes, fields: dict[bytes, bytes]) -> list[Event]:
@@ -131,10 +159,9 @@ def _events(row_id: bytes, fields: dict[bytes, bytes]) -> list[Event]:
 
 def place(event_id: str) -> tuple[int, int, int]:
     """Return an event id as a value that sorts in feed order; raises InvalidOptions for what is no event id."""
-    entry, _, index = event_id.partition(".")
-    ms, _, n = entry.partition("-")
-    try:
-        return int(ms), int(n or 0), int(index or -1)
-    except ValueError:
+    found = _EVENT_ID.fullmatch(event_id)
+    ms, n, index = (int(part) if part else -1 for part in found.groups()) if found else (_LARGEST + 1, 0, 0)
+    if max(ms, n) > _LARGEST:
         msg = f"{event_id!r} is no event id; they look like 1763785298123-0.2"
-        raise InvalidOptions(msg) from None
+        raise InvalidOptions(msg)
+    return ms, n, index

@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import itertools
 
 import pytest
 from support.clockwork import Clockwork
 from support.server import restartable
 
 from service.domain.errors import InvalidOptions, Unavailable
-from service.domain.events import Event
+from service.domain.events import Event, Wanted
 from service.store.connection import client, settings_of
-from service.store.feed import Feed, Reader, place
+from service.store.fanout import AT_ONCE, Channel, Reader, Rounds
+from service.store.feed import Feed, place
 
 
 @contextlib.asynccontextmanager
@@ -28,6 +30,12 @@ async def feed_on(url):
 async def feed(redis, redis_server):
     async with feed_on(redis_server.url) as made:
         yield made
+
+
+async def replayed(feed, event_id, wanted=None, until=""):
+    """Return what the feed holds after an event."""
+    async with contextlib.aclosing(feed.since(event_id, wanted, until)) as pieces:
+        return [event async for piece in pieces for event in piece]
 
 
 async def heard(reader, count):
@@ -87,14 +95,85 @@ async def test_a_quiet_feed_lets_a_reader_go_on(feed):
         assert await reader.next(0.01) is None
 
 
-def test_a_slow_reader_loses_the_oldest_and_knows_how_many():
-    """Its queue is bounded; who reads fast is not disturbed."""
-    reader = Reader()
-    for n in range(1003):
-        reader.offer(Event(f"1-{n}", "queued", f"j{n}", n))
+def crowd(readers):
+    """A channel and some readers of it."""
+    channel = Channel(Wanted(), Rounds())
+    found = [Reader(channel) for _ in range(readers)]
+    channel.readers.update(found)
+    return channel, found
 
-    assert reader.missed == 3
-    assert reader._events.get_nowait().job_id == "j3"
+
+def happens(channel, count, first=0):
+    """Let events happen, and tell the channel's readers."""
+    for n in range(first, first + count):
+        channel.offer(Event(f"1-{n}", "queued", f"j{n}", n))
+    channel.told()
+
+
+async def test_a_slow_reader_loses_the_oldest_and_is_told_how_many():
+    """What is kept for it is bounded, whether it reads one by one or all at once; who reads fast loses nothing."""
+    channel, (one_by_one, at_once, fast) = crowd(3)
+    happens(channel, 3)
+    quick = await fast.batch(1)
+    happens(channel, 1000, first=3)
+    slow = await at_once.batch(1)
+    told, first = await one_by_one.next(1), await one_by_one.next(1)
+
+    assert [event.job_id for event in (*quick, *await fast.batch(1))] == [f"j{n}" for n in range(1003)]
+    assert (slow[0].name, slow[0].data, slow[1].job_id, len(slow)) == ("missed", {"count": 3}, "j3", 1001)
+    assert (told.name, told.data, first.job_id) == ("missed", {"count": 3}, "j3")
+
+
+async def test_readers_who_want_the_same_share_what_is_kept():
+    """A thousand readers cost no more memory than one: events are kept once for all of them."""
+    channel, readers = crowd(1000)
+    happens(channel, 10)
+    batches = [await reader.batch(5) for reader in readers]
+
+    assert {id(event) for batch in batches for event in batch} == {id(event) for event in channel._kept}
+
+
+async def test_a_crowd_is_woken_a_few_at_a_time():
+    """While a thousand readers are told, other work of the loop gets its turn after every few of them."""
+    channel, readers = crowd(1000)
+    woken = 0
+
+    async def read(reader):
+        nonlocal woken
+        await reader.batch(5)
+        woken += 1
+
+    async with asyncio.TaskGroup() as group:
+        for reader in readers:
+            group.create_task(read(reader))
+        await asyncio.sleep(0)
+        happens(channel, 1)
+        steps = [0]
+        while woken < 1000:
+            await asyncio.sleep(0)
+            steps.append(woken)
+    most = max(after - before for before, after in itertools.pairwise(steps))
+
+    assert most <= 2 * AT_ONCE
+
+
+async def test_a_crowd_rests_between_rounds_and_is_told_all_in_the_next():
+    """What happens while readers are being told reaches each of them in one piece, and none is forgotten."""
+    channel, readers = crowd(AT_ONCE * 4)
+    heard = {reader: [] for reader in readers}
+
+    async def read(reader):
+        while len(heard[reader]) < 50:
+            heard[reader] += [event.job_id for event in await reader.batch(5)]
+
+    async with asyncio.TaskGroup() as group:
+        for reader in readers:
+            group.create_task(read(reader))
+        for n in range(50):
+            await asyncio.sleep(0)
+            happens(channel, 1, first=n)
+
+    assert all(found == [f"j{n}" for n in range(50)] for found in heard.values())
 
 
 async def test_a_reader_resumes_after_the_last_event_it_saw(store, feed):
@@ -103,17 +182,78 @@ async def test_a_reader_resumes_after_the_last_event_it_saw(store, feed):
         await store.enqueue("a", "b", "c")
         first = await reader.next(10)
     await store.claim()
-    missed = await feed.since(first.id)
-    of_b = await feed.since(first.id, "b")
+    missed = await replayed(feed, first.id)
+    of_b = await replayed(feed, first.id, Wanted("b"))
 
     assert [(one.name, one.job_id) for one in missed] == [
         ("queued", "b"), ("queued", "c"), ("running", "a"), ("running", "b"), ("running", "c"),
     ]  # fmt: skip
     assert [one.name for one in of_b] == ["queued", "running"]
-    assert await feed.since(missed[-1].id) == []
+    assert await replayed(feed, missed[-1].id) == []
+    assert await replayed(feed, first.id, until=missed[1].id) == missed[:2]
 
 
-@pytest.mark.parametrize("event_id", ["", "x", "1-x", "1-2.x", "1-2.3.4"])
+async def test_a_long_absence_is_replayed_in_pieces(store, feed):
+    """Nobody's return makes this process hold the whole feed."""
+    async with feed.listen() as reader:
+        await store.enqueue("first")
+        first = await reader.next(10)
+    for n in range(50):
+        await store.enqueue(f"j{n}")
+    async with contextlib.aclosing(feed.since(first.id)) as pieces:
+        sizes = [len(piece) async for piece in pieces]
+
+    assert sum(sizes) == 50
+    assert max(sizes) <= 20
+
+
+async def test_who_was_away_too_long_is_told_that_something_is_missed(store, feed, redis):
+    """When the feed no longer reaches back to the last event seen, nobody knows how many are lost."""
+    async with feed.listen() as reader:
+        await store.enqueue("a", "b")
+        first = await reader.next(10)
+    await redis.xtrim("offload:events", maxlen=0)
+    await store.enqueue("c")
+    lost, kept = await replayed(feed, first.id)
+
+    assert (lost.name, lost.data) == ("missed", {"count": None})
+    assert kept.job_id == "c"
+
+
+async def test_a_reader_hears_only_what_it_wants(store, feed):
+    """By function, queue and name of the event; readers that want the same share a channel."""
+    wanted = [
+        Wanted(queues=frozenset({"mail"})),
+        Wanted(functions=frozenset({"t.g"})),
+        Wanted(names=frozenset({"running"})),
+    ]
+    async with (
+        feed.listen(wanted=wanted[0]) as mail,
+        feed.listen(wanted=wanted[1]) as g,
+        feed.listen(wanted=wanted[2]) as ran,
+    ):
+        await store.enqueue("a", queue="mail")
+        await store.enqueue("b", function="t.g")
+        await store.claim("w1", queues=["mail"])
+
+        assert await heard(mail, 2) == [("queued", "a"), ("running", "a")]
+        assert await heard(g, 1) == [("queued", "b")]
+        assert await heard(ran, 1) == [("running", "a")]
+
+
+async def test_nothing_is_kept_of_readers_that_are_gone(feed):
+    """A channel goes with its last reader."""
+    async with feed.listen("a"), feed.listen("a"), feed.listen():
+        pass
+
+    assert not feed._channels
+    assert not feed._by_job
+    assert not feed._of_all
+
+
+@pytest.mark.parametrize(
+    "event_id", ["", "x", "1-x", "1-2.x", "1-2.3.4", "1", "1_0-0", "+1-0", "²-0", " 1-0", f"{2**64}-0", f"1-{2**64}"]
+)
 async def test_what_is_no_event_id_is_refused(event_id):
     """Last-Event-ID comes from outside."""
     with pytest.raises(InvalidOptions, match="event id"):
