@@ -77,7 +77,7 @@ async def deliver(ctx: JobContext, webhook: Webhook) -> Delivery:
 
 
 @job(name=FUNCTION, queue="webhook", timeout=70, max_tries=len(PAUSES) + 1)
-async def callback(ctx: JobContext, url: Annotated[str, AfterValidator(check_callback_url)]) -> Delivery:
+async def callback(ctx: JobContext, url: Annotated[Url, AfterValidator(check_callback_url)]) -> Delivery:
     """Tell a receiver how a job ended; put in by the end of a job that was enqueued with `callback_url`.
 
     The body is `{"type": "job.succeeded", "timestamp": …, "data": <the document of the job>}`, with `job.dead` and

@@ -34,6 +34,9 @@ def enqueue(
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Limit of one attempt.")] = None,
     keep_result: Annotated[float | None, typer.Option(metavar="SECONDS", help="How long to keep the result.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A word to find it by; may be repeated.")] = None,
+    callback_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Told how it ended, by a signed webhook.")
+    ] = None,
     wait: Wait = None,
     as_json: output.Json = False,
 ) -> None:
@@ -46,6 +49,7 @@ def enqueue(
         timeout=timeout,
         keep_result=keep_result,
         tags=tuple(tag or ()),
+        callback_url=callback_url,
     )
 
     async def work(offload: Offload) -> None:

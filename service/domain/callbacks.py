@@ -5,17 +5,23 @@ whatever ends it. Here stands what a callback URL may be, and what must be there
 """
 
 import ipaddress
-from collections.abc import Container
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from service.domain.addresses import why_refused
-from service.domain.errors import FieldError, InvalidOptions
+from service.domain.errors import FieldError, InvalidArguments, InvalidOptions
 
 FUNCTION = "webhook.callback"
 LONGEST_URL = 2000
 KEPT_S = 4 * 86_400
 """A job with a callback is kept so long at least: deliveries are tried for three days. The scripts say it in ms."""
+
+
+def callback_id(job_id: str, end: int) -> str:
+    """Return the id of the job that tells of the `end`-th end of a job; the scripts build the same."""
+    return f"callback:{job_id}:{end}"
 
 
 def check_callback_url(url: str) -> str:
@@ -57,7 +63,7 @@ class Callbacks:
     has_secrets: bool = False
     allow_private: bool = False
 
-    def check(self, url: str, functions: Container[str]) -> None:
+    def check(self, url: str, functions: Mapping[str, Any]) -> None:
         """Raise InvalidOptions, with the field, where a callback to this URL could not be delivered."""
         if FUNCTION not in functions:
             _refuse(
@@ -71,6 +77,10 @@ class Callbacks:
                 "unless OFFLOAD_ALLOW_PRIVATE_ADDRESSES=true is set",
                 "private_address",
             )
+        try:
+            functions[FUNCTION].arguments.validate({"url": url})
+        except InvalidArguments as error:
+            _refuse("; ".join(field.message for field in error.fields), "invalid_url")
 
 
 def _refuse(message: str, code: str) -> None:

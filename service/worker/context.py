@@ -103,6 +103,9 @@ class LoopOnly(Protocol):
     async def stats(self) -> dict[str, Any]:
         """Count jobs by status and by function."""
 
+    async def callback_event(self) -> dict[str, Any]:
+        """Return the event that a callback tells of."""
+
 
 class JobLog:
     """The job's own log: each line goes to the worker's log and, bounded, into the job's record and events."""
@@ -248,6 +251,14 @@ class JobContext:
     async def stats(self) -> dict[str, Any]:
         """Return counts by status, queues, and endings by function over the last 24 hours."""
         return await self._on_loop("stats").stats()
+
+    async def callback_event(self) -> dict[str, Any]:
+        """Return what a callback tells: `type` and `timestamp` of the end that put it in, `data` of the job that ended.
+
+        That is its document as it stands now. Raises NotFound where no end put this job in, or where the job that
+        ended is no longer kept.
+        """
+        return await self._on_loop("callback_event").callback_event()
 
     def _on_loop(self, what: str) -> LoopOnly:
         if self._loop_only is None:

@@ -19,6 +19,7 @@ from service.store.connection import RedisClient
 from service.store.guard import portable
 from service.store.jobs import JobStore
 from service.store.leases import Claimed
+from service.store.records import Records
 from service.worker.attempt import Attempts, Hooks, Running
 from service.worker.claims import Claims
 from service.worker.executors import Executors
@@ -71,14 +72,17 @@ class Parts:
         declared = options.catalogue
         catalogue = Catalogue({**declared.functions, **plan.functions}, declared.queues, {})
         lease_ms = round(options.lease_seconds * 1000)
-        client = Client(JobStore(redis, plan.codec, options.confirm), catalogue, kept)
+        client = Client(JobStore(redis, plan.codec, options.confirm), catalogue, kept, options.callbacks)
         files = ArtifactFiles(options.artifacts)
         charge = Charge(plan.worker, portable(plan.address), lease_ms, plan.rules.max_tries, kept.dead_ms)
         self.executors = Executors(catalogue, options.artifacts, options.process_recycle, options.abort_grace)
         self.away = Away(worker=plan.worker)
         self.notes = Notes(redis)
         self.finisher = Finisher(redis, plan.worker, self.notes, self.away)
-        self.services = Services(redis, client, self.notes, files, self.executors, artifact_keep_ms=kept.dead_ms)
+        records = Records(redis, plan.codec, catalogue.functions)
+        self.services = Services(
+            redis, client, self.notes, files, self.executors, records, artifact_keep_ms=kept.dead_ms
+        )
         opener = Opener(plan.functions, plan.codec, plan.rules)
         self.attempts = Attempts(
             opener, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, loop

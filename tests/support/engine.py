@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from service.client import Client
+from service.domain.callbacks import Callbacks
 from service.domain.catalogue import Catalogue, of_functions
 from service.domain.functions import EnqueueOptions
 from service.domain.records import JobRecord
@@ -30,6 +31,7 @@ from service.worker import Worker
 from service.worker.options import WorkerOptions
 from support.processes import children_of, gone, marked
 
+CALLBACKS = Callbacks(has_secrets=True, allow_private=True)
 MARK = "STARTED_BY_TEST"  # in the environment of every process that a test started
 
 
@@ -89,6 +91,7 @@ class Bench:
             "catalogue": self.catalogue,
             "artifacts": self.artifacts,
             "queues": self.catalogue.queue_names,
+            "callbacks": CALLBACKS,
             "has_guardian": False,  # a test is over before a lease is
             **options,
         }
@@ -119,7 +122,9 @@ async def bench_on(url: str, artifacts: Path, functions: Iterable[Any] | Catalog
     codec, feed = Codec(), Feed(blocking)
     inspector = Inspector(redis, Records(redis, codec, catalogue.functions), feed, ArtifactFiles(artifacts), catalogue)
     try:
-        yield Bench(url, catalogue, Client(JobStore(redis, codec), catalogue, Kept()), inspector, redis, artifacts)
+        yield Bench(
+            url, catalogue, Client(JobStore(redis, codec), catalogue, Kept(), CALLBACKS), inspector, redis, artifacts
+        )
     finally:
         await feed.close()
         await redis.aclose()

@@ -74,6 +74,9 @@ class BenchLoop:
     async def prune(self) -> int:
         return 7
 
+    async def callback_event(self) -> dict[str, Any]:
+        return {"type": "job.succeeded", "timestamp": "2026-11-22T09:30:00Z", "data": {"id": "a", "result": "Grüße"}}
+
 
 @dataclass
 class JobBench:

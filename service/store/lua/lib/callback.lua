@@ -1,0 +1,20 @@
+-- The callback of a job that ended, by whatever script: a job of its own that tells of it, put in together with the end.
+-- It stands ready in the record since the enqueue: `callback` is its payload, `callback_job` JSON {queue, fields, options}.
+-- @include put
+local CALLBACK_KEPT = 345600000 -- ms that a job with a callback is kept at least: deliveries are tried for three days
+local called = {}
+local function call_back(r)
+  local record = 'offload:job:' .. r.id
+  local job, id = cjson.decode(redis.call('HGET', record, 'callback_job')), nil
+  local told, fields = job.options.callback, job.fields
+  told.status, told.at = r.status, now
+  fields[#fields + 1], fields[#fields + 2] = 'options', cjson.encode(job.options)
+  repeat -- what an earlier job of this id left behind has such ids too
+    id = string.format('callback:%s:%d', r.id, redis.call('HINCRBY', record, 'callbacks', 1))
+  until put(id, job.queue, now, r.callback, fields) == 1
+  if not called[job.queue] then
+    redis.call('SADD', 'offload:queues', job.queue)
+    wake(job.queue)
+  end
+  called[job.queue] = true
+end
