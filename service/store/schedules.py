@@ -1,5 +1,6 @@
 """The state of schedules: when each fires next, whether it is paused; and firing one tick exactly once."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.store import keys, scripts
@@ -36,19 +37,47 @@ async def tick(redis: RedisClient, schedule: str, at_ms: int, following_ms: int,
     return Ticked(fired == 1, next_ms, paused == 1, now_ms)
 
 
+async def run(redis: RedisClient, schedule: str, job: NewJob) -> None:
+    """Fire one tick now, paused or not, beside those of the plan."""
+    flat = [part for pair in job.fields.items() for part in pair]
+    await scripts.run(redis, "tick", 0, schedule, 0, 0, job.id, job.queue, job.payload, *flat)
+
+
+async def pause(redis: RedisClient, schedule: str, *, paused: bool) -> None:
+    """Let ticks of a schedule go by, or fire again from the next on; what ticked before is left alone."""
+    with reaching_redis():
+        pipe = redis.pipeline(transaction=True)
+        pipe.sadd(keys.SCHEDULES, schedule)
+        pipe.hset(keys.SCHEDULE + schedule, "paused", "1" if paused else "0")
+        await pipe.execute()
+
+
+async def states(redis: RedisClient, names: Sequence[str]) -> list[ScheduleState]:
+    """Return the states of schedules, in one round trip; all None where no worker has seen one yet."""
+    with reaching_redis():
+        pipe = redis.pipeline(transaction=False)
+        for name in names:
+            pipe.hgetall(keys.SCHEDULE + name)
+        return [_state(found) for found in await pipe.execute()]
+
+
 async def state(redis: RedisClient, schedule: str) -> ScheduleState:
     """Return a schedule's state; all None where no worker has seen it yet."""
     with reaching_redis():
         found = await redis.hgetall(keys.SCHEDULE + schedule)
-    return ScheduleState(
-        next_ms=int(found[b"next"]) if b"next" in found else None,
-        last_ms=int(found[b"last"]) if b"last" in found else None,
-        last_job=found[b"last_job"].decode() if b"last_job" in found else None,
-        paused=found.get(b"paused") == b"1",
-    )
+    return _state(found)
 
 
 async def forget_next(redis: RedisClient, schedule: str) -> None:
     """Drop the planned tick, so that a changed plan starts anew."""
     with reaching_redis():
         await redis.hdel(keys.SCHEDULE + schedule, "next")
+
+
+def _state(found: Mapping[bytes, bytes]) -> ScheduleState:
+    return ScheduleState(
+        next_ms=int(found[b"next"]) if b"next" in found else None,
+        last_ms=int(found[b"last"]) if b"last" in found else None,
+        last_job=found[b"last_job"].decode() if b"last_job" in found else None,
+        paused=found.get(b"paused") == b"1",
+    )

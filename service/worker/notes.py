@@ -43,6 +43,12 @@ class Notes:
             self.dropped += 1
         self._wake.set()
 
+    def begun(self, job: "Claimed") -> None:
+        """Note that a job that waited for a thread or process has one; call it on the event loop."""
+        if len(self._lines) < _WAITING_LIMIT:
+            self._lines.append((job.id, job.token, "begun", b""))
+            self._wake.set()
+
     async def run(self) -> None:
         """Write until cancelled."""
         while True:

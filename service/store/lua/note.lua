@@ -1,5 +1,6 @@
 -- Write down what running jobs say of themselves: progress (the last one counts) and log lines (a bounded list).
--- ARGV: now, lines kept per job, then per note: id, token, 'progress' or 'log', JSON.
+-- ARGV: now, lines kept per job, then per note: id, token, 'progress', 'log' or 'begun' (it waited, and has a thread
+--       or process now), JSON.
 -- Returns 1 or 0 for each: 0 where the token no longer stands.
 -- @include base
 local written = {}
@@ -7,8 +8,11 @@ for i = 3, #ARGV, 4 do
   local id, note = ARGV[i], ARGV[i + 3]
   local ours = redis.call('GET', 'arq:in-progress:' .. id) == ARGV[i + 1]
   written[#written + 1] = ours and 1 or 0
-  if ours then
-    local said = cjson.decode(note)
+  if ours and ARGV[i + 2] == 'begun' then
+    redis.call('HDEL', 'offload:job:' .. id, 'waits')
+  elseif ours then
+    local said, about = cjson.decode(note), redis.call('HMGET', 'offload:job:' .. id, 'queue', 'function')
+    said.queue, said['function'] = about[1] or nil, about[2] or nil -- by which a reader of all events chooses
     if ARGV[i + 2] == 'progress' then
       redis.call('HSET', 'offload:job:' .. id, 'progress', note)
     else

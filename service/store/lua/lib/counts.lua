@@ -1,13 +1,24 @@
--- How often attempts ended how, by function and hour: gathered, and written by `write_counts`.
+-- How often attempts ended how, and for how many ms those that succeeded ran, by function: gathered, and written by
+-- `write_counts` to the minute, to the hour, and to totals that never begin anew, for so many counters at most.
+local MOST_TOTALS = 5000
 local counts = {}
-local function count(ending, name)
-  local counter = ending .. ' ' .. name
-  counts[counter] = (counts[counter] or 0) + 1
+local function add(counter, n) counts[counter] = (counts[counter] or 0) + n end
+local function count(ending, name, ran_ms)
+  add(ending .. ' ' .. name, 1)
+  if ran_ms then add('ms ' .. name, ran_ms) end
+end
+
+local function write_to(key, ttl)
+  for counter, n in pairs(counts) do redis.call('HINCRBY', key, counter, n) end
+  redis.call('EXPIRE', key, ttl)
 end
 
 local function write_counts()
   if not next(counts) then return end
-  local hour = string.format('offload:counts:%d', math.floor(now / 3600000))
-  for counter, n in pairs(counts) do redis.call('HINCRBY', hour, counter, n) end
-  redis.call('EXPIRE', hour, 172800)
+  write_to(string.format('offload:minute:%d', math.floor(now / 60000)), 7200)
+  write_to(string.format('offload:counts:%d', math.floor(now / 3600000)), 172800)
+  for counter, n in pairs(counts) do
+    local is_new = redis.call('HINCRBY', 'offload:totals', counter, n) == n
+    if is_new and redis.call('HLEN', 'offload:totals') > MOST_TOTALS then redis.call('HDEL', 'offload:totals', counter) end
+  end
 end

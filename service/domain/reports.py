@@ -1,0 +1,261 @@
+"""What is told to who operates the service: why a job does not run, schedules, time series, the audit, stalls.
+
+Each shape is declared once, for the API and for `--json`. Times are RFC 3339 in UTC, durations seconds or `_ms`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from typing_extensions import TypedDict
+
+from service.domain.clock import rfc3339
+from service.domain.explanations import Explanation, Facts, Named, Reason
+from service.domain.records import Planned, Point
+from service.domain.states import Status
+
+
+class NamedDocument(TypedDict):
+    """Another job that an explanation names; `worker` and `since` are null where it does not run."""
+
+    id: str
+    function: str | None
+    worker: str | None
+    since: str | None
+
+
+class LimitsDocument(TypedDict):
+    """What holds the queue back; `holders` are up to five of its running jobs, the latest first.
+
+    `next_start_at` is when its rate allows another start, null where it does now.
+    """
+
+    paused: bool
+    paused_by: str | None
+    paused_at: str | None
+    max_running: int | None
+    running: int
+    holders: list[NamedDocument]
+    rate: str | None
+    next_start_at: str | None
+
+
+class ServersDocument(TypedDict):
+    """The live workers: how many there are, serve the queue, know the function too; and the slots of these."""
+
+    live: int
+    serving: int
+    able: int
+    slots: int
+    running: int
+
+
+class RunnerDocument(TypedDict):
+    """The worker that has the job: since when, and when it was last heard of."""
+
+    id: str
+    since: str | None
+    beat_at: str | None
+
+
+class ExplanationDocument(TypedDict):
+    """Why a job is not running: `reason` is a stable word, `sentence` for a person, the rest the facts behind both.
+
+    `also` names what will hold it back after that. `position` is how many jobs are before it in its queue, and `before`
+    the first five of them; null where it is not due. `run_at` is when its queue offers it.
+    """
+
+    job_id: str
+    function: str | None
+    queue: str
+    status: Status
+    reason: Reason
+    sentence: str
+    also: list[Reason]
+    run_at: str | None
+    position: int | None
+    before: list[NamedDocument]
+    limits: LimitsDocument
+    workers: ServersDocument
+    worker: RunnerDocument | None
+
+
+class ScheduleDocument(TypedDict):
+    """One schedule of the code: its plan, when it fires next and did last, and the job of that tick.
+
+    `next_at` is null until a worker has seen the schedule.
+    """
+
+    name: str
+    function: str
+    plan: str
+    timezone: str
+    next_at: str | None
+    last_at: str | None
+    last_job: str | None
+    paused: bool
+    links: dict[str, str]
+
+
+class ScheduleList(TypedDict):
+    """All schedules of the code, by name."""
+
+    items: list[ScheduleDocument]
+    next: None
+
+
+class PointDocument(TypedDict):
+    """How attempts ended in the minute, or hour, from `at`; `mean_ms` is how long those that succeeded ran.
+
+    `failed` ones were to be tried again, `putback` ones were interrupted or not known where they were taken.
+    """
+
+    at: str | None
+    succeeded: int
+    failed: int
+    dead: int
+    aborted: int
+    putback: int
+    mean_ms: float | None
+
+
+class StatsDocument(TypedDict):
+    """Kept jobs by status, endings by function in the last 24 hours, and time series, oldest first.
+
+    `minutes` are the last 60, `hours` the last 24; the last point of each is still under way.
+    """
+
+    statuses: dict[str, int]
+    functions: dict[str, dict[str, int]]
+    minutes: list[PointDocument]
+    hours: list[PointDocument]
+
+
+class AuditEntry(TypedDict):
+    """One thing that somebody did: `who` is the name of a key, `anonymous`, or `cli:<user>`; `count` to how many."""
+
+    at: str
+    who: str
+    action: str
+    target: str
+    count: int
+    detail: dict[str, Any]
+
+
+class AuditList(TypedDict):
+    """One page of the audit, newest first; a page may be short and still have a next."""
+
+    items: list[AuditEntry]
+    next: str | None
+
+
+class StallDocument(TypedDict):
+    """What held an event loop for too long: which job or route, which line, for how long, and what to do instead.
+
+    `kind` is `step`, `callback`, `saturated`, `gc`, `starved` or `gil-other-thread`; only the first two blame anyone.
+    """
+
+    at: str
+    kind: str
+    process: str
+    worker: str | None
+    job_id: str | None
+    function: str | None
+    route: str | None
+    file: str | None
+    line: int | None
+    code: str | None
+    callee: str | None
+    held_ms: int
+    stack: str
+    hint: str
+
+
+class StallList(TypedDict):
+    """One page of stalls, newest first."""
+
+    items: list[StallDocument]
+    next: str | None
+
+
+def explanation(why: Explanation) -> ExplanationDocument:
+    """Describe why a job does not run."""
+    facts = why.facts
+    record, queue, able = facts.record, facts.queue, facts.able
+    return {
+        "job_id": record.id,
+        "function": record.function,
+        "queue": queue.name,
+        "status": record.status,
+        "reason": why.reason,
+        "sentence": why.sentence,
+        "also": list(why.also),
+        "run_at": None if record.status.is_terminal or facts.is_leased else rfc3339(facts.offered_ms),
+        "position": facts.position,
+        "before": [_named(one) for one in facts.before],
+        "limits": {
+            "paused": queue.paused,
+            "paused_by": queue.paused_by,
+            "paused_at": rfc3339(queue.paused_ms),
+            "max_running": queue.max_running,
+            "running": queue.running,
+            "holders": [_named(one) for one in facts.holders],
+            "rate": queue.rate,
+            "next_start_at": rfc3339(facts.next_start_ms),
+        },
+        "workers": {
+            "live": len(facts.workers),
+            "serving": len(facts.serving),
+            "able": len(able),
+            "slots": sum(one.slots for one in able),
+            "running": sum(one.running for one in able),
+        },
+        "worker": _runner(facts),
+    }
+
+
+def schedule(one: Planned) -> ScheduleDocument:
+    """Describe a schedule."""
+    here = f"/v1/schedules/{quote(one.name, safe='')}"
+    links = {"self": here, "run": f"{here}/run", "pause": f"{here}/pause", "resume": f"{here}/resume"}
+    if one.last_job:
+        links["last_job"] = f"/v1/jobs/{quote(one.last_job, safe='')}"
+    return {
+        "name": one.name,
+        "function": one.function,
+        "plan": one.plan,
+        "timezone": one.timezone,
+        "next_at": rfc3339(one.next_ms),
+        "last_at": rfc3339(one.last_ms),
+        "last_job": one.last_job,
+        "paused": one.paused,
+        "links": links,
+    }
+
+
+def points(series: Sequence[Point]) -> list[PointDocument]:
+    """Describe a time series."""
+    return [
+        {
+            "at": rfc3339(one.at_ms),
+            "succeeded": one.endings.get("succeeded", 0),
+            "failed": one.endings.get("failed", 0),
+            "dead": one.endings.get("dead", 0),
+            "aborted": one.endings.get("aborted", 0),
+            "putback": one.endings.get("putback", 0),
+            "mean_ms": one.mean_ms,
+        }
+        for one in series
+    ]
+
+
+def _named(one: Named) -> NamedDocument:
+    return {"id": one.id, "function": one.function, "worker": one.worker, "since": rfc3339(one.since_ms)}
+
+
+def _runner(facts: Facts) -> RunnerDocument | None:
+    record = facts.record
+    if record.status is not Status.RUNNING or record.worker is None:
+        return None
+    beats = [one.beat_ms for one in facts.workers if one.id == record.worker]
+    return {"id": record.worker, "since": rfc3339(record.started_ms), "beat_at": rfc3339(beats[0] if beats else None)}
