@@ -15,7 +15,9 @@ WRONG = {
     "store imports domain": ("service/store/wrong.py", "import service.settings"),
     "client and inspector import store and domain, and not each other": ("service/client.py", "import service.worker"),
     "worker imports client, inspector, store and domain": ("service/worker/wrong.py", "import service.settings"),
-    "api imports client, inspector and domain": ("service/api/wrong.py", "import service.store.keys"),
+    "operations imports client, store and domain": ("service/operations.py", "import service.inspector"),
+    "api imports client, inspector, operations and domain": ("service/api/wrong.py", "import service.store.keys"),
+    "sdk imports nothing of ours, and of others httpx alone": ("service/sdk/wrong.py", "import service.domain.clock"),
     "service never imports jobs: it loads what OFFLOAD_JOBS names": ("service/wrong.py", "import jobs"),
     "the front door (`from service import job`) is for users: no room comes in by it": (
         "service/worker/wrong.py",

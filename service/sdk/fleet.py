@@ -1,0 +1,145 @@
+"""The calls about everything but one job, as plans: searches, bulk, functions, queues, schedules, workers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, Unpack
+from urllib.parse import quote
+
+from service.sdk.asking import listen
+from service.sdk.documents import Event, Filter, JobDocument, JobSummary
+from service.sdk.encoding import as_query
+from service.sdk.exchange import Emit, Plan, Request, Stream
+from service.sdk.jobs import JobCalls
+from service.sdk.reports import (
+    AuditEntry,
+    BulkDocument,
+    FunctionDocument,
+    QueueDocument,
+    ScheduleDocument,
+    StallDocument,
+    StatsDocument,
+)
+
+PAGE = 200
+"""So many items are fetched at a time."""
+Functions: TypeAlias = list[FunctionDocument]
+Queues: TypeAlias = list[QueueDocument]
+Schedules: TypeAlias = list[ScheduleDocument]
+Documents: TypeAlias = list[dict[str, Any]]
+
+
+class Calls(JobCalls):
+    """All calls; each method is the plan of one."""
+
+    def list(self, **which: Unpack[Filter]) -> Stream[JobSummary]:
+        """Iterate over jobs, newest first: all, or those that fit all that is said; a page is fetched when needed."""
+        return self._items("/v1/jobs", which)
+
+    def retry_all(self, *, dry_run: bool = False, **which: Unpack[Filter]) -> Plan[BulkDocument]:
+        """Put back all dead and aborted jobs that fit; with `dry_run`, only count them."""
+        return self._bulk("/v1/jobs:retry", which, dry_run=dry_run)
+
+    def abort_all(self, *, dry_run: bool = False, **which: Unpack[Filter]) -> Plan[BulkDocument]:
+        """Stop all jobs that fit and have not ended; with `dry_run`, only count them."""
+        return self._bulk("/v1/jobs:abort", which, dry_run=dry_run)
+
+    def functions(self) -> Plan[Functions]:
+        """Return all job functions, with their schemas and policies."""
+        return self._whole(Request("GET", "/v1/functions"))
+
+    def function(self, name: str) -> Plan[FunctionDocument]:
+        """Return one job function. Raises UnknownFunction."""
+        return self._json(Request("GET", f"/v1/functions/{quote(name, safe='')}"))
+
+    def queues(self) -> Plan[Queues]:
+        """Return all queues: how deep each is, what runs, whether it is paused."""
+        return self._whole(Request("GET", "/v1/queues"))
+
+    def queue(self, name: str) -> Plan[QueueDocument]:
+        """Return one queue. Raises NotFound."""
+        return self._json(Request("GET", _queue(name)))
+
+    def pause_queue(self, name: str) -> Plan[QueueDocument]:
+        """Let the jobs of a queue wait; what runs goes on. Raises NotFound."""
+        return self._json(Request("POST", f"{_queue(name)}/pause"))
+
+    def resume_queue(self, name: str) -> Plan[QueueDocument]:
+        """Let the jobs of a queue start again. Raises NotFound."""
+        return self._json(Request("POST", f"{_queue(name)}/resume"))
+
+    def schedules(self) -> Plan[Schedules]:
+        """Return all schedules, each with when it is due next."""
+        return self._whole(Request("GET", "/v1/schedules"))
+
+    def schedule(self, name: str) -> Plan[ScheduleDocument]:
+        """Return one schedule. Raises NotFound."""
+        return self._json(Request("GET", _schedule(name)))
+
+    def pause_schedule(self, name: str) -> Plan[ScheduleDocument]:
+        """Let the ticks of a schedule go by. Raises NotFound."""
+        return self._json(Request("POST", f"{_schedule(name)}/pause"))
+
+    def resume_schedule(self, name: str) -> Plan[ScheduleDocument]:
+        """Let a schedule fire again, from its next tick on. Raises NotFound."""
+        return self._json(Request("POST", f"{_schedule(name)}/resume"))
+
+    def run_schedule(self, name: str) -> Plan[JobDocument]:
+        """Fire a schedule now, beside its times, and return the job.
+
+        Not repeated when its answer is lost, for it would fire again. Raises NotFound.
+        """
+        return self._json(Request("POST", f"{_schedule(name)}/run", is_repeatable=False))
+
+    def workers(self) -> Plan[Documents]:
+        """Return the live workers, each as it describes itself."""
+        return self._whole(Request("GET", "/v1/workers"))
+
+    def stats(self) -> Plan[StatsDocument]:
+        """Return how many jobs there are of each status, and how each function's jobs ended in the last 24 hours."""
+        return self._json(Request("GET", "/v1/stats"))
+
+    def stalls(self) -> Stream[StallDocument]:
+        """Iterate over what held an event loop of the service for too long, newest first."""
+        return self._items("/v1/stalls", {})
+
+    def audit(self, *, action: str | None = None, who: str | None = None) -> Stream[AuditEntry]:
+        """Iterate over who did what, newest first; of one action (`job.abort`), or of one key, where that is said."""
+        return self._items("/v1/audit", {"action": action, "who": who})
+
+    def feed(
+        self,
+        *,
+        functions: Sequence[str] = (),
+        queues: Sequence[str] = (),
+        names: Sequence[str] = (),
+        last_event_id: str = "",
+    ) -> Stream[Event]:
+        """Iterate over what happens to all jobs, or those of some functions or queues, from now on and without end.
+
+        `names` are the names of events, such as `dead`. A connection that is cut is made again, and goes on after the
+        last event that came. An event `missed` says that some were lost.
+        """
+        wanted = as_query({"function": functions, "queue": queues, "event": names})
+        return listen(Request("GET", "/v1/events", wanted), self._patience, last_event_id)
+
+    def _items(self, path: str, query: Mapping[str, Any]) -> Stream[Any]:
+        cursor: str | None = None
+        while True:
+            params = as_query({**query, "limit": PAGE, "cursor": cursor})
+            page = yield from self._json(Request("GET", path, params))
+            for item in page["items"]:
+                yield Emit(item)
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def _bulk(self, path: str, which: Mapping[str, Any], *, dry_run: bool) -> Plan[BulkDocument]:
+        params = as_query({**which, "dry_run": dry_run})
+        return self._json(Request("POST", path, params, is_repeatable=dry_run))
+
+
+def _queue(name: str) -> str:
+    return f"/v1/queues/{quote(name, safe='')}"
+
+
+def _schedule(name: str) -> str:
+    return f"/v1/schedules/{quote(name, safe='')}"

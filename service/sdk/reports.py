@@ -1,0 +1,216 @@
+"""The shapes of what comes out about the fleet: functions, queues, schedules, counts, and why a job does not run.
+
+As in `documents`, times are RFC 3339 in UTC, and a newer service may send members that are not listed here.
+"""
+
+from typing import Any, Literal, TypedDict
+
+from service.sdk.documents import Status
+
+
+class BackoffDocument(TypedDict):
+    """Wait a random share of `min(limit, base * factor ** (attempt - 1))` seconds between attempts."""
+
+    base: float
+    factor: float
+    limit: float
+
+
+class PolicyDocument(TypedDict):
+    """When a failed attempt is tried again, and how long things take and last, in seconds."""
+
+    max_tries: int
+    timeout: float
+    keep_result: float
+    retries_exceptions: bool
+    backoff: BackoffDocument
+
+
+class FunctionDocument(TypedDict):
+    """One job function; `arguments` and `result` are JSON schemas.
+
+    `recent` counts its endings of the last 24 hours; `mean_ms` is for how long those attempts that succeeded ran.
+    """
+
+    name: str
+    description: str
+    queue: str
+    runs_in: Literal["loop", "thread", "process"]
+    arguments: dict[str, Any]
+    result: dict[str, Any]
+    policy: PolicyDocument
+    recent: dict[str, int]
+    mean_ms: float | None
+    links: dict[str, str]
+
+
+class QueueDocument(TypedDict):
+    """One queue; `oldest_at` is when its longest waiting due job became due, `paused_by` the name of a key."""
+
+    name: str
+    queued: int
+    deferred: int
+    running: int
+    oldest_at: str | None
+    paused: bool
+    paused_by: str | None
+    paused_at: str | None
+    max_running: int | None
+    rate: str | None
+    links: dict[str, str]
+
+
+class NamedDocument(TypedDict):
+    """Another job that an explanation names; `worker` and `since` are None where it does not run."""
+
+    id: str
+    function: str | None
+    worker: str | None
+    since: str | None
+
+
+class LimitsDocument(TypedDict):
+    """What holds the queue back; `holders` are up to five of its running jobs, the latest first.
+
+    `next_start_at` is when its rate allows another start, None where it does now.
+    """
+
+    paused: bool
+    paused_by: str | None
+    paused_at: str | None
+    max_running: int | None
+    running: int
+    holders: list[NamedDocument]
+    rate: str | None
+    next_start_at: str | None
+
+
+class ServersDocument(TypedDict):
+    """The live workers: how many there are, serve the queue, know the function too; and the slots of these."""
+
+    live: int
+    serving: int
+    able: int
+    slots: int
+    running: int
+
+
+class RunnerDocument(TypedDict):
+    """The worker that has the job: since when, and when it was last heard of."""
+
+    id: str
+    since: str | None
+    beat_at: str | None
+
+
+class ExplanationDocument(TypedDict):
+    """Why a job is not running: `reason` is a stable word, `sentence` for a person, the rest the facts behind both.
+
+    `also` names what will hold it back after that. `position` is how many jobs are before it in its queue, and `before`
+    the first five of them; None where it is not due. `run_at` is when its queue offers it.
+    """
+
+    job_id: str
+    function: str | None
+    queue: str
+    status: Status
+    reason: str
+    sentence: str
+    also: list[str]
+    run_at: str | None
+    position: int | None
+    before: list[NamedDocument]
+    limits: LimitsDocument
+    workers: ServersDocument
+    worker: RunnerDocument | None
+
+
+class ScheduleDocument(TypedDict):
+    """One schedule of the service's code: its plan, when it fires next and did last, and the job of that tick.
+
+    `next_at` is None until a worker has seen the schedule.
+    """
+
+    name: str
+    function: str
+    plan: str
+    timezone: str
+    next_at: str | None
+    last_at: str | None
+    last_job: str | None
+    paused: bool
+    links: dict[str, str]
+
+
+class PointDocument(TypedDict):
+    """How attempts ended in the minute, or hour, from `at`; `mean_ms` is how long those that succeeded ran.
+
+    `failed` ones were to be tried again, `putback` ones were interrupted or not known where they were taken.
+    """
+
+    at: str | None
+    succeeded: int
+    failed: int
+    dead: int
+    aborted: int
+    putback: int
+    mean_ms: float | None
+
+
+class StatsDocument(TypedDict):
+    """Kept jobs by status, endings by function in the last 24 hours, and time series, oldest first.
+
+    `minutes` are the last 60, `hours` the last 24; the last point of each is still under way.
+    """
+
+    statuses: dict[str, int]
+    functions: dict[str, dict[str, int]]
+    minutes: list[PointDocument]
+    hours: list[PointDocument]
+
+
+class AuditEntry(TypedDict):
+    """One thing that somebody did: `who` is the name of a key, `anonymous`, or `cli:<user>`; `count` to how many."""
+
+    at: str
+    who: str
+    action: str
+    target: str
+    count: int
+    detail: dict[str, Any]
+
+
+class StallDocument(TypedDict):
+    """What held an event loop for too long: which job or route, which line, for how long, and what to do instead.
+
+    `kind` is `step`, `callback`, `saturated`, `gc`, `starved` or `gil-other-thread`; only the first two blame anyone.
+    """
+
+    at: str
+    kind: str
+    process: str
+    worker: str | None
+    job_id: str | None
+    function: str | None
+    route: str | None
+    file: str | None
+    line: int | None
+    code: str | None
+    callee: str | None
+    held_ms: int
+    stack: str
+    hint: str
+
+
+class BulkDocument(TypedDict):
+    """What a call for many jobs came to.
+
+    `matched` counts the jobs that fit, `done` those of them that were worked on, none in a dry run; `ids` are the first
+    hundred. `has_more` says that there may be others: call again.
+    """
+
+    matched: int
+    done: int
+    dry_run: bool
+    ids: list[str]
+    has_more: bool

@@ -1,0 +1,62 @@
+"""Server-sent events, read as the specification says (https://html.spec.whatwg.org/#event-stream-interpretation).
+
+Works on bytes: a reader that splits text into lines by Unicode's rules would break the JSON of an event at U+2028.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One event as it was sent; `id` is the last one that was set, by which a reader resumes."""
+
+    id: str
+    event: str
+    data: str
+
+
+@dataclass(slots=True)
+class Decoder:
+    """Takes the bytes of one connection as they come, and gives the events that are complete."""
+
+    last_id: str = ""
+    _rest: bytes = b""
+    _event: str = ""
+    _data: list[str] = field(default_factory=list)
+    _ended_in_cr: bool = False
+
+    def feed(self, chunk: bytes) -> Iterator[Message]:
+        """Read on; an event that the end of the stream cuts off is dropped, for it will be sent again."""
+        if not chunk:
+            return
+        if self._ended_in_cr:
+            chunk = chunk.removeprefix(b"\n")
+        self._ended_in_cr = chunk.endswith(b"\r")
+        *lines, self._rest = _LINE_END.split(self._rest + chunk)
+        for line in lines:
+            if line:
+                self._take(line.decode("utf-8", "replace"))
+            elif message := self._dispatch():
+                yield message
+
+    def _take(self, line: str) -> None:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        match name:
+            case "data":
+                self._data.append(value)
+            case "event":
+                self._event = value
+            case "id" if "\0" not in value:
+                self.last_id = value
+            case _:  # a comment, or `retry`: how long to pause is ours to decide
+                pass
+
+    def _dispatch(self) -> Message | None:
+        event, data = self._event, self._data
+        self._event, self._data = "", []
+        return Message(self.last_id, event or "message", "\n".join(data)) if data else None
