@@ -1,6 +1,7 @@
 """What callers call to put work in: enqueue, wait, abort, retry. Reading is `service.inspector`."""
 
 import asyncio
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,19 +10,26 @@ from typing import Any
 
 import orjson
 
+from service.domain import callbacks
+from service.domain.arguments import encode_arguments
+from service.domain.callbacks import Callbacks
 from service.domain.catalogue import Catalogue
 from service.domain.clock import now_ms
-from service.domain.errors import InvalidArguments
+from service.domain.errors import FieldError, InvalidArguments
+from service.domain.filters import BulkOutcome, Filter
 from service.domain.functions import EnqueueOptions, JobFunction
+from service.domain.idempotency import Mark
 from service.domain.records import JobRecord
 from service.domain.states import Status
-from service.store.codec import plain
-from service.store.jobs import JobStore, Kept, NewJob
+from service.store import idempotency
+from service.store.actions import Actions
+from service.store.jobs import JobStore, Kept, NewJob, Stored
 
 ONE_STEP = 1000
 """So many jobs are stored in one step, all or none."""
 _STEP = 500
 _AHEAD = 2
+_UNDER_WAY_MS = 10_000  # a request is carried out in far less; where its process died, the next may try then
 _NO_OPTIONS = EnqueueOptions()
 
 
@@ -34,19 +42,32 @@ class Request:
     options: EnqueueOptions = _NO_OPTIONS
 
 
-class Enqueued:
-    """A stored job. `is_new` is False where a job of that id existed before; then `record` is what was asked for."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A request that can be accepted: its function, its arguments as JSON values, and these serialised."""
 
-    def __init__(self, job: NewJob, function: JobFunction[Any, Any], request: Request, at_ms: int, is_new: int) -> None:
-        self.id = job.id
-        self.is_new = bool(is_new)
-        self._made = (job, function, request, at_ms)
+    function: JobFunction[Any, Any]
+    request: Request
+    encoded: bytes
+
+
+class Enqueued:
+    """A stored job. `is_new` is False where there was one already: of that id, or with that unique key.
+
+    `id` is that of the job which stands; `record` is what was asked for.
+    """
+
+    def __init__(self, job: NewJob, checked: Checked, at_ms: int, stored: Stored) -> None:
+        self.id = stored if isinstance(stored, str) else job.id
+        self.is_new = stored is True
+        self._made = (job, checked, at_ms)
 
     @cached_property
     def record(self) -> JobRecord:
         """The job as it was stored; made when it is asked for, since most who enqueue many do not."""
-        job, function, request, at_ms = self._made
-        due_ms, options = job.due_ms or at_ms, request.options
+        job, checked, at_ms = self._made
+        function, request, options = checked.function, checked.request, checked.request.options
+        due_ms = job.due_ms or at_ms
         return JobRecord(
             id=job.id,
             function=function.name,
@@ -61,6 +82,9 @@ class Enqueued:
             args=function.arguments.masked(request.args),
             tags=options.tags,
             parent=options.parent,
+            callback_url=options.callback_url,
+            priority=options.priority,
+            unique_key=options.unique_key,
         )
 
 
@@ -72,10 +96,17 @@ def new_id(at_ms: int) -> str:
 class Client:
     """Puts jobs in. Safe for many concurrent callers in one event loop; they share round trips."""
 
-    def __init__(self, store: JobStore, catalogue: Catalogue, kept: Kept | None = None) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        catalogue: Catalogue,
+        kept: Kept | None = None,
+        callbacks: Callbacks = Callbacks(),  # noqa: B008 - a value
+    ) -> None:
         self._store = store
         self._catalogue = catalogue
-        self._kept = kept or Kept()
+        self._actions = Actions(store.redis, store.codec, kept or Kept())
+        self._callbacks = callbacks
 
     async def enqueue(
         self, function: str, args: Mapping[str, Any] | None = None, options: EnqueueOptions | None = None
@@ -85,24 +116,28 @@ class Client:
         Raises UnknownFunction, InvalidArguments (each field named), Unavailable, and Unconfirmed where it is stored
         but replicas or disks that were to confirm it did not in time.
         """
-        request = Request(function, args or {}, options or _NO_OPTIONS)
-        prepared = self._prepare(self._check(request), now_ms())
-        at_ms, is_new = await self._store.put(prepared[0])
-        return Enqueued(*prepared, at_ms, is_new)
+        return await self.put(self.check(Request(function, args or {}, options or _NO_OPTIONS)))
+
+    async def put(self, checked: Checked, mark: Mark | None = None) -> Enqueued:
+        """Store one checked request; with a mark only while that stands, else raises IdempotencyKeyInUse."""
+        job = self._prepare(checked, now_ms())
+        job.mark = mark
+        at_ms, stored = await self._store.put(job)
+        return Enqueued(job, checked, at_ms, stored)
 
     async def enqueue_many(self, requests: Sequence[Request]) -> list[Enqueued]:
         """Store many jobs; all are checked before any is stored, and up to 1,000 are stored all or none.
 
         More are stored in steps, the next being made ready while Redis stores the one before. Raises as `enqueue` does.
         """
-        checked = [self._check(request) for request in requests]
+        checked = [self.check(request) for request in requests]
         if len(checked) <= ONE_STEP:
-            return await self._put(checked)
+            return await self.put_all(checked)
         steps: list[asyncio.Task[list[Enqueued]]] = []
         try:
             async with asyncio.TaskGroup() as group:
                 for first in range(0, len(checked), _STEP):
-                    steps.append(group.create_task(self._put(checked[first : first + _STEP])))
+                    steps.append(group.create_task(self.put_all(checked[first : first + _STEP])))
                     await asyncio.sleep(0)  # it is on its way
                     if len(steps) > _AHEAD:
                         await steps[-1 - _AHEAD]
@@ -110,16 +145,27 @@ class Client:
             raise errors.exceptions[0] from None
         return [one for step in steps for one in step.result()]
 
-    async def _put(self, checked: "Sequence[_Checked]") -> list[Enqueued]:
-        if not checked:
+    async def put_all(self, checked: Sequence[Checked], mark: Mark | None = None) -> list[Enqueued]:
+        """Store up to 1,000 checked requests, all or none; with a mark as `put` does."""
+        if not checked and mark is None:
             return []
         made_ms = now_ms()
-        prepared = [self._prepare(one, made_ms) for one in checked]
-        at_ms, created = await self._store.put_many([one[0] for one in prepared])
-        return [
-            Enqueued(job, function, request, at_ms, is_new)
-            for (job, function, request), is_new in zip(prepared, created, strict=True)
-        ]
+        jobs = [self._prepare(one, made_ms) for one in checked]
+        at_ms, stored = await self._store.put_many(jobs, mark)
+        return [Enqueued(job, one, at_ms, said) for job, one, said in zip(jobs, checked, stored, strict=True)]
+
+    async def begin(self, who: str, key: str, fingerprint: str) -> Mark | tuple[str, ...]:
+        """Begin a request that came with an idempotency key, or return the ids of the jobs that it put in before.
+
+        `who` has keys of its own. Raises IdempotencyKeyInUse where the same request is under way, IdempotencyKeyReused
+        where the key came with another one; the mark is for `put` or `put_all`, or for `give_up`.
+        """
+        stands_ms = _UNDER_WAY_MS + round(self.longest_confirmation * 1000)
+        return await idempotency.begin(self._store.redis, who, key, fingerprint, stands_ms)
+
+    async def give_up(self, mark: Mark) -> None:
+        """Let an idempotency key be used again: its request was refused, and nothing was put in."""
+        await idempotency.give_up(self._store.redis, mark)
 
     @property
     def longest_confirmation(self) -> float:
@@ -131,42 +177,77 @@ class Client:
 
         Raises NotFound.
         """
-        return await self._store.abort(job_id, self._kept, now_ms())
+        return await self._actions.abort(job_id, now_ms())
 
     async def retry(self, job_id: str) -> None:
         """Put a dead or aborted job back, or run a deferred or retrying one now. Raises NotFound, Conflict."""
-        await self._store.replay(job_id)
+        await self._actions.replay(job_id)
+
+    async def forget(self, job_id: str) -> None:
+        """Remove all that is kept of a job that has ended. Raises NotFound, Conflict."""
+        await self._actions.forget(job_id)
+
+    async def abort_all(self, which: Filter, limit: int, *, dry_run: bool = False) -> BulkOutcome:
+        """Abort jobs that fit and have not ended, at most `limit`; see BulkOutcome. Raises InvalidOptions."""
+        return await self._actions.abort_all(which, limit, now_ms(), dry_run=dry_run)
+
+    async def retry_all(self, which: Filter, limit: int, *, dry_run: bool = False) -> BulkOutcome:
+        """Retry jobs that fit and can be retried, at most `limit`; see BulkOutcome. Raises InvalidOptions."""
+        return await self._actions.replay_all(which, limit, dry_run=dry_run)
 
     def prepare(self, request: Request) -> NewJob:
         """Check one request and make it ready to be stored; raises as `enqueue` does."""
-        return self._prepare(self._check(request), now_ms())[0]
+        return self._prepare(self.check(request), now_ms())
 
-    def _check(self, request: Request) -> "_Checked":
-        """Find the function and check the arguments."""
+    def check(self, request: Request, *, is_json: bool = False) -> Checked:
+        """Find the function and check the arguments; raises UnknownFunction, InvalidArguments.
+
+        `is_json` says that the arguments came as JSON, so that they need not be made JSON values.
+        """
         function = self._catalogue.function(request.function)
-        if request.args:
-            request = Request(request.function, _plain_arguments(function, request.args), request.options)
+        try:
+            encoded = encode_arguments(request.args)
+        except TypeError as error:
+            fault = FieldError("", f"cannot be carried as JSON: {error}", "not_serializable")
+            raise InvalidArguments(function.name, [fault]) from error
+        if not is_json:
+            request = Request(request.function, orjson.loads(encoded), request.options)
         function.arguments.validate(request.args)
-        return function, request
+        if request.options.callback_url is not None:
+            self._callbacks.check(request.options.callback_url, self._catalogue.functions)
+        return Checked(function, request, encoded)
 
-    def _prepare(self, checked: "_Checked", at_ms: int) -> tuple[NewJob, JobFunction[Any, Any], Request]:
+    def _prepare(self, checked: Checked, at_ms: int) -> NewJob:
         """Make a checked request ready to be stored."""
-        function, request = checked
-        options = request.options
+        function, options = checked.function, checked.request.options
+        codec, args = self._store.codec, checked.request.args
         job = NewJob(
             id=options.job_id or new_id(at_ms),
             queue=options.queue or function.queue,
             due_ms=0 if options.delay is None and options.run_at_ms is None else options.due_ms(at_ms),
-            payload=self._store.codec.encode_job(function.name, dict(request.args), at_ms),
-            fields=record_fields(function, options),
+            payload=codec.encode_job(function.name, args, at_ms, encoded=checked.encoded),
+            fields=record_fields(function, options, args),
         )
-        return job, function, request
+        if options.callback_url is not None:
+            job.fields = {**job.fields, **self._callback(job.id, options, at_ms)}
+        return job
+
+    def _callback(self, job_id: str, options: EnqueueOptions, at_ms: int) -> dict[str, str | int | bytes]:
+        """Make the job ready that tells how this one ended; the script that ends it puts it in (lib/callback.lua)."""
+        function = self._catalogue.function(callbacks.FUNCTION)
+        told = EnqueueOptions(parent=job_id, traceparent=options.traceparent)
+        fields = record_fields(function, told, {})
+        said = {**orjson.loads(fields.pop("options")), "callback": {"job": job_id}}
+        flat = [str(part) for pair in fields.items() for part in pair]
+        return {
+            "callback": self._store.codec.encode_job(function.name, {"url": options.callback_url}, at_ms),
+            "callback_job": orjson.dumps({"queue": function.queue, "fields": flat, "options": said}),
+        }
 
 
-_Checked = tuple[JobFunction[Any, Any], Request]
-
-
-def record_fields(function: JobFunction[Any, Any], options: EnqueueOptions) -> dict[str, str | int | bytes]:
+def record_fields(
+    function: JobFunction[Any, Any], options: EnqueueOptions, args: Mapping[str, Any]
+) -> dict[str, str | int | bytes]:
     """Return what the record of a new job holds beside its queue and times; `function` comes first."""
     fields: dict[str, str | int | bytes] = {"function": function.name}
     if tries := options.max_tries or function.max_tries:
@@ -175,14 +256,21 @@ def record_fields(function: JobFunction[Any, Any], options: EnqueueOptions) -> d
         fields["timeout"] = round(timeout * 1000)
     if options is _NO_OPTIONS:
         return fields
+    if options.tags:
+        fields["tags"] = orjson.dumps(options.tags)
+    if options.priority:
+        fields["priority"] = options.priority
+    if options.unique_key is not None or options.unique_for is not None:
+        fields["unique"] = f"{_unique(function.name, options, args)}:{round((options.unique_for or 0) * 1000)}"
     said: dict[str, Any] = {
         "max_tries": options.max_tries,
         "timeout": options.timeout,
         "deadline": options.deadline_ms,
         "keep_result": options.keep_result,
-        "tags": list(options.tags) or None,
         "traceparent": options.traceparent,
         "parent": options.parent,
+        "callback_url": options.callback_url,
+        "unique_key": options.unique_key,
     }
     said = {name: value for name, value in said.items() if value is not None}
     if said:
@@ -190,8 +278,10 @@ def record_fields(function: JobFunction[Any, Any], options: EnqueueOptions) -> d
     return fields
 
 
-def _plain_arguments(function: JobFunction[Any, Any], args: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        return plain(dict(args))
-    except TypeError as error:
-        raise InvalidArguments(function.name, []) from error
+def _unique(function: str, options: EnqueueOptions, args: Mapping[str, Any]) -> str:
+    """Return the name in Redis of what a job is alone in: the key given, or else its arguments in any order."""
+    if options.unique_key is not None:
+        about = f"{function}\0key\0{options.unique_key}".encode()
+    else:
+        about = f"{function}\0args\0".encode() + orjson.dumps(args, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha1(about, usedforsecurity=False).hexdigest()

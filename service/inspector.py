@@ -1,23 +1,28 @@
 """What callers call to look at work: jobs, pages, results, events, queues, workers. Writing is `service.client`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from service.domain.artifacts import Artifact
 from service.domain.catalogue import Catalogue
 from service.domain.clock import now_ms
-from service.domain.errors import JobFailed, NotFinished, NotFound, ResultExpired, Unavailable
-from service.domain.events import Event
-from service.domain.records import JobRecord, Page, QueueState
-from service.domain.states import TERMINAL, Status
-from service.store import artifacts, queues, stats, workers
+from service.domain.errors import JobFailed, NotFinished, NotFound, ResultExpired, Unavailable, Unreadable
+from service.domain.events import Event, Wanted
+from service.domain.explanations import Explanation, explain
+from service.domain.filters import Filter
+from service.domain.records import JobRecord, Page, Planned, Point, QueueState, Recent, Vitals
+from service.domain.schedules import Schedule
+from service.domain.states import Status
+from service.store import artifacts, audit, explaining, following, queues, schedules, stalls, stats, workers
 from service.store.artifacts import ArtifactFiles
 from service.store.connection import RedisClient, reaching_redis
-from service.store.feed import Feed, place
+from service.store.feed import Feed
 from service.store.records import Records
+from service.store.schedules import ScheduleState
 
+_MOST_QUEUES = 500  # in metrics
 _LOOK_AGAIN_S = 5.0  # while waiting for an event: a feed that was cut off must not strand a waiter
 
 
@@ -40,19 +45,28 @@ class Inspector:
             raise NotFound("job", job_id)
         return record
 
-    async def page(self, status: Status | None = None, limit: int = 50, cursor: str | None = None) -> Page:
-        """Return a page of jobs, newest first; `cursor` is the `next` of the page before."""
-        items, following = await self._records.page(status, limit, cursor, now_ms())
+    async def get_many(self, ids: Sequence[str]) -> list[JobRecord]:
+        """Return the jobs of these ids that are still kept, in their order, without history."""
+        return await self._records.get_many(list(ids), now_ms())
+
+    async def page(self, which: Filter = Filter(), limit: int = 50, cursor: str | None = None) -> Page:  # noqa: B008 - a value
+        """Return a page of the jobs that fit, newest first; `cursor` is the `next` of the page before.
+
+        Raises InvalidOptions for what is no cursor.
+        """
+        items, following = await self._records.page(which, limit, cursor, now_ms())
         return Page(tuple(items), following)
 
     async def result(self, job_id: str) -> bytes:
-        """Return the result as raw JSON; raises NotFound, NotFinished, ResultExpired, JobFailed."""
+        """Return the result as raw JSON; raises NotFound, NotFinished, ResultExpired, JobFailed, Unreadable."""
         record = await self.get(job_id)
         if not record.status.is_terminal:
             msg = f"job {job_id} is {record.status}; its result comes when it has succeeded"
             raise NotFinished(msg)
         if record.status is not Status.SUCCEEDED:
             raise JobFailed(job_id, record.status, record.error)
+        if record.missing_key is not None:
+            raise Unreadable("result", job_id, record.missing_key)
         if record.result is None:
             msg = f"the result of job {job_id} is no longer kept"
             raise ResultExpired(msg)
@@ -62,66 +76,62 @@ class Inspector:
         """Return the job when it has ended, or as it stands after `timeout` seconds; raises NotFound."""
         loop = asyncio.get_running_loop()
         ends = None if timeout is None else loop.time() + timeout
-        async with self._feed.listen(job_id) as reader:
+        async with self._feed.listen(wanted=Wanted(job_id, names=following.ENDINGS)) as reader:
             while True:
                 record = await self.get(job_id)
                 left = _LOOK_AGAIN_S if ends is None else min(_LOOK_AGAIN_S, ends - loop.time())
                 if record.status.is_terminal or left <= 0:
                     return record
-                event: Event | None = None
-                while event is None or event.name not in TERMINAL:
-                    event = await reader.next(left)
-                    if event is None:
-                        break
+                await reader.next(left)
 
-    async def events(
+    def events(
         self, job_id: str, after: str | None = None, keep_alive: float = 15.0
-    ) -> AsyncIterator[Event | None]:
+    ) -> AsyncGenerator[Event | None, None]:
         """Yield the job's state, then what happens to it, up to its end; None when `keep_alive` s were quiet.
 
-        `after` is the id of the last event a reader saw: it gets what it missed, as far as the feed still holds it.
+        `after` is the id of the last event a reader saw: it gets what it missed, as far as the feed still holds it;
+        `missed`, and the state, where it holds less. A slow reader gets `missed` in place of what it was too slow for.
+        Raises InvalidOptions, NotFound, Unavailable.
         """
-        async with self._feed.listen(job_id) as reader:
-            missed = await self._feed.since(after, job_id) if after else []
-            record = await self.get(job_id)
-            seen = after or reader.starts_after
-            for event in missed:
-                seen = event.id
-                yield event
-            if record.status.is_terminal and missed and missed[-1].name in TERMINAL:
-                return  # An earlier end, which a replay followed, is not the end.
-            if not after or record.status.is_terminal:
-                yield Event(seen, record.status, job_id, now_ms(), {"attempt": record.attempt})
-                if record.status.is_terminal:
-                    return
-            last = place(seen)
-            while True:
-                next_event = await reader.next(keep_alive)
-                if next_event is None:
-                    yield None
-                elif place(next_event.id) > last:
-                    yield next_event
-                    if next_event.name in TERMINAL:
-                        return
+        return following.one_job(self._feed, self.get, job_id, after, keep_alive)
 
-    async def all_events(self, after: str | None = None, keep_alive: float = 15.0) -> AsyncIterator[Event | None]:
-        """Yield what happens to all jobs, from now on or after an event id; None when `keep_alive` s were quiet."""
-        async with self._feed.listen() as reader:
-            last = place(after) if after else place("0-0")
-            for event in await self._feed.since(after) if after else ():
-                last = place(event.id)
-                yield event
-            while True:
-                next_event = await reader.next(keep_alive)
-                if next_event is None:
-                    yield None
-                elif place(next_event.id) > last:
-                    yield next_event
+    def all_events(
+        self, wanted: Wanted, after: str | None = None, keep_alive: float = 15.0
+    ) -> AsyncGenerator[list[Event], None]:
+        """Yield what is wanted of what happens to all jobs, some events at a time; [] when `keep_alive` s were quiet.
+
+        The first is [], as soon as nothing can be missed any more. `after` and `missed` are as for `events`.
+        Raises InvalidOptions, Unavailable.
+        """
+        return following.all_jobs(self._feed, wanted, after, keep_alive)
+
+    async def explain(self, job_id: str) -> Explanation:
+        """Say why a job stands where it stands; raises NotFound."""
+        return explain(await explaining.gather(self._redis, await self.get(job_id)))
 
     async def queues(self) -> list[QueueState]:
         """Return every queue that is declared or was ever used."""
         names = await queues.known(self._redis) | set(self.catalogue.queue_names)
         return await queues.states(self._redis, names, now_ms())
+
+    async def queue(self, name: str) -> QueueState:
+        """Return one queue that is declared or was ever used; raises NotFound."""
+        if name not in self.catalogue.queue_names and name not in await queues.known(self._redis):
+            raise NotFound("queue", name)
+        (state,) = await queues.states(self._redis, [name], now_ms())
+        return state
+
+    async def schedules(self) -> list[Planned]:
+        """Return the schedules of the code, by name."""
+        plans = [self.catalogue.schedules[name] for name in sorted(self.catalogue.schedules)]
+        states = await schedules.states(self._redis, [plan.name for plan in plans])
+        return [_planned(plan, state) for plan, state in zip(plans, states, strict=True)]
+
+    async def schedule(self, name: str) -> Planned:
+        """Return one schedule of the code; raises NotFound."""
+        if name not in self.catalogue.schedules:
+            raise NotFound("schedule", name)
+        return _planned(self.catalogue.schedules[name], await schedules.state(self._redis, name))
 
     async def workers(self) -> list[dict[str, Any]]:
         """Return the live workers."""
@@ -134,6 +144,40 @@ class Inspector:
         if not await asyncio.to_thread(path.is_file):
             raise NotFound("artifact", artifact_id)
         return artifact, path
+
+    async def recent(self) -> dict[str, Recent]:
+        """Return per function how it did in the last 24 hours."""
+        return await stats.recent(self._redis, now_ms())
+
+    async def series(self, step: Literal["minute", "hour"]) -> list[Point]:
+        """Return how attempts ended in each of the last 60 minutes or 24 hours, oldest first."""
+        return await stats.series(self._redis, now_ms(), step)
+
+    async def vitals(self) -> Vitals:
+        """Return what a scrape of metrics shows; its cost is bounded, however many jobs and queues there are."""
+        names = sorted(await queues.known(self._redis) - set(self.catalogue.queue_names))
+        shown = [*self.catalogue.queue_names, *names][:_MOST_QUEUES]
+        endings, ran_ms = await stats.totals(self._redis)
+        live = await workers.everyone(self._redis)
+        return Vitals(
+            statuses=await stats.counts_by_status(self._redis),
+            queues=tuple(await queues.states(self._redis, shown, now_ms())),
+            endings=endings,
+            ran_ms=ran_ms,
+            workers=len(live),
+            slots=sum(int(about.get("slots") or 0) for about in live),
+            running=sum(int(about.get("running") or 0) for about in live),
+        )
+
+    async def audit(
+        self, limit: int, cursor: str | None = None, action: str | None = None, who: str | None = None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Return a page of who did what, newest first, and the cursor of the next; raises InvalidOptions."""
+        return await audit.page(self._redis, limit, cursor, action, who)
+
+    async def stalls(self, limit: int, cursor: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
+        """Return a page of what held an event loop, newest first, and the cursor of the next; raises InvalidOptions."""
+        return await stalls.page(self._redis, limit, cursor)
 
     async def stats(self) -> dict[str, Any]:
         """Return counts by status, the queues' depths, and endings by function over the last 24 hours."""
@@ -148,3 +192,16 @@ class Inspector:
         except TimeoutError:
             msg = "Redis did not answer within 1 s"
             raise Unavailable(msg) from None
+
+
+def _planned(plan: Schedule, state: ScheduleState) -> Planned:
+    return Planned(
+        name=plan.name,
+        function=plan.function,
+        plan=plan.describe(),
+        timezone=plan.timezone,
+        next_ms=state.next_ms,
+        last_ms=state.last_ms,
+        last_job=state.last_job,
+        paused=state.paused,
+    )

@@ -11,6 +11,7 @@ from rich.table import Table
 from service.cli import documents, failures, output, session
 from service.cli.waiting import finished, tell_end
 from service.domain.clock import now_ms, rfc3339
+from service.domain.filters import Filter
 from service.domain.records import JobRecord
 from service.domain.states import Status
 from service.wiring import Offload
@@ -29,7 +30,7 @@ def list_jobs(
     as_json: output.Json = False,
 ) -> None:
     """List jobs, newest first."""
-    page = session.run(lambda offload: offload.inspector.page(status, limit, cursor))
+    page = session.run(lambda offload: offload.inspector.page(Filter(status=status), limit, cursor))
     if as_json:
         output.print_json({"items": documents.jobs(page.items), "next": page.next})
         return

@@ -16,11 +16,12 @@ from service.domain.states import Status
 
 
 class ErrorDocument(TypedDict):
-    """An exception as data."""
+    """An exception as data; jobs that failed in the same way share its `fingerprint`, null where no attempt failed."""
 
     type: str
     message: str
     traceback: str
+    fingerprint: str | None
     details: NotRequired[dict[str, Any]]
 
 
@@ -63,7 +64,10 @@ class JobSummary(TypedDict):
     expires_at: str | None
     deadline: str | None
     timeout: float | None
+    priority: int
+    unique_key: str | None
     parent: str | None
+    callback_url: str | None
     worker: str | None
     loop_ms: float | None
     links: dict[str, str]
@@ -101,7 +105,10 @@ def summary(record: JobRecord) -> JobSummary:
         "expires_at": rfc3339(record.expires_ms),
         "deadline": rfc3339(record.deadline_ms),
         "timeout": record.timeout,
+        "priority": record.priority,
+        "unique_key": record.unique_key,
         "parent": record.parent,
+        "callback_url": record.callback_url,
         "worker": record.worker,
         "loop_ms": record.loop_ms,
         "links": links(record),
@@ -127,6 +134,8 @@ def links(record: JobRecord) -> dict[str, str]:
     """Name where to go from a job; `abort` and `retry` stand there only while they can be done."""
     here = location(record.id)
     found = {"self": here, "result": f"{here}/result", "events": f"{here}/events"}
+    if record.callback_id is not None:
+        found["callback"] = location(record.callback_id)
     if not record.status.is_terminal:
         found["abort"] = f"{here}/abort"
     if record.status in (Status.DEAD, Status.ABORTED, Status.DEFERRED, Status.RETRYING):
@@ -145,7 +154,12 @@ def _attempt(one: FailedAttempt) -> AttemptDocument:
 
 
 def _error(error: ErrorInfo) -> ErrorDocument:
-    document: ErrorDocument = {"type": error.type, "message": error.message, "traceback": error.traceback}
+    document: ErrorDocument = {
+        "type": error.type,
+        "message": error.message,
+        "traceback": error.traceback,
+        "fingerprint": error.fingerprint or None,
+    }
     if error.details:
         document["details"] = error.details
     return document

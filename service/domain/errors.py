@@ -17,6 +17,7 @@ OffloadError
 │   └── IdempotencyKeyInUse  the same request is under way: try again soon
 ├── Unavailable              Redis cannot be reached: try again later
 │   └── Unconfirmed          the job is stored, but not yet as safely as was asked: try again with the same id
+├── Unreadable               encrypted by a key that this process was not given
 ├── JobFailed                awaited job is dead or aborted
 └── JobError                 raised inside a job function
     ├── Retry                run me again
@@ -160,6 +161,17 @@ class Unconfirmed(Unavailable):
         super().__init__(f"{stored} stored and may run, but {why}; asking again with the same id adds no second one")
 
 
+class Unreadable(OffloadError):
+    """What is asked for is encrypted by a key that this process was not given; `key_id` names the key."""
+
+    def __init__(self, what: str, job_id: str, key_id: str) -> None:
+        self.key_id = key_id
+        super().__init__(
+            f"the {what} of job {job_id} is encrypted, and OFFLOAD_ENCRYPTION_KEYS of this process has no key with the "
+            f"id {key_id}"
+        )
+
+
 class JobFailed(OffloadError):
     """The awaited job ended without success; `error` is its recorded error, `status` how it ended."""
 
@@ -215,16 +227,22 @@ class ChildDied(JobError):
 
 @dataclass(frozen=True, slots=True)
 class ErrorInfo:
-    """An exception as data: the only form in which one is stored or sent."""
+    """An exception as data: the only form in which one is stored or sent.
+
+    `fingerprint` (see `service.domain.fingerprints`) is given to the error of an attempt when that is written down.
+    """
 
     type: str
     message: str
     traceback: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the JSON shape `{type, message, traceback, details?}` of the job document."""
+        """Return the JSON shape `{type, message, traceback, fingerprint?, details?}` of the job document."""
         shape: dict[str, Any] = {"type": self.type, "message": self.message, "traceback": self.traceback}
+        if self.fingerprint:
+            shape["fingerprint"] = self.fingerprint
         if self.details:
             shape["details"] = self.details
         return shape

@@ -32,7 +32,9 @@ class JobRecord:
     """One job as it stands; times in ms since the epoch, None where that has not happened.
 
     `args` are the JSON arguments with secrets masked; None once they are no longer kept.
-    `result` holds raw JSON, None while there is none or when its TTL has passed (`result_expired`).
+    `callback_url` is told of each end, the last one by the job `callback_id`.
+    `result` holds raw JSON, None while there is none or when its TTL has passed (`result_expired`). Where it is encrypted
+    by a key that this process has not, `args` and `result` are None and `missing_key` is the id of the key.
     """
 
     id: str
@@ -52,12 +54,17 @@ class JobRecord:
     args: dict[str, Any] | None = None
     result: bytes | None = None
     result_expired: bool = False
+    missing_key: str | None = None
     error: ErrorInfo | None = None
     progress: Progress | None = None
     tags: tuple[str, ...] = ()
     loop_ms: float | None = None
     aborting: bool = False
     parent: str | None = None
+    priority: int = 0
+    unique_key: str | None = None
+    callback_url: str | None = None
+    callback_id: str | None = None
     attempts: tuple[FailedAttempt, ...] = ()
     log: tuple[dict[str, Any], ...] = ()
 
@@ -72,7 +79,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """One queue as it stands; `oldest_ms` is when its longest waiting due job became due."""
+    """One queue as it stands; `oldest_ms` is when its longest waiting due job became due.
+
+    Who paused it and when is None where it is not paused, or where nobody said.
+    """
 
     name: str
     queued: int
@@ -82,3 +92,55 @@ class QueueState:
     paused: bool
     max_running: int | None
     rate: str | None
+    paused_by: str | None = None
+    paused_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a time series: how attempts ended in the time from `at_ms`, and how long those that succeeded ran.
+
+    `endings` counts `succeeded`, `dead`, `aborted`, `failed` (to be tried again) and `putback`; none that did not come.
+    """
+
+    at_ms: int
+    endings: dict[str, int]
+    mean_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """How a job function did lately: its endings, and for how many ms those attempts that succeeded ran on average."""
+
+    endings: dict[str, int]
+    mean_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A schedule of the code as it stands: when it fires next and did last, in ms, and the last tick's job."""
+
+    name: str
+    function: str
+    plan: str
+    timezone: str
+    next_ms: int | None
+    last_ms: int | None
+    last_job: str | None
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What a scrape of `/metrics` shows of the fleet.
+
+    `endings` counts by ending and function since Redis is there, `ran_ms` for how long those that succeeded ran.
+    """
+
+    statuses: dict[str, int]
+    queues: tuple[QueueState, ...]
+    endings: dict[tuple[str, str], int]
+    ran_ms: dict[str, int]
+    workers: int
+    slots: int
+    running: int

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from service.domain.errors import Conflict, NotFound, Unavailable, Unconfirmed
-from service.store import keys, scripts
-from service.store.codec import Codec, Undecodable
+from service.domain.errors import IdempotencyKeyInUse, Unavailable, Unconfirmed
+from service.domain.idempotency import Mark
+from service.store import scripts
+from service.store.codec import Codec
 from service.store.confirming import Confirm, Confirming
-from service.store.connection import RedisClient, reaching_redis
+from service.store.connection import RedisClient
 
 _BATCH = 500
 
@@ -17,7 +18,7 @@ _BATCH = 500
 class NewJob:
     """A job about to be stored: `due_ms` of 0 means now by Redis' clock; `fields` go into its record.
 
-    Nothing changes one; not frozen, since one is made for each job.
+    With a `mark` it is stored only while that stands. Nothing changes one; not frozen, since one is made for each job.
     """
 
     id: str
@@ -25,11 +26,21 @@ class NewJob:
     due_ms: int
     payload: bytes
     fields: Mapping[str, str | int | bytes]
+    mark: Mark | None = None
 
     def argv(self) -> list[scripts.Arg]:
         """Return the job as arguments of enqueue.lua."""
         flat: list[scripts.Arg] = [part for pair in self.fields.items() for part in pair]
-        return [self.id, self.queue, self.due_ms, self.payload, len(flat), *flat]
+        job = [self.id, self.queue, self.due_ms, self.payload, len(flat), *flat]
+        return job if self.mark is None else [*_marked(self.mark, 1), *job]
+
+
+Stored = bool | str
+"""Whether a job is new (False: its id exists), or the id of the one that stands for its unique key."""
+
+
+def _marked(mark: Mark, jobs: int) -> list[scripts.Arg]:
+    return ["", mark.key, mark.value, jobs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,7 @@ class Kept:
     dead_ms: int = 30 * 86_400_000
 
 
-_Waiting = tuple[NewJob, "asyncio.Future[tuple[int, bool]]"]
+_Waiting = tuple[NewJob, "asyncio.Future[tuple[int, Stored]]"]
 
 
 class JobStore:
@@ -55,35 +66,54 @@ class JobStore:
         self._waiting: list[_Waiting] = []
         self._flushing: set[asyncio.Task[None]] = set()
 
-    async def put(self, job: NewJob) -> tuple[int, bool]:
-        """Store one job; return when (ms, Redis' clock) and whether it is new (False: the id exists).
+    async def put(self, job: NewJob) -> tuple[int, Stored]:
+        """Store one job; return when (ms, Redis' clock) and what became of it.
 
-        Raises Unavailable, and Unconfirmed where it is stored but that was not confirmed as asked.
+        Raises IdempotencyKeyInUse where its mark no longer stands, Unavailable, and Unconfirmed where it is stored but
+        that was not confirmed as asked.
         """
-        stored: asyncio.Future[tuple[int, bool]] = asyncio.get_running_loop().create_future()
+        stored: asyncio.Future[tuple[int, Stored]] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, stored))
         if len(self._flushing) < self.confirm.at_once:
             self._flushing.add(asyncio.create_task(self._flush(), name="offload-enqueue"))
         return await stored
 
-    async def put_many(self, jobs: Sequence[NewJob]) -> tuple[int, list[bool]]:
-        """Store many jobs in one step, all or none; return when, and which of them are new. Raises as `put` does."""
+    async def put_many(self, jobs: Sequence[NewJob], mark: Mark | None = None) -> tuple[int, list[Stored]]:
+        """Store many jobs in one step, all or none; return when, and what became of each. Raises as `put` does."""
         argv = [part for job in jobs for part in job.argv()]
-        now_ms, *created = await self._confirming.enqueue([job.id for job in jobs], argv)
-        return now_ms, [flag == 1 for flag in created]
+        if mark is not None:
+            argv = [*_marked(mark, len(jobs)), *argv]
+        now_ms, *answers = await self._confirming.enqueue([job.id for job in jobs], argv)
+        if mark is not None and answers.pop(0) == 0:
+            raise IdempotencyKeyInUse
+        return now_ms, [_stored(answer) for answer in answers]
+
+    async def _put_all(self, jobs: Sequence[NewJob]) -> tuple[int, list[Stored | None]]:
+        """Store what callers of `put` wait for; None for a job whose mark no longer stands."""
+        argv = [part for job in jobs for part in job.argv()]
+        now_ms, *answers = await self._confirming.enqueue([job.id for job in jobs], argv)
+        if len(answers) == len(jobs):
+            return now_ms, [_stored(answer) for answer in answers]
+        each = iter(answers)
+        stood = [(job.mark is None or next(each) == 1, next(each)) for job in jobs]
+        return now_ms, [_stored(answer) if stands else None for stands, answer in stood]
 
     async def _flush(self) -> None:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
                 try:
-                    now_ms, created = await self.put_many([job for job, _ in batch])
+                    now_ms, answers = await self._put_all([job for job, _ in batch])
                 except Exception as error:  # noqa: BLE001 - handed to every caller that waits
                     _refuse(batch, error)
                 else:
-                    for (_, stored), is_new in zip(batch, created, strict=True):
-                        if not stored.done():
-                            stored.set_result((now_ms, is_new))
+                    for (_, stored), answer in zip(batch, answers, strict=True):
+                        if stored.done():
+                            continue
+                        if answer is None:
+                            stored.set_exception(IdempotencyKeyInUse())
+                        else:
+                            stored.set_result((now_ms, answer))
         finally:
             if (task := asyncio.current_task()) is not None:
                 self._flushing.discard(task)
@@ -91,41 +121,9 @@ class JobStore:
                 left, self._waiting = self._waiting, []
                 _refuse(left, Unavailable("the process stopped before the job was stored"))
 
-    async def abort(self, job_id: str, kept: Kept, now_ms: int) -> str:
-        """Ask for a job to be stopped; return `aborted`, `aborting`, or the terminal status it already has.
 
-        Raises NotFound for an id that no queue knows; nothing is left behind for it.
-        """
-        with reaching_redis():
-            pipe = self.redis.pipeline(transaction=False)
-            pipe.get(keys.ARQ_JOB + job_id)
-            pipe.smembers(keys.QUEUES)
-            pipe.hget(keys.RECORD + job_id, "queue")
-            data, names, queue = await pipe.execute()
-        try:
-            payload = self.codec.decode_job(data) if data else None
-        except Undecodable:
-            payload = None
-        queue_key = keys.queue_key(queue.decode() if queue else "default")
-        result = self.codec.encode_aborted(job_id, queue_key, payload, now_ms)
-        queues = {"default", *(name.decode() for name in names)}
-        keep = (kept.result_ms, kept.dead_ms)
-        said = (await scripts.run(self.redis, "abort", 0, job_id, result, *keep, *queues)).decode()
-        if said == "unknown":
-            raise NotFound("job", job_id)
-        return str(said)
-
-    async def replay(self, job_id: str) -> None:
-        """Put a dead or aborted job back, or make a deferred or retrying one due now; raises NotFound, Conflict."""
-        said = (await scripts.run(self.redis, "replay", 0, job_id)).decode()
-        if said == "unknown":
-            raise NotFound("job", job_id)
-        if said == "expired":
-            msg = f"job {job_id} cannot be retried: its arguments are no longer kept"
-            raise Conflict(msg)
-        if said != "queued":
-            msg = f"job {job_id} is {said}; only a dead, aborted, deferred or retrying job can be retried"
-            raise Conflict(msg)
+def _stored(answer: int | bytes) -> Stored:
+    return answer == 1 if isinstance(answer, int) else answer.decode()
 
 
 def _refuse(batch: Sequence[_Waiting], error: Exception) -> None:

@@ -26,6 +26,10 @@ RECORD = "offload:job:"
 ATTEMPTS = "offload:attempts:"
 LOG = "offload:log:"
 JOBS = "offload:jobs"
+OF_FUNCTION = "offload:jobs:function:"
+OF_QUEUE = "offload:jobs:queue:"
+WITH_TAG = "offload:jobs:tag:"
+WITH_ERROR = "offload:jobs:error:"
 DUE = "offload:due"
 EXPIRES = "offload:expires"
 EVENTS = "offload:events"
@@ -41,14 +45,24 @@ WORKER = "offload:worker:"
 SCHEDULES = "offload:schedules"
 SCHEDULE = "offload:schedule:"
 COUNTS = "offload:counts:"
+MINUTE = "offload:minute:"
+TOTALS = "offload:totals"
+AUDIT = "offload:audit"
+STALLS = "offload:stalls"
 ARTIFACT = "offload:artifact:"
 CONFIRM = "offload:confirm"
+UNIQUE = "offload:unique:"
+IDEMPOTENCY = "offload:idempotency:"
 
 # Keys without a TTL, each with who takes its members out. Every other key must have one.
 PERMANENT = {
     "arq:queue": "members: a job that ends; a worker's claim",
     ARQ_ABORT: "members: a job that ends; prune after an hour",
-    JOBS: "members: prune, when the record expires (also offload:jobs:<status>)",
+    JOBS: "members: prune, when the record expires; forget (also offload:jobs:<status>, and those below)",
+    OF_FUNCTION: "members: as of offload:jobs",
+    OF_QUEUE: "members: as of offload:jobs",
+    WITH_TAG: "members: as of offload:jobs",
+    WITH_ERROR: "members: as of offload:jobs",
     DUE: "members: claim, and the listing that promotes them",
     EXPIRES: "members: prune",
     EVENTS: "capped at about 2,000 entries",
@@ -60,9 +74,13 @@ PERMANENT = {
     WORKERS: "members: prune after a minute without a beat",
     SCHEDULES: "the names of schedules ever used",
     SCHEDULE: "the state of a schedule",
+    TOTALS: "at most 5,000 counters",
+    AUDIT: "capped at about 10,000 entries",
+    STALLS: "capped at about 1,000 entries",
     ARQ_JOB: "only while the job waits or runs",
     ARQ_RETRY: "only while the job waits or runs",
     RECORD: "only while the job waits or runs",
+    UNIQUE: "only while the job waits or runs; prune, where a stock worker ended it",
 }
 
 

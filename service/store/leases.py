@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from service.domain.errors import Unavailable
 from service.store import keys, scripts
@@ -62,6 +63,7 @@ class Finished:
     due_ms: int = 0
     failed_attempt: bytes = b""
     fields: tuple[tuple[str, str | int | float], ...] = ()
+    fingerprint: str = ""
 
     @property
     def is_terminal(self) -> bool:
@@ -72,7 +74,7 @@ class Finished:
         """Return the ending as arguments of finish.lua."""
         flat = json.dumps([str(part) for pair in self.fields for part in pair]) if self.fields else "[]"
         ending: list[scripts.Arg] = [self.id, self.token, self.verb, self.result, self.keep_ms, self.kept_ms]
-        return [*ending, self.due_ms, self.failed_attempt, self.function, flat]
+        return [*ending, self.due_ms, self.failed_attempt, self.function, flat, self.fingerprint]
 
 
 async def claim(
@@ -126,11 +128,14 @@ async def count_from(redis: RedisClient, job_id: str, attempt: int) -> None:
         await redis.set(keys.ARQ_RETRY + job_id, attempt)
 
 
-async def keep_waiting(redis: RedisClient, job: Claimed) -> None:
-    """Let the lease of a job that waits in its worker be renewed for up to a day; while Redis is away it is not."""
+async def keep_waiting(redis: RedisClient, job: Claimed, place: Literal["thread", "process"]) -> None:
+    """Say that a job waits in its worker for a thread or process, and let its lease be renewed for up to a day.
+
+    While Redis is away neither is done.
+    """
     worker = job.token.rpartition(":")[0]
-    with contextlib.suppress(Unavailable), reaching_redis():
-        await redis.zadd(keys.RUNNING + worker, {job.id: job.claimed_ms + _WAITING_MS}, xx=True)
+    with contextlib.suppress(Unavailable):
+        await scripts.run(redis, "wait", 0, worker, job.id, job.token, place, job.claimed_ms + _WAITING_MS)
 
 
 async def hold(redis: RedisClient, job_id: str, seconds: float) -> None:
@@ -152,5 +157,5 @@ async def finish(redis: RedisClient, worker: str, endings: Sequence[Finished]) -
 
 
 async def note(redis: RedisClient, lines: int, notes: Sequence[tuple[str, str, str, bytes]]) -> None:
-    """Write progress and log lines of running jobs: `(id, token, 'progress' or 'log', JSON)` each."""
+    """Write progress and log lines of running jobs: `(id, token, 'progress', 'log' or 'begun', JSON)` each."""
     await scripts.run(redis, "note", 0, lines, *(part for one in notes for part in one))

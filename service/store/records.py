@@ -1,17 +1,24 @@
 """Reading jobs back: one record, a page of them, what went wrong in each attempt."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from service.domain.arguments import mask
-from service.domain.errors import ErrorInfo, InvalidOptions
+from service.domain.callbacks import callback_id
+from service.domain.errors import ErrorInfo
+from service.domain.filters import Filter
 from service.domain.functions import Functions
 from service.domain.records import FailedAttempt, JobRecord, Progress
-from service.domain.states import Status, as_seen
-from service.store import keys, scripts
-from service.store.codec import Codec, Payload, StoredResult, Undecodable, plain
+from service.domain.secrets import mask
+from service.domain.states import TERMINAL, Status, as_seen
+from service.store import keys, listing
+from service.store.codec import Codec, KeyMissing, Payload, StoredResult, Undecodable, plain
 from service.store.connection import RedisClient, reaching_redis
+from service.store.listing import Cursor
+
+_PAGE_SECONDS = 0.025  # of looking: what is left of 50 ms is for reading the jobs and sending them
+_ENDED = frozenset(status.encode() for status in TERMINAL)
 
 
 class Records:
@@ -21,6 +28,10 @@ class Records:
         self._redis = redis
         self._codec = codec
         self._functions = functions
+
+    def knows(self, function: str | None) -> bool:
+        """Whether this is one of the functions whose secret arguments are known."""
+        return function in self._functions
 
     async def get(self, job_id: str, now_ms: int, *, history: bool = True) -> JobRecord | None:
         """Return one job, with its failed attempts and log lines if `history`, or None for an unknown id."""
@@ -32,14 +43,18 @@ class Records:
         return [record for record in await self._load(ids, now_ms, history=False) if record is not None]
 
     async def page(
-        self, status: Status | None, limit: int, cursor: str | None, now_ms: int
+        self, which: Filter, limit: int, cursor: str | None, now_ms: int
     ) -> tuple[list[JobRecord], str | None]:
-        """Return a page of jobs, newest first, and the cursor of the next; raises InvalidOptions for a bad cursor."""
-        score, after = _read_cursor(cursor)
-        ids, last = await scripts.run(self._redis, "list", 0, status.value if status else "", limit, score, after)
-        names = [i.decode() for i in ids]
-        following = f"{last.decode()}~{names[-1]}" if len(names) == limit else None
-        return await self.get_many(names, now_ms), following
+        """Return a page of what fits, newest first, and the cursor of the next; raises InvalidOptions for a bad cursor.
+
+        It may have fewer jobs, even none, before the last one, where what fits is hard to find.
+        """
+        piece = await listing.walk(self._redis, which, limit, Cursor.read(cursor), seconds=_PAGE_SECONDS)
+        found = dict(zip(piece.ids, await self._listed(piece.ids, now_ms), strict=True))
+        if lost := [one for one, record in found.items() if record is None]:
+            await listing.sweep(self._redis, which, lost)
+        fits = [one for one in found.values() if one is not None and which.status in (None, one.status)]
+        return fits, str(piece.following) if piece.following else None
 
     async def result(self, job_id: str) -> bytes | None:
         """Return the raw bytes of a stored result, or None."""
@@ -63,6 +78,22 @@ class Records:
         width = 5 if history else 3
         return [self._record(job_id, rows[i * width : (i + 1) * width], now_ms) for i, job_id in enumerate(ids)]
 
+    async def _listed(self, ids: Sequence[str], now_ms: int) -> list[JobRecord | None]:
+        """Load jobs for a list: without history, and without results but where a stock worker ended a job."""
+        if not ids:
+            return []
+        with reaching_redis():
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in ids:
+                pipe.hgetall(keys.RECORD + job_id)
+            pipe.mget([keys.ARQ_JOB + job_id for job_id in ids])
+            *stored, payloads = await pipe.execute()
+            is_ended = [bool(row) and row.get(b"status") not in _ENDED for row in stored]
+            without = [i for i, payload in enumerate(payloads) if payload is None and is_ended[i]]
+            results = await self._redis.mget([keys.ARQ_RESULT + ids[i] for i in without]) if without else []
+        by_stock = dict(zip(without, results, strict=True))
+        return [self._record(job_id, [stored[i], payloads[i], by_stock.get(i)], now_ms) for i, job_id in enumerate(ids)]
+
     def _record(self, job_id: str, row: list[Any], now_ms: int) -> JobRecord | None:
         stored: dict[str, Any] = {k.decode(): v for k, v in row[0].items()}
         payload_bytes, result_bytes = row[1] or stored.get("payload"), row[2]
@@ -71,7 +102,7 @@ class Records:
             return None
         if expires is not None and expires <= now_ms and not result_bytes:
             return None
-        payload, result = self._decode(payload_bytes, result_bytes)
+        payload, result, missing_key = self._decode(payload_bytes, result_bytes)
         if result is not None:
             payload = result.payload
         due_ms = _number(stored.get("due"))
@@ -96,25 +127,36 @@ class Records:
             worker=_text(stored.get("worker")),
             args=self._arguments(function, payload),
             result=orjson.dumps(result.value, default=repr) if result is not None and result.success else None,
-            result_expired=status is Status.SUCCEEDED and result is None,
+            result_expired=status is Status.SUCCEEDED and result is None and missing_key is None,
+            missing_key=missing_key,
             error=_error(stored, result),
             progress=_progress(stored.get("progress")),
-            tags=tuple(options.get("tags", ())),
+            tags=tuple(orjson.loads(stored["tags"]) if "tags" in stored else options.get("tags", ())),
             loop_ms=_number(stored.get("loop_ms")),
             aborting="aborting" in stored and status is Status.RUNNING,
             parent=options.get("parent"),
+            priority=int(stored.get("priority", 0)),
+            unique_key=options.get("unique_key"),
+            callback_url=options.get("callback_url"),
+            callback_id=callback_id(job_id, int(stored["callbacks"])) if "callbacks" in stored else None,
             attempts=tuple(_failed(line) for line in row[3]) if len(row) > 3 else (),
             log=tuple(orjson.loads(line) for line in row[4]) if len(row) > 4 else (),
         )
 
-    def _decode(self, payload: bytes | None, result: bytes | None) -> tuple[Payload | None, StoredResult | None]:
+    def _decode(
+        self, payload: bytes | None, result: bytes | None
+    ) -> tuple[Payload | None, StoredResult | None, str | None]:
+        """Return payload and result as far as they can be read, and the id of the encryption key that is not here."""
         try:
             return (
                 self._codec.decode_job(payload) if payload else None,
                 self._codec.decode_result(result) if result else None,
+                None,
             )
+        except KeyMissing as error:
+            return None, None, error.key_id
         except Undecodable:
-            return None, None
+            return None, None, None
 
     def _arguments(self, function: str | None, payload: Payload | None) -> dict[str, Any] | None:
         if payload is None:
@@ -132,16 +174,6 @@ class Records:
         return masked
 
 
-def _read_cursor(cursor: str | None) -> tuple[str, str]:
-    if not cursor:
-        return "", ""
-    score, found, job_id = cursor.partition("~")
-    if not found or not score.replace(".", "").isdigit():
-        msg = f"{cursor!r} is no cursor; pass the `next` of a page as it is"
-        raise InvalidOptions(msg)
-    return score, job_id
-
-
 def _status(stored: dict[str, Any], result: StoredResult | None) -> Status:
     status = Status(stored["status"].decode()) if "status" in stored else Status.QUEUED
     if result is not None and not status.is_terminal:  # a stock worker ended it
@@ -152,6 +184,8 @@ def _status(stored: dict[str, Any], result: StoredResult | None) -> Status:
 def _error(stored: dict[str, Any], result: StoredResult | None) -> ErrorInfo | None:
     if "error" in stored:
         return _as_error(orjson.loads(stored["error"]))
+    if stored.get("status") == b"aborted":
+        return ErrorInfo("CancelledError", f"aborted {'while' if 'started' in stored else 'before'} it ran")
     if result is None or result.success:
         return None
     if isinstance(result.value, dict) and "type" in result.value:
@@ -160,7 +194,8 @@ def _error(stored: dict[str, Any], result: StoredResult | None) -> ErrorInfo | N
 
 
 def _as_error(found: dict[str, Any]) -> ErrorInfo:
-    return ErrorInfo(found["type"], found["message"], found.get("traceback", ""), found.get("details", {}))
+    traceback, details, fingerprint = found.get("traceback", ""), found.get("details", {}), found.get("fingerprint", "")
+    return ErrorInfo(found["type"], found["message"], traceback, details, fingerprint)
 
 
 def _failed(line: bytes) -> FailedAttempt:

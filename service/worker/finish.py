@@ -4,6 +4,7 @@ While Redis is away endings wait here; they are written when it is back, if the 
 """
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ import structlog
 
 from service.domain.clock import now_ms
 from service.domain.errors import ErrorInfo, Unavailable
+from service.domain.fingerprints import fingerprint
 from service.domain.policy import Abort, Dead, Decision, Drop, PutBack, RetryAt, Succeed
 from service.store import leases
 from service.store.away import Away
@@ -114,28 +116,37 @@ def ending(
     def finished(verb: str, **about: Any) -> Finished:
         return Finished(id=job.id, token=job.token, verb=verb, function=payload.function, **about)
 
-    named = (*fields, ("function", payload.function)) if not job.function else fields
     match decision:
         case Succeed(value_json, value):
             kept_ms = 10 * 365 * 86_400_000 if keep_ms < 0 else keep_ms + kept.record_ms
             data = result(result=value_json, value=value)
-            return finished("succeeded", result=data, keep_ms=keep_ms, kept_ms=kept_ms, fields=named)
+            return finished("succeeded", result=data, keep_ms=keep_ms, kept_ms=kept_ms, fields=fields)
         case RetryAt(due_ms, error):
-            return finished("retry", due_ms=due_ms, failed_attempt=_attempt(job, ended_ms, error), fields=named)
+            error = _known(error, payload.function)
+            failed = _attempt(job, ended_ms, error)
+            return finished(
+                "retry", due_ms=due_ms, failed_attempt=failed, fields=fields, fingerprint=error.fingerprint
+            )
         case Dead(error, exception, was_tried):
+            error = _known(error, payload.function)
             data = result(error=error, exception=exception)
-            named = (*named, ("error", orjson.dumps(error.as_dict()).decode()))
+            said = (*fields, ("error", orjson.dumps(error.as_dict()).decode()))
             failed = _attempt(job, ended_ms, error) if was_tried else b""
-            about: dict[str, Any] = {"keep_ms": keep_ms, "kept_ms": kept.dead_ms, "fields": named}
-            return finished("dead", result=data, failed_attempt=failed, **about)
+            about: dict[str, Any] = {"keep_ms": keep_ms, "kept_ms": kept.dead_ms, "fields": said}
+            return finished("dead", result=data, failed_attempt=failed, fingerprint=error.fingerprint, **about)
         case Abort():
             error = ErrorInfo("CancelledError", "aborted while it ran")
             data = result(error=error, exception=asyncio.CancelledError())
-            return finished("aborted", result=data, keep_ms=keep_ms, kept_ms=kept.dead_ms, fields=named)
+            return finished("aborted", result=data, keep_ms=keep_ms, kept_ms=kept.dead_ms, fields=fields)
         case PutBack(due_ms):
-            return finished("putback", due_ms=due_ms or 0, fields=named)
+            return finished("putback", due_ms=due_ms or 0, fields=fields)
         case Drop():
             return None
+
+
+def _known(error: ErrorInfo, function: str) -> ErrorInfo:
+    """Return the error with its fingerprint, by which jobs that failed in the same way are found."""
+    return replace(error, fingerprint=fingerprint(function, error.type, error.message, error.traceback))
 
 
 def _attempt(job: Claimed, ended_ms: int, error: ErrorInfo) -> bytes:

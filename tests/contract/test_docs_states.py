@@ -110,7 +110,7 @@ class Ledger:
 
     async def abort(self, job_id: str) -> str:
         """Abort."""
-        await self.run("abort", job_id, "", 60_000, 60_000, "default")
+        await self.run("abort", 60_000, 60_000, 1, "default", job_id, "", "f")
         return job_id
 
     async def replay(self, job_id: str) -> None:
@@ -119,7 +119,7 @@ class Ledger:
 
     async def look(self, later_ms: int = 0) -> None:
         """List jobs."""
-        await self.run("list", "", 100, "", "", later_ms=later_ms)
+        await self.run("list", 100, 100, 1, "-inf", "+inf", "", "", later_ms=later_ms)
 
 
 async def test_scripts_make_the_documented_moves_and_no_other(redis):

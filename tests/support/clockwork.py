@@ -123,6 +123,27 @@ class Clockwork:
         written = await self.run("finish", worker or jobs[0].token.rpartition(":")[0], *argv)
         return list(written)
 
+    async def abort(
+        self, *ids: str, queues: Sequence[str] = ("default",), result: bytes = b"cancelled",
+        keep: int = 60_000, kept: int = 3_600_000,
+    ) -> list[str]:  # fmt: skip
+        """Abort jobs; return what was said of each."""
+        each = [part for one in ids for part in (one, result, "t.f")]
+        return [one.decode() for one in await self.run("abort", keep, kept, len(queues), *queues, *each)]
+
+    async def replay(self, *ids: str) -> list[str]:
+        """Replay jobs; return what was said of each."""
+        return [one.decode() for one in await self.run("replay", *ids)]
+
+    async def page(
+        self, *lists: str, limit: int = 100, after: str = "", candidates: int = 2000,
+        window: Sequence[Any] = ("-inf", "+inf"),
+    ) -> tuple[list[str], str]:  # fmt: skip
+        """Return one step through lists (`:dead`, `:tag:x`), and the cursor to go on from, '' at the end."""
+        score, _, last = after.partition("~")
+        ids, score, last, more = await self.run("list", limit, candidates, 1, *window, score, last, *lists)
+        return [one.decode() for one in ids], f"{score.decode()}~{last.decode()}" if more else ""
+
     async def renew(self, worker: str = "w1", lease: int = LEASE) -> tuple[list[str], list[str]]:
         """Extend a worker's leases; return the ids lost and those overdue."""
         lost, overdue = await self.run("renew", worker, lease)

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- Record how attempts ended, all that ended since the last call, each fenced by its claim's token.
--- ARGV: now, worker, then per attempt ten: id, token, verb (succeeded dead aborted retry putback), result (arq's bytes
+-- ARGV: now, worker, then per attempt eleven: id, token, verb (succeeded dead aborted retry putback), result (arq's bytes
 --       or ''), keep ms, record kept ms, due ms (putback: 0 keeps its place), failed attempt (JSON or ''; dead without
---       one: none was made, and none is counted), function, fields for the record (a flat JSON list).
+--       one: none was made, and none is counted), function, fields for the record (flat JSON list), error's fingerprint or ''.
 -- Returns 1 or 0 for each: 0 where another holds the job, or has ended it, and then nothing was written.
 -- @include base
 -- @include index
@@ -12,18 +12,18 @@
 -- @include fetch
 -- @include counts
 -- @include untaken
-local worker, written, touched = ARGV[2], {}, {}
-local leases = {}
-for i = 3, #ARGV, 10 do leases[#leases + 1] = 'arq:in-progress:' .. ARGV[i] end
+local worker, written, touched, leases = ARGV[2], {}, {}, {}
+for i = 3, #ARGV, 11 do leases[#leases + 1] = 'arq:in-progress:' .. ARGV[i] end
 local holders = fetch(leases)
 
 local function finish(i)
   local id, verb, lease = ARGV[i], ARGV[i + 2], 'arq:in-progress:' .. ARGV[i]
   if holders[lease] ~= ARGV[i + 1] and (holders[lease] ~= false or not is_untaken(id, ARGV[i + 1])) then return 0 end
   holders[lease] = nil
-  local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'enqueued', 'attempt', 'due')
+  local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'enqueued', 'attempt', 'due', 'priority', 'unique', 'started', 'callback', 'function')
   local q, enqueued, attempt, fields = rec[1], rec[2], tonumber(rec[3]), ARGV[i + 9] ~= '[]' and cjson.decode(ARGV[i + 9]) or {}
-  if ARGV[i + 7] ~= '' then keep_attempt(id, ARGV[i + 7]) end
+  if not rec[9] then learn_function(id, ARGV[i + 8], enqueued) end
+  keep_attempt(id, ARGV[i + 7], ARGV[i + 10], enqueued)
   forget_lease(id, q, worker)
   touched[q] = touched[q] or verb == 'retry' -- a worker must learn when it is due, else it is late by a poll
   local due = tonumber(ARGV[i + 6])
@@ -35,8 +35,8 @@ local function finish(i)
     else
       fields[#fields + 1], fields[#fields + 2] = 'due', due
     end
-    requeue({id = id, queue = q, enqueued = enqueued, status = status, due = due, attempt = attempt,
-      event = verb == 'retry' and 'retrying' or 'queued', fields = fields}, ARGV[i + 8])
+    requeue({id = id, queue = q, enqueued = enqueued, status = status, due = due, priority = rec[5],
+      attempt = attempt, event = verb == 'retry' and 'retrying' or 'queued', fields = fields}, ARGV[i + 8])
     verb = verb == 'retry' and 'failed' or verb
   else
     if verb == 'dead' and ARGV[i + 7] == '' then
@@ -44,14 +44,14 @@ local function finish(i)
       fields[#fields + 1], fields[#fields + 2] = 'attempt', attempt
     end
     terminate({id = id, queue = q, from = 'running', enqueued = enqueued, status = verb, result = ARGV[i + 3],
-      keep = tonumber(ARGV[i + 4]), kept = tonumber(ARGV[i + 5]), fields = fields})
+      keep = tonumber(ARGV[i + 4]), kept = tonumber(ARGV[i + 5]), unique = rec[6], callback = rec[8], fields = fields})
     emit(verb, id, {queue = q, ['function'] = ARGV[i + 8], attempt = attempt})
   end
-  count(verb, ARGV[i + 8])
+  count(verb, ARGV[i + 8], verb == 'succeeded' and now - tonumber(rec[7] or now))
   return 1
 end
 
-for i = 3, #ARGV, 10 do written[#written + 1] = finish(i) end
+for i = 3, #ARGV, 11 do written[#written + 1] = finish(i) end
 write_counts()
 write_sets()
 for q, has_retry in pairs(touched) do

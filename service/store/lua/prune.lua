@@ -3,18 +3,11 @@
 -- that nobody will ever answer.
 -- ARGV: now, how many at most, age in ms after which an abort request is void. Returns how many records went.
 -- @include base
-local function forget(id, status)
-  redis.call('ZREM', 'offload:jobs', id)
-  redis.call('ZREM', 'offload:due', id)
-  for _, name in ipairs(status and {status} or {'succeeded', 'dead', 'aborted'}) do
-    redis.call('ZREM', 'offload:jobs:' .. name, id)
-  end
-  redis.call('DEL', 'offload:job:' .. id, 'offload:attempts:' .. id, 'offload:log:' .. id)
-  redis.call('ZREM', 'offload:expires', id)
-end
-
+-- @include index
+-- @include unique
 local gone = redis.call('ZRANGEBYSCORE', 'offload:expires', '-inf', now, 'LIMIT', 0, ARGV[2])
-for _, id in ipairs(gone) do forget(id, redis.call('HGET', 'offload:job:' .. id, 'status')) end
+for _, id in ipairs(gone) do forget(id) end
+write_sets()
 
 -- A stock worker that ended a job says nothing to us; arq's result is then all there is. Look at some each time.
 local ended = 0
@@ -23,10 +16,12 @@ for _, status in ipairs({'deferred', 'queued', 'running', 'retrying'}) do
   local count = redis.call('ZCARD', key)
   local first = count > 20 and now % count or 0
   for _, id in ipairs(redis.call('ZRANGE', key, first, first + 19)) do
-    local q = redis.call('HGET', 'offload:job:' .. id, 'queue')
+    local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'unique')
+    local q = rec[1]
     if not q or not redis.call('ZSCORE', queue_key(q), id) then
       forget(id, status)
-      if q then redis.call('DEL', 'arq:retry:' .. id) end
+      if q then drop('arq:retry:' .. id) end
+      if rec[2] then leave_unique(id, rec[2]) end
       ended = ended + 1
     end
   end
@@ -36,4 +31,5 @@ for _, q in ipairs({'default', unpack(redis.call('SMEMBERS', 'offload:queues'))}
 end
 redis.call('ZREMRANGEBYSCORE', 'arq:abort', '-inf', now - tonumber(ARGV[3]))
 redis.call('ZREMRANGEBYSCORE', 'offload:workers', '-inf', now - 60000)
+publish()
 return #gone + ended

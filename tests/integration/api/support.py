@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import httpx
@@ -12,9 +12,12 @@ import redis.asyncio
 import uvicorn
 from pydantic import BaseModel, Field, SecretStr
 
+from service import serving as http
+from service.api.protocol import protocol
 from service.app import create_app
 from service.domain.catalogue import Catalogue
 from service.domain.clock import now_ms
+from service.domain.fingerprints import fingerprint
 from service.domain.functions import define, plain
 from service.domain.queues import Queue
 from service.settings import Settings
@@ -85,16 +88,18 @@ async def calling(settings, catalogue):
     app = create_app(settings, catalogue)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://offload.test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             client.app = app
             yield client
 
 
 @contextlib.asynccontextmanager
-async def serving(app):
+async def serving(app, patience=None):
     """The application behind real sockets; yields its address."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    config = http.config(app, Settings(_env_file=None), drain=1)
+    if patience is not None:
+        config.http = protocol(patience)
     server = Server(config)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(server.serve([listener]))
@@ -157,6 +162,7 @@ class StandInWorker:
 
     async def fail(self, job, error, verb="dead", due_ms=0):
         """End an attempt badly: the job is dead, or retried."""
+        error = replace(error, fingerprint=fingerprint(job.function, error.type, error.message, error.traceback))
         about = error.as_dict()
         entry = {
             "attempt": job.attempt,
@@ -166,7 +172,10 @@ class StandInWorker:
             "error": about,
         }
         fields = (("error", orjson.dumps(about).decode()),) if verb == "dead" else ()
-        return await self._finish(job, verb, due_ms=due_ms, failed_attempt=orjson.dumps(entry), fields=fields)
+        failed = orjson.dumps(entry)
+        return await self._finish(
+            job, verb, due_ms=due_ms, failed_attempt=failed, fields=fields, fingerprint=error.fingerprint
+        )
 
     async def abort(self, job):
         """End a job that somebody asked to stop."""

@@ -6,6 +6,7 @@ import pytest
 from integration.api.support import is_problem
 
 from service.domain.errors import ErrorInfo
+from service.domain.fingerprints import fingerprint
 
 BROKEN = ErrorInfo("ValueError", "no such street", "Traceback …", {"code": 550})
 
@@ -35,6 +36,7 @@ async def test_a_dead_job_has_its_error_and_attempts(api, enqueue, worker):
         "type": "ValueError",
         "message": "no such street",
         "traceback": "Traceback …",
+        "fingerprint": fingerprint("numbers.add", "ValueError", "no such street"),
         "details": {"code": 550},
     }
     assert [(one["attempt"], one["error"]["type"]) for one in document["attempts"]] == [

@@ -91,15 +91,15 @@ class Scripts(RuleBasedStateMachine):
     @rule(one=st.sampled_from(IDS))
     def abort(self, one):
         expected = self.model.abort(one, KEPT, KEEP)
-        said = self.do(self.store.run("abort", one, b"cancelled", KEEP, KEPT, *QUEUES))
+        said = self.do(self.store.abort(one, queues=QUEUES, keep=KEEP, kept=KEPT))
 
-        assert said.decode() == expected
+        assert said == [expected]
 
     @rule(one=st.sampled_from(IDS))
     def replay(self, one):
         expected = self.model.replay(one)
 
-        assert self.do(self.store.run("replay", one)).decode() == expected
+        assert self.do(self.store.replay(one)) == [expected]
 
     @rule(queue=queues)
     def pause_or_resume(self, queue):
@@ -170,9 +170,9 @@ class Scripts(RuleBasedStateMachine):
     @rule()
     def look(self):
         self.model.promote()
-        ids, _ = self.do(self.store.run("list", "queued", 100, "", ""))
+        ids, _ = self.do(self.store.page(":queued"))
 
-        assert {one.decode() for one in ids} == {one for one, job in self.model.jobs.items() if job.status == "queued"}
+        assert set(ids) == {one for one, job in self.model.jobs.items() if job.status == "queued"}
 
     @precondition(lambda self: self._ids(self._is_due))
     @rule(pick=picks)

@@ -7,7 +7,8 @@ from service.store import keys
 
 
 async def abort(store, job_id="a", *queues, result=b"cancelled"):
-    return (await store.run("abort", job_id, result, 60_000, 3_600_000, *(queues or ("default",)))).decode()
+    [said] = await store.abort(job_id, queues=queues or ("default",), result=result)
+    return said
 
 
 @pytest.mark.parametrize("due", [0, START + 60 * SECOND])

@@ -7,7 +7,8 @@ from service.store import keys
 
 
 async def replay(store, job_id="a"):
-    return (await store.run("replay", job_id)).decode()
+    [said] = await store.replay(job_id)
+    return said
 
 
 @pytest.mark.parametrize("status", ["dead", "aborted"])
@@ -89,7 +90,7 @@ async def test_a_job_that_a_stock_worker_ended_is_not_queued_again(store, redis)
     await redis.delete("arq:job:a")
     await redis.zrem("arq:queue", "a")
 
-    assert (await store.run("replay", "a")).decode() == "expired"
+    assert await replay(store, "a") == "expired"
     assert await store.score("a") is None
 
 
@@ -100,5 +101,5 @@ async def test_a_dead_job_whose_id_is_queued_again_is_left_alone(store, redis):
     await store.stock("a")
     await redis.set("arq:job:a", b"new", ex=60)
 
-    assert (await store.run("replay", "a")).decode() == "queued"
+    assert await replay(store, "a") == "queued"
     assert await redis.get("arq:job:a") == b"new"

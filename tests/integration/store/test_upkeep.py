@@ -12,11 +12,6 @@ async def prune(store, limit=100, age=HOUR):
     return await store.run("prune", limit, age)
 
 
-async def page(store, limit, score="", after="", status=""):
-    ids, last = await store.run("list", status, limit, score, after)
-    return [one.decode() for one in ids], last.decode()
-
-
 async def ended(store, *ids, verb="succeeded", **about):
     await store.enqueue(*ids)
     await store.finish(verb, *(await store.claim(slots=len(ids))).jobs, **about)
@@ -32,7 +27,7 @@ async def test_a_record_is_pruned_when_its_keep_is_over(store, redis):
     early = await prune(store)
     store.now += 1
     gone = await prune(store)
-    others = (keys.COUNTS, keys.EVENTS, keys.QUEUES, keys.IDLE)
+    others = (keys.COUNTS, keys.MINUTE, keys.TOTALS, keys.EVENTS, keys.QUEUES, keys.IDLE)
     left = {key for key in await store.snapshot() if not key.startswith(others)}
 
     assert (early, gone, left) == (0, 1, set())
@@ -114,21 +109,19 @@ async def test_pages_list_the_newest_first(store):
     for n in range(7):
         await store.enqueue(f"j{n}")
         store.now += 1
-    first, score = await page(store, 3)
-    second, score2 = await page(store, 3, score, first[-1])
-    third, _ = await page(store, 3, score2, second[-1])
+    first, after = await store.page(limit=3)
+    second, after = await store.page(limit=3, after=after)
+    third, end = await store.page(limit=3, after=after)
 
-    assert (first, second, third) == (["j6", "j5", "j4"], ["j3", "j2", "j1"], ["j0"])
+    assert (first, second, third, end) == (["j6", "j5", "j4"], ["j3", "j2", "j1"], ["j0"], "")
 
 
 async def test_jobs_of_one_moment_are_each_listed_once(store):
     """A batch of one time spans pages without a gap or a double."""
     await store.enqueue(*(f"j{n:02}" for n in range(25)))
-    seen, score = await page(store, 4)
-    while True:
-        more, score = await page(store, 4, score, seen[-1])
-        if not more:
-            break
+    seen, after = await store.page(limit=4)
+    while after:
+        more, after = await store.page(limit=4, after=after)
         seen += more
 
     assert seen == [f"j{n:02}" for n in range(24, -1, -1)]
@@ -139,10 +132,10 @@ async def test_a_cursor_survives_that_its_job_moves_on(store):
     await store.enqueue("a", "b", "c")
     store.now += 1
     await store.enqueue("d", "e")
-    first, score = await page(store, 3, status="queued")
+    first, after = await store.page(":queued", limit=3)
     await store.redis.zadd("arq:queue", {"c": START - SECOND})
     moved = await store.claim_one(slots=1)
-    second, _ = await page(store, 3, score, first[-1], status="queued")
+    second, _ = await store.page(":queued", limit=3, after=after)
 
     assert moved.id == first[-1]
     assert first == ["e", "d", "c"]
@@ -152,9 +145,9 @@ async def test_a_cursor_survives_that_its_job_moves_on(store):
 async def test_a_cursor_survives_that_its_job_is_gone(store):
     """Pruned or aborted meanwhile, among others of its moment."""
     await store.enqueue("a", "b", "c", "d")
-    first, score = await page(store, 2, status="queued")
-    await store.run("abort", "c", b"", 0, 1000, "default")
-    second, _ = await page(store, 5, score, first[-1], status="queued")
+    first, after = await store.page(":queued", limit=2)
+    await store.abort("c", keep=0, kept=1000)
+    second, _ = await store.page(":queued", limit=5, after=after)
 
     assert (first, second) == (["d", "c"], ["b", "a"])
 
@@ -162,10 +155,10 @@ async def test_a_cursor_survives_that_its_job_is_gone(store):
 async def test_a_list_moves_the_jobs_whose_time_has_come(store):
     """A deferred job that is due is listed as queued."""
     await store.enqueue("a", due=START + SECOND)
-    before, _ = await page(store, 5, status="deferred")
+    before, _ = await store.page(":deferred")
     store.now += SECOND
-    after, _ = await page(store, 5, status="deferred")
-    queued, _ = await page(store, 5, status="queued")
+    after, _ = await store.page(":deferred")
+    queued, _ = await store.page(":queued")
 
     assert (before, after, queued) == (["a"], [], ["a"])
     assert await store.status("a") == "queued"

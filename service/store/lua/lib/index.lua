@@ -1,4 +1,5 @@
--- The lists of jobs: offload:jobs holds every job, offload:jobs:<status> those of one status, by enqueue time.
+-- The lists of jobs, all by enqueue time: offload:jobs holds every job, offload:jobs:<status> those of one status, and
+-- there is one for each function, queue, tag and error. A record says which lists its job is in.
 local function file_under(id, from, to, enqueued)
   if from == to then return end
   if from then take_out('offload:jobs:' .. from, id) end
@@ -9,10 +10,32 @@ end
 -- A stock producer looks at no record, so it may use the id of a job that has ended here. That is a new job:
 -- what is kept of the old one goes, and the new one's first attempt, or its end, makes a record of its own.
 local function is_over(status) return status == 'succeeded' or status == 'dead' or status == 'aborted' end
-local function forget_ended(id, status)
-  redis.call('DEL', 'offload:job:' .. id, 'offload:attempts:' .. id, 'offload:log:' .. id)
-  redis.call('ZREM', 'offload:expires', id)
-  redis.call('ZREM', 'offload:jobs:' .. status, id)
+local function forget(id, listed) -- listed: the status under which it was found, if it was
+  local rec = redis.call('HMGET', 'offload:job:' .. id, 'status', 'queue', 'function', 'tags', 'errors')
+  for _, status in ipairs(rec[1] and {rec[1], listed} or {'succeeded', 'dead', 'aborted', listed}) do
+    take_out('offload:jobs:' .. status, id)
+  end
+  if rec[2] then take_out('offload:jobs:queue:' .. rec[2], id) end
+  if rec[3] then take_out('offload:jobs:function:' .. rec[3], id) end
+  for _, tag in ipairs(rec[4] and cjson.decode(rec[4]) or {}) do take_out('offload:jobs:tag:' .. tag, id) end
+  for fingerprint in string.gmatch(rec[5] or '', '%x+') do take_out('offload:jobs:error:' .. fingerprint, id) end
+  for _, list in ipairs({'offload:jobs', 'offload:due', 'offload:expires'}) do take_out(list, id) end
+  drop('offload:job:' .. id, 'offload:attempts:' .. id, 'offload:log:' .. id)
+end
+-- Of a stock producer's job a record is made at its first claim, and its function is known when a worker has read it.
+local function learn_function(id, name, enqueued)
+  if name == '' then return end
+  redis.call('HSET', 'offload:job:' .. id, 'function', name)
+  put_in('offload:jobs:function:' .. name, enqueued, id)
+end
+local function learn_queue(id, before, q, enqueued) -- a producer may put an id that a stock worker ended into another
+  if before == q then return end
+  if before then take_out('offload:jobs:queue:' .. before, id) end
+  put_in('offload:jobs:queue:' .. q, enqueued, id)
+end
+local function forget_ended(id)
+  forget(id)
+  drop_keys() -- now, for a new record comes in the place of the old one
 end
 
 -- Time alone makes a deferred or retrying job queued: move those whose time has come, some at a time.

@@ -5,12 +5,13 @@ local function take(id, q, key, worker, aborting)
   local token = worker .. ':' .. ARGV[3]
   if not redis.call('SET', 'arq:in-progress:' .. id, token, 'NX', 'PX', lease) then return nil end
   local record = 'offload:job:' .. id
-  local rec = redis.call('HMGET', record, 'status', 'enqueued', 'due', 'options', 'function', 'timeout', 'worker', 'started')
+  local rec = redis.call('HMGET', record, 'status', 'enqueued', 'due', 'options', 'function', 'timeout', 'worker', 'started',
+    'queue')
   if is_over(rec[1]) then
-    forget_ended(id, rec[1])
+    forget_ended(id)
     rec = {}
   end
-  local status, enqueued, due = rec[1], rec[2] or now, rec[3] or redis.call('ZSCORE', key, id)
+  local status, enqueued, due = rec[1], rec[2] or now, rec[3] or due_of(redis.call('ZSCORE', key, id))
   local attempts = 'arq:retry:' .. id
   local attempt = redis.call('INCR', attempts)
   if attempt > 1 then redis.call('PERSIST', attempts) end -- a stock worker lets it live a day; it must outlast any backoff
@@ -19,12 +20,14 @@ local function take(id, q, key, worker, aborting)
     put_in('offload:jobs', enqueued, id)
     redis.call('HSET', record, 'enqueued', enqueued, 'due', due)
   end
+  learn_queue(id, rec[9], q, enqueued)
   local lost = status == 'running' and rec[7]
   if lost then
     redis.call('ZREM', 'offload:running:' .. lost, id)
     if lost ~= worker then post_lost(lost, id) end -- it may live, and must stop this attempt
-    keep_attempt(id, cjson.encode({attempt = attempt - 1, started = tonumber(rec[8]), ended = now, worker = lost,
-      error = {type = 'WorkerLost', message = 'the lease of worker ' .. lost .. ' ran out'}}))
+    local why = {type = 'WorkerLost', message = 'the lease of worker ' .. lost .. ' ran out', fingerprint = lost_fingerprint(rec[5])}
+    keep_attempt(id, cjson.encode({attempt = attempt - 1, started = tonumber(rec[8]), ended = now, worker = lost, error = why}),
+      why.fingerprint, enqueued)
     redis.call('HDEL', record, 'progress', 'aborting')
   end
   put_in(key, now + lease, id)

@@ -1,13 +1,31 @@
--- Putting one new job in. Returns 1, or 0 when a job of this id exists, in any form.
--- fields: flat list for the record (function, options …); payload: arq's serialised job.
+-- @include unique
+-- Putting one new job in. Returns 1, 0 when a job of this id exists, in any form, or the id of the job that has its unique key.
+-- fields: flat list for the record (function, options …), `unique` as "<hash>:<ms from now, 0: to its end>";
+-- payload: arq's serialised job.
 local function put(id, q, due, payload, fields)
   local record = 'offload:job:' .. id
   if redis.call('EXISTS', 'arq:job:' .. id, 'arq:result:' .. id, record) > 0 then return 0 end
+  local priority, tags
+  for f = 3, #fields, 2 do
+    if fields[f] == 'priority' then
+      priority = fields[f + 1]
+    elseif fields[f] == 'tags' then
+      tags = fields[f + 1]
+    elseif fields[f] == 'unique' then
+      local key, ms, hash = read_unique(fields[f + 1])
+      local holder = take_unique(id, key)
+      if holder then return holder end
+      fields[f + 1] = string.format('%s:%.0f', hash, ms > 0 and now + ms or 0)
+    end
+  end
   local status = due > now and 'deferred' or 'queued'
   redis.call('SET', 'arq:job:' .. id, payload)
-  put_in(queue_key(q), due, id)
+  put_in(queue_key(q), place(due, priority), id)
   redis.call('HSET', record, 'queue', q, 'status', status, 'enqueued', now, 'due', due, unpack(fields))
   put_in('offload:jobs', now, id)
+  put_in('offload:jobs:queue:' .. q, now, id)
+  put_in('offload:jobs:function:' .. fields[2], now, id)
+  for _, tag in ipairs(tags and cjson.decode(tags) or {}) do put_in('offload:jobs:tag:' .. tag, now, id) end
   file_under(id, nil, status, now)
   if status == 'deferred' then put_in('offload:due', due, id) end
   emit(status, id, {queue = q, ['function'] = fields[2], due = due})

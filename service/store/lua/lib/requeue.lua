@@ -1,9 +1,9 @@
 -- Putting a job back that ran: its lease is over, and it waits again, until `due` or for its turn.
--- r: {id, queue, enqueued, status = 'queued' or 'retrying', due, event, attempt, fields = flat list for the record}
+-- r: {id, queue, enqueued, status = 'queued' or 'retrying', due, priority, event, attempt, fields = flat list for the record}
 local function requeue(r, name)
   local record = 'offload:job:' .. r.id
   drop('arq:in-progress:' .. r.id)
-  put_in(queue_key(r.queue), r.due, r.id)
+  put_in(queue_key(r.queue), place(r.due, r.priority), r.id)
   redis.call('HSET', record, 'status', r.status, unpack(r.fields))
   redis.call('HDEL', record, 'worker', 'token', 'progress')
   file_under(r.id, 'running', r.status, r.enqueued)

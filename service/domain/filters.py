@@ -1,0 +1,72 @@
+"""Which jobs a list shows and a bulk call is about: one value, the same for the API, the command line and the store."""
+
+from dataclasses import dataclass
+
+from service.domain.errors import InvalidOptions
+from service.domain.fingerprints import is_fingerprint
+from service.domain.states import Status
+
+RETRYABLE = (Status.DEAD, Status.ABORTED, Status.RETRYING, Status.DEFERRED)
+"""Jobs that a person can put back, or have run now."""
+ABORTABLE = (Status.DEFERRED, Status.RETRYING, Status.QUEUED, Status.RUNNING)
+"""Jobs that a person can stop, in the order in which they move: one that moves on meanwhile is met again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Jobs that fit all that is said; None says nothing.
+
+    `error` is a fingerprint: of any attempt that failed, not only of the last. The window holds jobs enqueued at
+    `enqueued_after_ms` or later, and before `enqueued_before_ms`, so that windows that meet share none.
+    Raises InvalidOptions for what no job can fit.
+    """
+
+    status: Status | None = None
+    function: str | None = None
+    queue: str | None = None
+    tag: str | None = None
+    error: str | None = None
+    enqueued_after_ms: int | None = None
+    enqueued_before_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.error is not None and not is_fingerprint(self.error):
+            msg = f"error: {self.error!r} is no fingerprint; it is the 12 hex digits of `error.fingerprint` of a job"
+            raise InvalidOptions(msg)
+        after, before = self.enqueued_after_ms, self.enqueued_before_ms
+        if after is not None and before is not None and after >= before:
+            msg = "enqueued_after is not before enqueued_before; no job can fit both"
+            raise InvalidOptions(msg)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every job fits."""
+        return self == _EVERYTHING
+
+    def among(self, statuses: tuple[Status, ...], verb: str) -> tuple[Status, ...]:
+        """Return which of the statuses fit; raises InvalidOptions for a status that is not among them."""
+        if self.status is None:
+            return statuses
+        if self.status not in statuses:
+            msg = f"status: no {self.status} job can be {verb}; only {', '.join(statuses)} ones can"
+            raise InvalidOptions(msg)
+        return (self.status,)
+
+
+_EVERYTHING = Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class BulkOutcome:
+    """What a bulk call came to.
+
+    `matched` counts the jobs that fit and that the action can be about: in a dry run all that could be counted, else
+    those that were taken on, at most the limit. `done` is how many the action worked on; the rest had moved on. `ids`
+    are the first hundred of those matched. `has_more` says that there may be others: call again.
+    """
+
+    matched: int
+    done: int
+    is_dry_run: bool
+    ids: tuple[str, ...]
+    has_more: bool

@@ -1,0 +1,39 @@
+"""Idempotency keys: a request that is sent again under its key does nothing again.
+
+After the IETF draft draft-ietf-httpapi-idempotency-key-header: the key is the caller's, the fingerprint says whether
+two requests are the same.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+LONGEST_KEY = 255
+_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Says that a request is under way: `key` names it in Redis, `value` is its fingerprint and whose it is."""
+
+    key: str
+    value: str
+
+
+def is_key(text: str) -> bool:
+    """Whether a caller may use this as a key: up to 255 printable ASCII characters."""
+    return _KEY.fullmatch(text) is not None
+
+
+def hashed(who: str, key: str) -> str:
+    """Return the name of a key in Redis: each caller has keys of its own."""
+    return hashlib.sha256(f"{who}\0{key}".encode()).hexdigest()
+
+
+def fingerprint(method: str, path: str, query: bytes, body: bytes) -> str:
+    """Return what is the same for two requests that ask for the same, byte for byte: 64 hex digits."""
+    found = hashlib.sha256(f"{method} {path}".encode())
+    for part in (query, body):
+        found.update(b"\0%d\0" % len(part))
+        found.update(part)
+    return found.hexdigest()

@@ -1,0 +1,17 @@
+-- The jobs of a request that came with an idempotency key: put in once, and remembered by their ids for a day.
+-- offload:idempotency:<hash> is "<fingerprint> <owner>" while the request is under way, "<fingerprint> =<JSON ids>" then.
+local FINGERPRINT = 64
+local function open_request(hash, mark, count)
+  local key = 'offload:idempotency:' .. hash
+  return {key = key, mark = mark, left = tonumber(count), ids = {}, stands = redis.call('GET', key) == mark}
+end
+
+local function remember(request, id)
+  request.ids[#request.ids + 1], request.left = id, request.left - 1
+end
+
+local function close_request(request)
+  local ids = #request.ids > 0 and cjson.encode(request.ids) or '[]'
+  local known = string.sub(request.mark, 1, FINGERPRINT) .. ' =' .. ids
+  if request.stands then redis.call('SET', request.key, known, 'EX', 86400) end
+end

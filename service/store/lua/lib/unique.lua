@@ -1,0 +1,31 @@
+-- One job at a time for each unique key: offload:unique:<hash> holds its id from its enqueue to its end or, where it
+-- was given longer, until then. A record's field `unique` is "<hash>:<until ms, 0: its end>".
+local function read_unique(said)
+  local hash, ms = string.match(said, '^(.+):(%d+)$')
+  return 'offload:unique:' .. hash, tonumber(ms), hash
+end
+
+-- Whether the holder of a key still keeps others out. Whoever ends a job lets go of its key, but for a stock worker, which
+-- knows of none: the queue tells. A job that was forgotten, or whose id is another's by now, holds nothing.
+local function holds(id, key)
+  write_sets()
+  local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'unique')
+  if not rec[2] then return false end
+  local its_key, untill = read_unique(rec[2])
+  return its_key == key and (untill > now or redis.call('ZSCORE', queue_key(rec[1]), id) ~= false)
+end
+
+-- Give a key to a job. Returns the id of the job that holds it, if one does.
+local function take_unique(id, key)
+  local holder = redis.call('GET', key)
+  if holder and holder ~= id and holds(holder, key) then return holder end
+  redis.call('SET', key, id)
+end
+
+-- Let go of the key of a job that ended. Returns for how many ms from now it keeps others out, which its record must last.
+local function leave_unique(id, said)
+  local key, untill = read_unique(said)
+  if redis.call('GET', key) ~= id then return 0 end
+  if untill > now then redis.call('PEXPIRE', key, untill - now) else drop(key) end
+  return math.max(untill - now, 0)
+end
