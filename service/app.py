@@ -4,21 +4,49 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
+from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from service import loader, logs, wiring
-from service.api import artifacts, events, fleet, functions, jobs, pages, probes, problems
+from service.api import (
+    artifacts,
+    bulk,
+    enqueue,
+    events,
+    fleet,
+    functions,
+    jobs,
+    metrics,
+    pages,
+    probes,
+    problems,
+    queues,
+    schedules,
+)
 from service.api.access import Access
+from service.api.afterwards import count_usage
+from service.api.breaker import Breaker
+from service.api.head import Head
 from service.api.keys import Keys
-from service.api.limits import BodyLimit
+from service.api.limits import Limits
+from service.api.local import Local
 from service.api.openapi import Documented
 from service.api.state import Defaults, State
+from service.domain.apikeys import Keyring
 from service.domain.catalogue import Catalogue
 from service.settings import Settings, SettingsError, get_settings
 
 _ABOUT = """Job functions as HTTP endpoints: put work in with `POST /v1/functions/{name}/jobs`, which answers at once,
 then wait for it, follow it, or come back for it. Whatever goes wrong is `application/problem+json` (RFC 9457)."""
+
+CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+    "allow_headers": ["*"],  # what the request asks for; keys come in a header, and never by themselves as cookies do
+    "expose_headers": ["ETag", "Link", "Location", "Preference-Applied", "Retry-After", "X-Request-ID"],
+    "max_age": 600,
+}
 
 
 def create_app(settings: Settings | None = None, catalogue: Catalogue | None = None) -> FastAPI:
@@ -30,23 +58,41 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     settings = settings or get_settings()
     logs.configure(settings.log_level, settings.log_format)
     catalogue = catalogue or loader.load(settings.jobs)
+    instruments = metrics.Metrics()
     app = Documented(
         catalogue,
         needs_key=bool(settings.api_keys),
+        open_docs=settings.open_docs,
+        docs_url=None,  # `pages` has it
+        redoc_url=None,
         title="Offload",
         version=_version(),
         description=_ABOUT,
-        lifespan=_lifespan(settings, catalogue),
+        lifespan=_lifespan(settings, catalogue, instruments),
         exception_handlers=problems.HANDLERS,
         redirect_slashes=False,
     )
-    for room in (functions, jobs, events, artifacts, fleet, probes, pages):
+    app.router.routes[:0] = enqueue.routes  # the hottest first
+    for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet):
+        app.include_router(room.router, dependencies=[Depends(count_usage)])
+    for room in (probes, metrics, pages):
         app.include_router(room.router)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
-    if settings.api_keys:
-        app.add_middleware(Keys, keys=[key.get_secret_value() for key in settings.api_keys])
-    app.add_middleware(Access)  # the last one added is the outermost
+    app.add_middleware(Head)
+    _guard(app, settings, instruments)
     return app
+
+
+def _guard(app: FastAPI, settings: Settings, instruments: metrics.Metrics) -> None:
+    """Put around the routes what a request must pass; the last one added is the outermost."""
+    keys = Keyring.of([key.get_secret_value() for key in settings.api_keys])
+    if keys:
+        app.add_middleware(Keys, keys=keys, open_docs=settings.open_docs)
+    else:
+        app.add_middleware(Local, hosts=settings.allowed_hosts, origins=settings.cors_origins)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
+    app.add_middleware(Limits, body=settings.max_body_bytes, seconds=settings.request_timeout)
+    app.add_middleware(Access, hsts_seconds=settings.hsts_seconds, note=instruments.request)
 
 
 def check_exposure(settings: Settings) -> None:
@@ -66,12 +112,19 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _lifespan(settings: Settings, catalogue: Catalogue) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    settings: Settings, catalogue: Catalogue, instruments: metrics.Metrics
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with wiring.connect(settings, catalogue, must_answer=False) as offload:
+        async with (
+            wiring.connect(settings, catalogue, must_answer=False) as offload,
+            Breaker(offload.inspector.ready) as breaker,
+        ):
             defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result)
-            app.state.offload = State(offload.client, offload.inspector, defaults, offload.away)
+            app.state.offload = State(
+                offload.client, offload.inspector, offload.operations, defaults, offload.away, instruments, breaker
+            )
             yield
 
     return lifespan

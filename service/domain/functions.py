@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 
 from service.domain.arguments import Arguments, ResultType
+from service.domain.callbacks import check_callback_url
 from service.domain.errors import InvalidDefinition, InvalidOptions
 from service.domain.policy import Backoff, RetryPolicy
 from service.domain.queues import DEFAULT_QUEUE, check_queue_name
 
 RunsIn = Literal["loop", "thread", "process"]
 _NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$")
+HIGHEST_PRIORITY = 9
+LONGEST_UNIQUE_KEY = 200
+LONGEST_UNIQUE_S = 10 * 31_536_000
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -188,8 +192,11 @@ def _check_positive(name: str, **values: float | None) -> None:
 class EnqueueOptions:
     """What a caller may say about one job, beside its arguments; None takes the function's or the worker's value.
 
-    `delay`, `timeout`, `keep_result` in seconds; `run_at_ms`, `deadline_ms` in ms since the epoch. A job that has not
-    finished by its deadline is dead.
+    `delay`, `timeout`, `keep_result`, `unique_for` in seconds; `run_at_ms`, `deadline_ms` in ms since the epoch. A job
+    that has not finished by its deadline is dead. Of the due jobs of a queue those of a higher `priority`, 0 to 9, start
+    first. While a job with the same `unique_key` has not ended, or `unique_for` seconds from its enqueue have not passed,
+    no other of its function is put in; `unique_for` alone takes the arguments for the key.
+    `callback_url` is told how the job ended.
     """
 
     job_id: str | None = None
@@ -203,6 +210,10 @@ class EnqueueOptions:
     tags: tuple[str, ...] = ()
     traceparent: str | None = None
     parent: str | None = None
+    priority: int = 0
+    unique_key: str | None = None
+    unique_for: float | None = None
+    callback_url: str | None = None
 
     def __post_init__(self) -> None:
         if self.delay is not None and self.run_at_ms is not None:
@@ -210,6 +221,18 @@ class EnqueueOptions:
             raise InvalidOptions(msg)
         if self.delay is not None and self.delay < 0:
             msg = f"delay={self.delay} must not be negative"
+            raise InvalidOptions(msg)
+        if self.run_at_ms is not None and self.run_at_ms < 0:
+            msg = f"run_at_ms={self.run_at_ms} must not be before 1970"
+            raise InvalidOptions(msg)
+        if not 0 <= self.priority <= HIGHEST_PRIORITY:
+            msg = f"priority={self.priority} must be from 0 to {HIGHEST_PRIORITY}, the first to run"
+            raise InvalidOptions(msg)
+        if self.unique_key is not None and not 1 <= len(self.unique_key) <= LONGEST_UNIQUE_KEY:
+            msg = f"unique_key has {len(self.unique_key)} characters; it must have from 1 to {LONGEST_UNIQUE_KEY}"
+            raise InvalidOptions(msg)
+        if self.unique_for is not None and not 0 < self.unique_for <= LONGEST_UNIQUE_S:
+            msg = f"unique_for={self.unique_for} must be more than 0 seconds, and at most ten years"
             raise InvalidOptions(msg)
         if self.max_tries is not None and not 1 <= self.max_tries <= 1000:
             msg = f"max_tries={self.max_tries} must be from 1 to 1000"
@@ -225,6 +248,11 @@ class EnqueueOptions:
                 check_queue_name(self.queue)
             except InvalidDefinition as error:
                 raise InvalidOptions(str(error)) from None
+        if self.callback_url is not None:
+            try:
+                check_callback_url(self.callback_url)
+            except ValueError as error:
+                raise InvalidOptions(f"callback_url {error}") from None
 
     def due_ms(self, now_ms: int) -> int:
         """Return when the job may start."""

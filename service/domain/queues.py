@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from service.domain.errors import InvalidDefinition
 
 DEFAULT_QUEUE = "default"
+BAND_MS = 10_000_000_000_000
+"""What lies between two priorities in the scores of a queue (base.lua has the same): more than any time is."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
 _RATE = re.compile(r"(\d+)/(\d*)(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -48,3 +50,13 @@ def parse_rate(rate: str) -> tuple[int, int]:
         msg = f"rate {rate!r} is not understood: write '10/s', '100/m' or '5/30s'"
         raise InvalidDefinition(msg)
     return int(match[1]), int(match[2] or 1) * _SECONDS[match[3]] * 1000
+
+
+def due_of(score: float) -> int:
+    """Return when a job is due by its score in a queue: that time, from which each priority took a band."""
+    return int(score) % BAND_MS if score < 0 else int(score)
+
+
+def priority_of(score: float) -> int:
+    """Return the priority, 0 to 9, by which a job stands where it does; 0 for one that is not due yet."""
+    return -(int(score) // BAND_MS) if score < 0 else 0

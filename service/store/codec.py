@@ -2,12 +2,13 @@
 
 Both are arq's own dictionaries (`t f a k et` and `t f a k et s r st ft q id`, see arq.jobs), so that stock producers,
 workers and `arq.jobs.Job` read ours and we read theirs. Pickle is never read unless the serializer is `pickle`.
+With encryption the bytes are sealed around the serializer, and what was stored before is still read.
 """
 
 import asyncio
 import pickle
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
@@ -15,12 +16,21 @@ from arq.jobs import Deserializer, Serializer, serialize_result
 
 from service.domain.arguments import encode_arguments
 from service.domain.errors import ErrorInfo, OffloadError
+from service.store.sealing import CannotOpen, Sealer, is_sealed
 
 _PICKLE = b"\x80"  # the first byte of pickle protocol 2 and later; JSON starts with "{"
 
 
 class Undecodable(OffloadError):
     """A stored payload or result cannot be read with the configured serializer."""
+
+
+class KeyMissing(Undecodable):
+    """It is encrypted, and the key with `key_id` is not among ours; another process may have it."""
+
+    def __init__(self, key_id: str, message: str) -> None:
+        self.key_id = key_id
+        super().__init__(message)
 
 
 class RemoteError(RuntimeError):
@@ -59,26 +69,51 @@ class Codec:
     kind: Literal["json", "pickle", "custom"] = "json"
     dumps: Callable[[dict[str, Any]], bytes] = encode_arguments
     loads: Callable[[bytes], dict[str, Any]] = orjson.loads
+    sealer: Sealer = field(default_factory=lambda: Sealer(()))
 
     @classmethod
-    def named(cls, kind: str) -> "Codec":
+    def named(cls, kind: str, sealer: Sealer | None = None) -> "Codec":
         """Return the codec of OFFLOAD_SERIALIZER: `json` or `pickle`. The pickle one reads JSON as well."""
-        return cls("pickle", pickle.dumps, _loads_either) if kind == "pickle" else cls()
+        sealer = sealer or Sealer(())
+        if kind == "pickle":
+            return cls("pickle", pickle.dumps, _loads_either, sealer)
+        return cls(sealer=sealer)
 
     @classmethod
     def custom(cls, dumps: Serializer | None, loads: Deserializer | None) -> "Codec":
-        """Return the codec of an arq worker: its own functions, and pickle where it has none, as arq does."""
+        """Return the codec of an arq worker: its own functions, and pickle where it has none, as arq does.
+
+        Where the functions are the `serialize` and `deserialize` of a codec, it is that one.
+        """
+        if isinstance(ours := getattr(dumps, "__self__", None), Codec):
+            return ours
         if dumps is None and loads is None:
             return cls.named("pickle")
         if dumps is json_serializer and loads is json_deserializer:
             return cls()
         return cls("custom", dumps or pickle.dumps, loads or pickle.loads)
 
-    def encode_job(self, function: str, kwargs: dict[str, Any], enqueued_ms: int) -> bytes:
-        """Serialise a new job; arguments that JSON cannot carry raise TypeError naming the type."""
+    def encode_job(
+        self, function: str, kwargs: Mapping[str, Any], enqueued_ms: int, *, encoded: bytes | None = None
+    ) -> bytes:
+        """Serialise a new job; arguments that JSON cannot carry raise TypeError naming the type.
+
+        `encoded` says that they are JSON values, and how those are serialised.
+        """
         if self.kind == "json":
-            return encode_arguments({"t": None, "f": function, "a": (), "k": kwargs, "et": enqueued_ms})
-        return self.dumps({"t": None, "f": function, "a": (), "k": plain(kwargs), "et": enqueued_ms})
+            given = kwargs if encoded is None else orjson.Fragment(encoded)
+            data = encode_arguments({"t": None, "f": function, "a": (), "k": given, "et": enqueued_ms})
+            return self.sealer.seal(data) if self.sealer else data
+        given = dict(kwargs) if encoded is not None else plain(dict(kwargs))
+        return self.sealer.seal(self.dumps({"t": None, "f": function, "a": (), "k": given, "et": enqueued_ms}))
+
+    def serialize(self, document: dict[str, Any]) -> bytes:
+        """Serialise one of arq's dictionaries: for `create_pool(job_serializer=…)`, a worker's, `arq.jobs.Job`."""
+        return self.sealer.seal(json_serializer(document) if self.kind == "json" else self.dumps(document))
+
+    def deserialize(self, data: bytes) -> dict[str, Any]:
+        """Read what `serialize` wrote, and what stood there before it was encrypted; raises Undecodable."""
+        return self._load(data)
 
     def decode_job(self, data: bytes) -> Payload:
         """Read a payload; raise Undecodable that says which serializer it was tried with."""
@@ -110,7 +145,7 @@ class Codec:
         A value that a custom serializer refuses is replaced as arq does, by the sentence "unable to serialize result".
         """
         if self.kind == "json":
-            return encode_arguments(
+            data = encode_arguments(
                 {
                     "t": attempt,
                     "f": payload.function,
@@ -125,11 +160,12 @@ class Codec:
                     "id": job_id,
                 }
             )
+            return self.sealer.seal(data) if self.sealer else data
         if error is not None:
             value = exception if exception is not None else RemoteError(f"{error.type}: {error.message}")
         elif value is None and result is not None:
             value = orjson.loads(result)
-        data = serialize_result(
+        made = serialize_result(
             payload.function,
             payload.args,
             payload.kwargs,
@@ -144,7 +180,7 @@ class Codec:
             job_id,
             serializer=self.dumps,
         )
-        return data or b""
+        return self.sealer.seal(made) if made else b""
 
     def decode_result(self, data: bytes) -> StoredResult:
         """Read a result; raise Undecodable."""
@@ -167,6 +203,11 @@ class Codec:
         )
 
     def _load(self, data: bytes) -> dict[str, Any]:
+        if is_sealed(data):
+            try:
+                data = self.sealer.open(data)
+            except CannotOpen as error:
+                raise (KeyMissing(error.key_id, str(error)) if error.is_missing else Undecodable(str(error))) from None
         if self.kind == "json" and data[:1] == _PICKLE:
             msg = "it is pickled, and pickle is only read with OFFLOAD_SERIALIZER=pickle"
             raise Undecodable(msg)

@@ -5,7 +5,7 @@ Both commands speak of what their own connection has written last, so they follo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import redis.exceptions as faults
 
@@ -52,7 +52,7 @@ class Confirming:
         self._confirm = confirm
         self._is_able = confirm.fsync == "off"
 
-    async def enqueue(self, ids: Sequence[str], argv: Sequence[scripts.Arg]) -> list[int]:
+    async def enqueue(self, ids: Sequence[str], argv: Sequence[scripts.Arg]) -> list[Any]:
         """Run enqueue.lua and return its answer; raises Unavailable, or Unconfirmed where it has run."""
         if not self._confirm.is_asked:
             return list(await scripts.run(self._redis, "enqueue", 0, *argv))
@@ -61,7 +61,7 @@ class Confirming:
                 if not self._is_able:
                     await self._check(one)
                 answer = list(await scripts.run(one, "enqueue", 0, *argv))
-                missing = await self._missing(one, has_written=all(answer[1:]))
+                missing = await self._missing(one, has_written=all(put == 1 for put in answer[1:]))
         if missing is not None:
             raise Unconfirmed(ids, missing)
         return answer
