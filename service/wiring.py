@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from service.client import Client
+from service.domain.callbacks import Callbacks
 from service.domain.catalogue import Catalogue
 from service.domain.errors import Unavailable
 from service.inspector import Inspector
+from service.operations import Operations
 from service.settings import Settings
 from service.store import connection, queues
 from service.store.artifacts import ArtifactFiles
@@ -17,6 +19,7 @@ from service.store.confirming import Confirm
 from service.store.feed import Feed
 from service.store.jobs import JobStore, Kept
 from service.store.records import Records
+from service.store.sealing import Sealer
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Offload:
     catalogue: Catalogue
     client: Client
     inspector: Inspector
+    operations: Operations
     away: Away
 
 
@@ -33,6 +37,12 @@ def kept(settings: Settings) -> Kept:
     """Return how long things are kept, in ms."""
     record_ms = round((settings.keep_result + settings.keep_records) * 1000)
     return Kept(round(settings.keep_result * 1000), record_ms, round(settings.keep_dead * 1000))
+
+
+def codec_of(settings: Settings) -> Codec:
+    """Return how arguments and results are stored."""
+    keys = [key.get_secret_value() for key in settings.encryption_keys]
+    return Codec.named(settings.serializer, Sealer(keys))
 
 
 def artifact_files(settings: Settings) -> ArtifactFiles:
@@ -54,12 +64,13 @@ async def connect(settings: Settings, catalogue: Catalogue, *, must_answer: bool
             await connection.check(redis, address)
             with suppress(Unavailable):  # one that writes nothing now, for want of memory, can be looked at
                 await queues.declare(redis, catalogue.queues.values())
-        codec = Codec.named(settings.serializer)
+        codec = codec_of(settings)
         records = Records(redis, codec, catalogue.functions)
         inspector = Inspector(redis, records, feed, artifact_files(settings), catalogue)
         confirm = Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds)
-        client = Client(JobStore(redis, codec, confirm), catalogue, kept(settings))
-        yield Offload(catalogue, client, inspector, away)
+        callbacks = Callbacks(bool(settings.webhook_secrets), settings.allow_private_addresses)
+        client = Client(JobStore(redis, codec, confirm), catalogue, kept(settings), callbacks)
+        yield Offload(catalogue, client, inspector, Operations(redis, client, catalogue), away)
     finally:
         await feed.close()
         await redis.aclose()

@@ -3,15 +3,20 @@
 import re
 import secrets
 import time
+from collections.abc import Callable
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api import problems
+from service.api.headers import SecurityHeaders
 
 log = structlog.get_logger(__name__)
+
+Note = Callable[[str, str, int, float], None]
+"""Is told of each request: method, route template, status, seconds."""
 
 CLIENT_GONE = 499  # nginx's number for a client that closed the connection before it was answered
 _PROBES = frozenset({"/livez", "/readyz"})
@@ -24,8 +29,10 @@ class Access:
     The log has the route's template and never a body, a query or a header.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, hsts_seconds: int = 0, note: Note = lambda *_: None) -> None:
         self._app = app
+        self._note = note
+        self._security = SecurityHeaders(hsts_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -45,9 +52,7 @@ class Access:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
+                self._security.add(message, (b"x-request-id", request_id.encode()), is_tls=scope["scheme"] == "https")
             await send(message)
 
         try:
@@ -60,10 +65,12 @@ class Access:
                 raise  # The server must cut the answer off, so that nobody takes it for a whole one.
             await problems.internal(scope)(scope, receive, send_noted)
         finally:
-            _note(scope, status, (time.monotonic() - started) * 1000)
+            took = time.monotonic() - started
+            self._note(scope["method"], _template(scope), status, took)
+            _log(scope, status, took * 1000)
 
 
-def _note(scope: Scope, status: int, took_ms: float) -> None:
+def _log(scope: Scope, status: int, took_ms: float) -> None:
     write = log.debug if scope["path"] in _PROBES else log.info
     write("request", method=scope["method"], route=_template(scope), status=status, ms=round(took_ms, 1))
 

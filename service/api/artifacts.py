@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Request
 from starlette.responses import FileResponse, Response
 
 from service.api import problems
-from service.api.problems import RangeOutside
+from service.api.refusals import RangeOutside
 from service.api.state import Given
 from service.domain.artifacts import Artifact
 from service.domain.errors import NotFound

@@ -1,35 +1,67 @@
-"""Who may call: whoever presents one of the configured keys."""
+"""Who may call: whoever presents one of the configured keys, if that key's scopes cover the call."""
 
-import hmac
-from collections.abc import Sequence
+import hashlib
+import time
 
-from starlette.datastructures import Headers
+import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.problems import Unauthorized, refusal
+from service.api import scopes
+from service.api.problems import respond
+from service.api.refusals import TooManyFailures, Unauthorized
+from service.api.throttle import Throttle, address_of
+from service.domain.apikeys import ApiKey, Keyring, is_generated
+from service.domain.errors import OffloadError
 
-_OPEN = ("/livez", "/readyz", "/problems/")
+log = structlog.get_logger(__name__)
 
 
 class Keys:
-    """Answers 401 to calls without `Authorization: Bearer <one of the keys>`; probes and problem pages stay open."""
+    """Answers 401 to calls without a right key, 403 to those whose key lacks the scope, 429 after many wrong keys."""
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: Keyring, *, open_docs: bool = False, throttle: Throttle | None = None
+    ) -> None:
         self._app = app
-        self._keys = tuple(key.encode() for key in keys)
+        self._keys = keys
+        self._open_docs = open_docs
+        self._throttle = throttle or Throttle(time.monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or scope["path"].startswith(_OPEN) or self._fits(Headers(scope=scope)):
-            await self._app(scope, receive, send)
-            return
-        response = refusal(scope, Unauthorized("this call needs a key: `Authorization: Bearer <key>`"))
-        assert response is not None  # noqa: S101 - it is in the table
-        await response(scope, receive, send)
+        if scope["type"] == "http":
+            wanted = scopes.needed(scope["method"], scope["path"], open_docs=self._open_docs)
+            if wanted is not None:
+                try:
+                    scopes.allow(scope, self._caller(scope), wanted)
+                except OffloadError as error:
+                    await respond(error, scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
 
-    def _fits(self, headers: Headers) -> bool:
-        """Compare with every key, each in constant time, so that the time taken tells nothing."""
-        scheme, _, presented = headers.get("authorization", "").partition(" ")
-        given = presented.strip().encode("latin-1")  # the bytes as they came
-        matches = [hmac.compare_digest(given, key) for key in self._keys]
-        return scheme.lower() == "bearer" and any(matches)
+    def _caller(self, scope: Scope) -> ApiKey:
+        """Return the key that was presented; raises Unauthorized, TooManyFailures."""
+        presented, address = _presented(scope), address_of(scope.get("client"))
+        digest = hashlib.sha256(presented).digest()
+        if wait := self._throttle.wait(address):
+            may_be_a_guess = not is_generated(presented) and not self._throttle.knows(address, digest)
+            if may_be_a_guess:
+                raise TooManyFailures(wait)
+        key = self._keys.find(presented) if presented else None
+        if key is not None:
+            self._throttle.served(address, digest)
+            return key
+        if not presented:  # nobody guesses so
+            raise Unauthorized("this call needs a key: `Authorization: Bearer <key>`")
+        if self._throttle.failed(address):
+            log.warning("wrong_keys_refused", client=address)
+        raise Unauthorized("this is none of the service's keys, or no longer")
+
+
+def _presented(scope: Scope) -> bytes:
+    """Return the bytes of the bearer key as they came, or nothing."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, key = value.partition(b" ")
+            return bytes(key.strip()) if scheme.lower() == b"bearer" else b""
+    return b""

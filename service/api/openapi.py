@@ -8,7 +8,7 @@ from urllib.parse import quote
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
-from service.api import options, problems
+from service.api import options, problems, scopes
 from service.domain.catalogue import Catalogue
 from service.domain.functions import JobFunction
 
@@ -19,10 +19,11 @@ Document = dict[str, Any]
 class Documented(FastAPI):
     """An application whose OpenAPI document has the job functions of a catalogue."""
 
-    def __init__(self, catalogue: Catalogue, *, needs_key: bool, **about: Any) -> None:
+    def __init__(self, catalogue: Catalogue, *, needs_key: bool, open_docs: bool = False, **about: Any) -> None:
         super().__init__(**about)
         self._catalogue = catalogue
         self._needs_key = needs_key
+        self._open_docs = open_docs
         self._plain: Document | None = None
         self._whole: Document = {}
 
@@ -30,11 +31,13 @@ class Documented(FastAPI):
         """Return the document; made anew when routes were added."""
         plain = super().openapi()
         if plain is not self._plain:
-            self._plain, self._whole = plain, whole(plain, self._catalogue, needs_key=self._needs_key)
+            self._plain, self._whole = plain, whole(plain, self._catalogue)
+            if self._needs_key:
+                scopes.document(self._whole, open_docs=self._open_docs)
         return self._whole
 
 
-def whole(plain: Document, catalogue: Catalogue, *, needs_key: bool) -> Document:
+def whole(plain: Document, catalogue: Catalogue) -> Document:
     """Return FastAPI's document with the problems, the options, and an operation for each job function."""
     known = dict(plain.get("components", {}).get("schemas", {}))
     known["Problem"] = problems.schema()
@@ -44,13 +47,7 @@ def whole(plain: Document, catalogue: Catalogue, *, needs_key: bool) -> Document
     for name in sorted(catalogue.functions):
         operation = _operation(catalogue.functions[name], bodies[name], components["schemas"], taken)
         paths[f"/v1/functions/{quote(name, safe='')}/jobs"] = {"post": operation}
-    document = {**plain, "paths": paths, "components": components}
-    if needs_key:
-        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"key": []}]
-        for probe in ("/livez", "/readyz"):
-            paths[probe] = {"get": {**paths[probe]["get"], "security": []}}
-    return document
+    return {**plain, "paths": paths, "components": components}
 
 
 def _bodies(catalogue: Catalogue, taken: set[str]) -> tuple[dict[str, Document], Document]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from service.cli import fleet, jobs
+from service.cli import fleet, jobs, keys
 from service.cli.demo.command import demo
 from service.cli.enqueue import enqueue, with_wait_filled
 from service.cli.functions import functions
@@ -26,6 +26,7 @@ app.command(rich_help_panel=USE)(functions)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=USE)
 app.add_typer(fleet.queues_app, name="queues", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(fleet.workers)
+app.add_typer(keys.app, name="keys", rich_help_panel=USE)
 
 
 def _print_version(asked: bool) -> None:

@@ -22,11 +22,8 @@ from pydantic import (
 from pydantic_core import PydanticSerializationError, to_json
 
 from service.domain.errors import FieldError, InvalidArguments, InvalidDefinition, ResultNotSerializable
+from service.domain.secrets import Redaction, mask
 
-MASK = "**********"
-_SECRET_NAME = re.compile(
-    r"pass(word|wd|phrase)|secret|token$|api[_-]?key|authorization|cookie|credential|private[_-]?key", re.IGNORECASE
-)
 _PREFIX = "arg_"
 
 
@@ -93,7 +90,9 @@ class Arguments:
         try:
             built = self.model.model_validate(given)
         except ValidationError as error:
-            raise InvalidArguments(self.function, field_errors(error)) from None
+            hide = Redaction(given, self.secret_names)  # a validator of the user's may quote what it was given
+            faults = [FieldError(hide.text(f.path), hide.text(f.message), f.code) for f in field_errors(error)]
+            raise InvalidArguments(self.function, faults) from None
         return {name: getattr(built, field) for name, field in self._fields}
 
     @cached_property
@@ -113,22 +112,6 @@ class Arguments:
     def masked(self, given: Any) -> Any:
         """Return a copy of JSON arguments with every secret replaced, by declared type and by telling names."""
         return mask(given, self.secret_names)
-
-
-def mask(value: Any, secret_names: frozenset[str] = frozenset()) -> Any:
-    """Replace, at any depth, the values of keys that are declared secret or are named like one."""
-    if isinstance(value, Mapping):
-        return {
-            key: MASK
-            if (key in secret_names or _SECRET_NAME.search(str(key)))
-            and item is not None
-            and not isinstance(item, bool)
-            else mask(item, secret_names)
-            for key, item in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [mask(item, secret_names) for item in value]
-    return value
 
 
 def _collect_secrets(schema: Any, found: set[str]) -> None:

@@ -8,21 +8,24 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.settings.kinds import (
+    ApiKeys,
     ArtifactsUrl,
     Count,
+    EncryptionKeys,
+    Hosts,
     LogLevel,
     Names,
+    Origins,
     PositiveSeconds,
     RedisUrl,
     Seconds,
-    SecretList,
     SmtpUrl,
     WebhookSecrets,
 )
 from service.settings.sources import DOTENV, PREFIX, SecretFiles
 
 # These may come from a file that OFFLOAD_<NAME>_FILE names, as Docker and Kubernetes mount secrets.
-SECRETS = ("redis_url", "api_keys", "smtp_url", "webhook_secrets")
+SECRETS = ("redis_url", "api_keys", "encryption_keys", "smtp_url", "webhook_secrets")
 
 DAY = 86_400
 MIB = 1_048_576
@@ -69,8 +72,35 @@ class Settings(BaseSettings):
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port that the API listens on; 0 takes one that is free."
     )
-    api_keys: SecretList = Field(
-        default=[], description="Keys that callers of the API must present, comma-separated. Empty: no key is asked."
+    api_keys: ApiKeys = Field(
+        default=[],
+        description="Keys that callers of the API must present, comma-separated: each a plain secret, or what "
+        "`offload keys new` prints, which has a name, scopes and only a hash. Empty: no key is asked.",
+    )
+    allowed_hosts: Hosts = Field(
+        default=[],
+        description="Host names, beside `localhost` and loopback addresses, by which an API without keys may be "
+        "called, comma-separated. Others are refused: a web page can make its own name mean this machine.",
+    )
+    cors_origins: Origins = Field(
+        default=[],
+        description="Origins whose pages may call the API from a browser (CORS), comma-separated: "
+        "`https://app.example.com`. Empty: none.",
+    )
+    hsts_seconds: int = Field(
+        default=0,
+        ge=0,
+        description="`max-age` of the header `Strict-Transport-Security` on answers over TLS. 0: it is not sent.",
+    )
+    open_docs: bool = Field(
+        default=False,
+        description="Show `/docs` and `/openapi.json` without a key, where keys are set: a browser sends none. They "
+        "name every job function with its arguments.",
+    )
+    encryption_keys: EncryptionKeys = Field(
+        default=[],
+        description="Keys that encrypt arguments and results in Redis, comma-separated, as `offload keys encryption` "
+        "makes them: the first encrypts, all decrypt. Needs `offload[encryption]`. Empty: they are stored as they are.",
     )
     queues: Names = Field(
         default=[],
@@ -159,6 +189,9 @@ class Settings(BaseSettings):
         "addresses.",
     )
     max_body_bytes: Count = Field(default=MIB, description="Largest request body that the API takes.")
+    request_timeout: PositiveSeconds = Field(
+        default=30, description="How long a request, head and body, may take to come in; then it is 408."
+    )
     max_result_bytes: Count = Field(
         default=MIB, description="Largest serialised result; more belongs into an artifact."
     )

@@ -1,11 +1,15 @@
 """The kinds of values that settings have, and what is a good one of each."""
 
+import re
+from importlib.util import find_spec
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from service.domain.apikeys import Keyring
+from service.domain.cryptokeys import read_keys
 from service.domain.signing import check_secret
 
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel")
@@ -50,8 +54,43 @@ def _webhook_secrets(secrets: list[SecretStr]) -> list[SecretStr]:
     return [check_secret(secret) for secret in secrets]
 
 
+def _api_keys(entries: list[SecretStr]) -> list[SecretStr]:
+    Keyring.of([entry.get_secret_value() for entry in entries])
+    return entries
+
+
+def _encryption_keys(keys: list[SecretStr]) -> list[SecretStr]:
+    read_keys([key.get_secret_value() for key in keys])
+    if keys and find_spec("cryptography") is None:
+        raise ValueError("needs the package `cryptography`: pip install 'offload[encryption]'")
+    return keys
+
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:.]+\](:\d+)?")
+
+
+def _origins(origins: list[str]) -> list[str]:
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is no origin; one looks like https://app.example.com, all in lower case")
+    return origins
+
+
+_HOST = re.compile(r"[a-z0-9.-]+|\[[0-9a-f:.]+\]")
+
+
+def _hosts(hosts: list[str]) -> list[str]:
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise ValueError(f"{host!r} is no host; give a name without scheme and port, in lower case")
+    return hosts
+
+
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split)]
-SecretList = Annotated[list[SecretStr], NoDecode, BeforeValidator(_split)]
+ApiKeys = Annotated[list[SecretStr], NoDecode, BeforeValidator(_split), AfterValidator(_api_keys)]
+EncryptionKeys = Annotated[list[SecretStr], NoDecode, BeforeValidator(_split), AfterValidator(_encryption_keys)]
+Origins = Annotated[list[str], NoDecode, BeforeValidator(_split), AfterValidator(_origins)]
+Hosts = Annotated[list[str], NoDecode, BeforeValidator(_split), AfterValidator(_hosts)]
 WebhookSecrets = Annotated[
     list[SecretStr], NoDecode, BeforeValidator(_split), AfterValidator(_webhook_secrets), Field(max_length=2)
 ]

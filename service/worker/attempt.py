@@ -10,7 +10,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from arq.utils import ms_to_datetime
 from arq.worker import Retry as ArqRetry
@@ -167,8 +167,10 @@ class Attempts:
         except BaseException as error:  # noqa: BLE001 - whatever a job does to the loop is classified
             running.performing = False
             outcome = self._classify(running, opened, error, is_late=timer.expired())
-        if running.why == "aborted" and isinstance(outcome, Raised) and outcome.error.type == Aborted.__qualname__:
-            outcome = Stopped("aborted")
+        if isinstance(outcome, Raised):
+            outcome = replace(outcome, error=opened.described(outcome.error))
+            if running.why == "aborted" and outcome.error.type == Aborted.__qualname__:
+                outcome = Stopped("aborted")
         if ctx is not None and self._hooks.on_job_end:
             await self._hooks.on_job_end(ctx)
         return outcome, ctx
@@ -188,12 +190,12 @@ class Attempts:
         given = function.arguments.bind(payload.args, payload.kwargs)
         if function.runs_in == "loop":
             arguments = function.arguments.validate(given)
-            port = running.port = LoopPort(self._services, job, self._loop)
+            port = running.port = LoopPort(self._services, job, self._loop, opened.without_secrets)
             context = JobContext(self._facts(job, opened), port, port)
             value = await function.fn(context, **arguments)
             await port.settle()
             return returned(function, value, self._limit)
-        running.port = ThreadPort(self._services, job, self._loop)
+        running.port = ThreadPort(self._services, job, self._loop, opened.without_secrets)
         return await self._call_elsewhere(running.port, job, opened, given, timer)
 
     async def _call_elsewhere(
@@ -201,23 +203,35 @@ class Attempts:
     ) -> Outcome:
         """Run a `def` job; its time is counted from when it has a thread or a process, not while it waits for one."""
         function, facts, executors = opened.function, self._facts(job, opened), self._services.executors
-        begin = partial(_begin, timer, opened.timeout, self._loop)
+        begin: Callable[[], None] = partial(_begin, timer, opened.timeout, self._loop)
         outcome: Outcome
         if function.runs_in == "thread":
             arguments = function.arguments.validate(given)
             threads = executors.threads(job.queue)
             if threads.is_full:
-                await leases.keep_waiting(self._services.redis, job)
+                begin = await self._wait_for("thread", job, begin)
             call = partial(_in_thread, port, facts, function, arguments)
             run = partial(run_blocking, function, call, opened.policy, self._limit)
             outcome = await threads.run(run, on_start=begin)
         else:
             processes = executors.processes(job.queue)
             if processes.is_full:
-                await leases.keep_waiting(self._services.redis, job)
+                begin = await self._wait_for("process", job, begin)
             task = (child.run_job, *function.import_path, facts, given, self._limit)
             outcome = await processes.run(port, *task, on_start=begin)
         return outcome
+
+    async def _wait_for(
+        self, place: Literal["thread", "process"], job: Claimed, begin: Callable[[], None]
+    ) -> Callable[[], None]:
+        """Let the job wait for a place, and be seen to; return what is to be called as it begins."""
+        await leases.keep_waiting(self._services.redis, job, place)
+
+        def begun() -> None:
+            begin()
+            self._services.notes.begun(job)
+
+        return begun
 
     def _classify(self, running: Running, opened: Opened, error: BaseException, *, is_late: bool) -> Outcome:
         if isinstance(error, asyncio.CancelledError) and running.why is not None:

@@ -1,22 +1,28 @@
 """Opening a claimed job: what it is and what holds for this run of it, or why it is not run at all."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
+import structlog
 from arq.jobs import DeserializationError
 from arq.worker import JobExecutionFailed
 
+from service.domain import callbacks
 from service.domain.clock import now_ms
 from service.domain.errors import ErrorInfo
 from service.domain.functions import Functions, JobFunction
 from service.domain.policy import Abort, Dead, Decision, PutBack, RetryPolicy
-from service.store.codec import Codec, Payload, Undecodable
+from service.domain.secrets import Redaction, mask
+from service.store.codec import Codec, KeyMissing, Payload, Undecodable
 from service.store.jobs import Kept
 from service.store.leases import Claimed
 from service.worker.outcome import describe
 
+log = structlog.get_logger(__name__)
+
 _UNKNOWN_FUNCTION_PAUSE_MS = 2000
+_KEY_MISSING_PAUSE_MS = (2000, 60_000)
 _NO_LIMIT = 1_000_000
 
 
@@ -45,6 +51,35 @@ class Opened:
     keep_result: float
     deadline_ms: int | None
     traceparent: str | None
+    _redaction: Redaction | None = None
+
+    @property
+    def redaction(self) -> Redaction:
+        """What keeps the secrets among its arguments out of what it says; made when it first says something."""
+        if self._redaction is None:
+            arguments = self.function.arguments
+            given = {**dict(zip(arguments.names, self.payload.args, strict=False)), **self.payload.kwargs}
+            self._redaction = Redaction(given, arguments.secret_names)
+        return self._redaction
+
+    def without_secrets(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Return a note of the job (its message, the fields of a log line) without what is secret."""
+        hidden = {**said, "message": self.redaction.of(said.get("message"))}
+        if "fields" in said:
+            hidden["fields"] = self.redaction.of(mask(said["fields"]))
+        return hidden
+
+    def described(self, error: ErrorInfo) -> ErrorInfo:
+        """Return an error of the job without the values that are known to be secret."""
+        hide = self.redaction
+        if not hide:
+            return error
+        return replace(
+            error,
+            message=hide.text(error.message),
+            traceback=hide.text(error.traceback),
+            details=hide.of(error.details),
+        )
 
 
 class Opener:
@@ -54,6 +89,7 @@ class Opener:
         self._functions = functions
         self._codec = codec
         self._rules = rules
+        self._missing: set[str] = set()  # the ids of keys, for each to be told once
 
     def open(self, job: Claimed) -> Opened | tuple[Payload, Decision]:  # noqa: PLR0911 - one line for each refusal
         """Return what is needed to run the job, or its payload and why it is not run."""
@@ -62,6 +98,8 @@ class Opener:
             return payload, _dead("JobExpired", "job expired")
         try:
             payload = self._codec.decode_job(job.payload)
+        except KeyMissing as error:
+            return payload, self._key_missing(job, error) if not job.is_aborted else Abort()
         except Undecodable as error:
             return payload, Dead(describe(error), DeserializationError("unable to deserialize job"))
         if job.is_aborted and self._rules.allow_abort_jobs:
@@ -80,8 +118,22 @@ class Opener:
         if deadline_ms is not None:
             timeout = min(timeout or _NO_LIMIT, (deadline_ms - now_ms()) / 1000)
         keep = options.get("keep_result", function.keep_result)
-        keep = self._rules.keep_result if keep is None else keep
+        if keep is None:  # by default a callback that comes late has the result too
+            least = callbacks.KEPT_S if "callback_url" in options else 0
+            keep = self._rules.keep_result if self._rules.keep_result < 0 else max(self._rules.keep_result, least)
         return Opened(payload, function, policy, timeout, keep, deadline_ms, options.get("traceparent"))
+
+    def _key_missing(self, job: Claimed, error: KeyMissing) -> Decision:
+        """Leave the job to a worker that has the key, however long that takes: nothing is wrong with the job."""
+        if error.key_id not in self._missing:
+            self._missing.add(error.key_id)
+            log.error("encryption_key_missing", job_id=job.id, key_id=error.key_id, queue=job.queue)
+        deadline_ms = orjson.loads(job.options).get("deadline") if job.options else None
+        if deadline_ms is not None and deadline_ms <= now_ms():
+            return _dead("DeadlineExceeded", f"its deadline passed, and no worker had its key {error.key_id}")
+        shortest, longest = _KEY_MISSING_PAUSE_MS
+        waited = now_ms() - max(job.enqueued_ms, 0)
+        return PutBack(now_ms() + min(longest, max(shortest, waited)))
 
     def _unknown(self, job: Claimed, payload: Payload) -> Decision:
         if now_ms() - job.due_ms < self._rules.unknown_function_grace * 1000:

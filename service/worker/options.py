@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from service.domain.callbacks import Callbacks
 from service.domain.catalogue import Catalogue
 from service.settings import Settings
-from service.store.codec import json_deserializer, json_serializer
+from service.store.codec import Codec
 from service.store.confirming import Confirm
 from service.store.connection import settings_of
 from service.store.jobs import Kept
+from service.store.sealing import Sealer
 from service.worker.naming import new_worker_id
 
 
@@ -39,6 +41,7 @@ class WorkerOptions:
     pulse_fd: int | None = None
     stuck_grace: float = 5.0
     confirm: Confirm = field(default_factory=Confirm)
+    callbacks: Callbacks = field(default_factory=Callbacks)
 
     def kept(self, keep_result: float) -> Kept:
         """Return how long things are kept, in ms."""
@@ -61,6 +64,7 @@ def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> Wor
         "process_recycle": settings.process_recycle,
         "artifacts": settings.artifacts_dir.absolute(),
         "confirm": Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds),
+        "callbacks": Callbacks(bool(settings.webhook_secrets), settings.allow_private_addresses),
     }
     return WorkerOptions(**{**said, **more})
 
@@ -71,7 +75,8 @@ def arq_arguments(settings: Settings, catalogue: Catalogue, **more: Any) -> dict
     An embedded Redis is known to the process that started it; here the address must be a real one.
     """
     address = settings.redis_url if settings.redis_url != "embedded" else "redis://127.0.0.1:6379/0"
-    is_json = settings.serializer == "json"
+    keys = [key.get_secret_value() for key in settings.encryption_keys]
+    codec = Codec.named(settings.serializer, Sealer(keys))
     return {
         "functions": list(catalogue.functions.values()),
         "redis_settings": settings_of(address),
@@ -82,7 +87,7 @@ def arq_arguments(settings: Settings, catalogue: Catalogue, **more: Any) -> dict
         "job_completion_wait": round(settings.shutdown_grace),
         "health_check_interval": 30,
         "allow_abort_jobs": True,
-        "job_serializer": json_serializer if is_json else None,
-        "job_deserializer": json_deserializer if is_json else None,
+        "job_serializer": codec.serialize,
+        "job_deserializer": codec.deserialize,
         "offload": worker_options(settings, catalogue, **more),
     }

@@ -15,7 +15,8 @@ from service.domain.functions import EnqueueOptions
 from service.store import artifacts, stats
 from service.store.artifacts import ArtifactFiles
 from service.store.leases import Claimed
-from service.worker import child
+from service.store.records import Records
+from service.worker import callbacks, child
 from service.worker.context import Ticket
 from service.worker.executors import Executors
 from service.worker.notes import Notes
@@ -37,6 +38,7 @@ class Services:
         notes: Notes,
         files: ArtifactFiles,
         executors: Executors,
+        records: Records,
         *,
         artifact_keep_ms: int,
     ) -> None:
@@ -45,6 +47,7 @@ class Services:
         self.notes = notes
         self.files = files
         self.executors = executors
+        self.records = records
         self.artifact_keep_ms = artifact_keep_ms
         self._http: httpx.AsyncClient | None = None
 
@@ -61,18 +64,23 @@ class Services:
             await self._http.aclose()
 
 
+Hide = Callable[[dict[str, Any]], dict[str, Any]]
+"""Takes what is secret out of a note of a job."""
+
+
 class LoopPort:
     """The port of a job that runs on the event loop, and what only such a job can use."""
 
-    def __init__(self, services: Services, job: Claimed, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, services: Services, job: Claimed, loop: asyncio.AbstractEventLoop, hide: Hide) -> None:
         self._services = services
         self._job = job
         self._loop = loop
+        self._hide = hide
         self._pending: set[asyncio.Task[Any]] = set()
         self.was_aborted = False
 
     def note(self, kind: str, said: dict[str, Any]) -> None:
-        self._services.notes.add(self._job, kind, said)
+        self._services.notes.add(self._job, kind, self._hide(said))
 
     def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> Ticket:
         options = _of_job(options, self._job)
@@ -86,7 +94,7 @@ class LoopPort:
         return artifact
 
     def read(self, artifact_id: str) -> tuple[Artifact, bytes]:
-        return ThreadPort(self._services, self._job, self._loop).read(artifact_id)
+        return ThreadPort(self._services, self._job, self._loop, self._hide).read(artifact_id)
 
     def is_aborted(self) -> bool:
         return self.was_aborted
@@ -124,6 +132,9 @@ class LoopPort:
     async def stats(self) -> dict[str, Any]:
         return await stats.summary(self._services.redis, now_ms())
 
+    async def callback_event(self) -> dict[str, Any]:
+        return await callbacks.event(self._services.records, self._job)
+
     def _start(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         task = self._loop.create_task(coroutine)
         self._pending.add(task)
@@ -137,14 +148,15 @@ class LoopPort:
 class ThreadPort:
     """The port of a job in a thread; it serves a child process too, whose pipe a thread reads."""
 
-    def __init__(self, services: Services, job: Claimed, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, services: Services, job: Claimed, loop: asyncio.AbstractEventLoop, hide: Hide) -> None:
         self._services = services
         self._job = job
         self._loop = loop
+        self._hide = hide
         self.was_aborted = False
 
     def note(self, kind: str, said: dict[str, Any]) -> None:
-        self._loop.call_soon_threadsafe(self._services.notes.add, self._job, kind, said)
+        self._loop.call_soon_threadsafe(self._services.notes.add, self._job, kind, self._hide(said))
 
     def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> Ticket:
         options = _of_job(options, self._job)

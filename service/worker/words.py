@@ -11,6 +11,7 @@ from arq.utils import args_to_string, truncate
 
 from service.domain.clock import now_ms
 from service.domain.policy import Abort, Dead, Decision, Drop, PutBack, RetryAt, Succeed
+from service.domain.secrets import mask
 from service.store.codec import Payload
 from service.store.leases import Claimed
 
@@ -88,7 +89,7 @@ class ArqLines:
         if job.claimed_ms - job.due_ms > _LATE_MS:
             extra += f" delayed={(job.claimed_ms - job.due_ms) / 1000:0.2f}s"
         waited = (job.claimed_ms - payload.enqueued_ms) / 1000
-        said = args_to_string(payload.args, payload.kwargs)
+        said = args_to_string(payload.args, mask(payload.kwargs))
         self._log.info("%6.2fs → %s(%s)%s", waited, _ref(job, payload), said, extra)
 
     def ended(self, job: Claimed, payload: Payload, decision: Decision) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from service.api.pages import reference
-from service.api.problems import KINDS
+from service.api.kinds import KINDS
 from service.domain import errors
 
 PAGE = Path(__file__).parents[2] / "docs" / "problems.md"

@@ -7,7 +7,7 @@ from integration.api.support import calling, is_problem, settings_for
 from pydantic import BaseModel
 from structlog.testing import capture_logs
 
-from service.api.problems import KINDS
+from service.api.kinds import KINDS
 from service.app import check_exposure, create_app
 from service.domain.catalogue import Catalogue
 from service.domain.functions import define
@@ -21,7 +21,8 @@ async def test_an_unknown_path_is_a_problem(api):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "allowed"), [("DELETE", "/v1/jobs", "GET"), ("GET", "/v1/functions/numbers.add/jobs", "POST")]
+    ("method", "path", "allowed"),
+    [("DELETE", "/v1/jobs", "GET, HEAD, POST"), ("GET", "/v1/functions/numbers.add/jobs", "POST")],
 )
 async def test_a_wrong_method_is_a_problem_with_allow(api, method, path, allowed):
     """A path that exists, called by another method, is 405 and says which it takes."""
@@ -214,12 +215,3 @@ async def test_models_of_one_name_do_not_mix(settings):
 
     assert found == [["first"], ["second"]]
     assert "enqueued_at" in schemas["JobDocument"]["properties"]
-
-
-async def test_keys_are_declared_in_the_document(redis_server, catalogue, tmp_path):
-    """Where keys are needed OpenAPI says so, except for the probes."""
-    document = create_app(settings_for(redis_server.url, tmp_path, api_keys=["k"]), catalogue).openapi()
-
-    assert document["components"]["securitySchemes"] == {"key": {"type": "http", "scheme": "bearer"}}
-    assert document["security"] == [{"key": []}]
-    assert document["paths"]["/livez"]["get"]["security"] == []

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from service import JobContext, job
-from service.domain.arguments import MASK
+from service.domain.secrets import MASK
 from service.domain.errors import ResultExpired
 from service.domain.functions import EnqueueOptions
 from service.domain.policy import Backoff

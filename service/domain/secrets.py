@@ -1,0 +1,93 @@
+"""What is secret among the arguments of a job, and how it is kept out of all that people read.
+
+Two ways: a value is masked where it stands under a telling name or a declared type (`mask`); and where only text is
+left (an exception's message, a log line), the values that are known to be secret are cut out of it (`Redaction`).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+MASK = "**********"
+
+_SECRET_NAME = re.compile(
+    r"pass(word|wd|phrase)|secret|token$|(api|access|private|signing|encryption)[_-]?key|authorization|cookie"
+    r"|credential|(^|[_-])pwd$",
+    re.IGNORECASE,
+)
+_PASSWORD_IN_URL = re.compile(r"(?<=://)([^/?#@\s:]*):[^/?#@\s]+@")
+_SHORTEST = 4
+"""Shorter values stand in ordinary words as well; cutting these out would spoil the text and hide nothing."""
+
+
+def mask(value: Any, secret_names: frozenset[str] = frozenset()) -> Any:
+    """Replace, at any depth, the values of keys that are declared secret or are named like one, and URLs' passwords."""
+    if isinstance(value, Mapping):
+        return {
+            key: MASK if _hides(key, item, secret_names) else mask(item, secret_names) for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [mask(item, secret_names) for item in value]
+    if isinstance(value, str) and "://" in value and "@" in value:
+        return _PASSWORD_IN_URL.sub(rf"\1:{MASK}@", value)
+    return value
+
+
+def _hides(key: Any, item: Any, secret_names: frozenset[str]) -> bool:
+    if item is None or isinstance(item, bool):
+        return False
+    return key in secret_names or _SECRET_NAME.search(str(key)) is not None
+
+
+class Redaction:
+    """Cuts the secret values of some arguments out of texts, as far as they stand there as they are.
+
+    A value that the code has changed first (encoded, shortened, quoted in another way) is another text, and stays.
+    """
+
+    def __init__(self, arguments: Any, secret_names: frozenset[str] = frozenset()) -> None:
+        found = {text for text in _values(arguments, secret_names, hidden=False) if len(text) >= _SHORTEST}
+        longest_first = sorted(found, key=len, reverse=True)  # one may be part of another
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if found else None
+
+    def __bool__(self) -> bool:
+        return self._pattern is not None
+
+    def text(self, text: str) -> str:
+        """Return the text without the values."""
+        return text if self._pattern is None else self._pattern.sub(MASK, text)
+
+    def of(self, value: Any) -> Any:
+        """Return JSON-like data without the values, in all texts at any depth."""
+        if self._pattern is None:
+            return value
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {key: self.of(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.of(item) for item in value]
+        return value
+
+
+def _values(value: Any, secret_names: frozenset[str], *, hidden: bool) -> Iterator[str]:
+    """Yield the texts that stand, at any depth, under a key that is secret, each of its lines as well."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _values(item, secret_names, hidden=hidden or _hides(key, item, secret_names))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _values(item, secret_names, hidden=hidden)
+    elif hidden and isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)
+    elif hidden and isinstance(value, str):
+        yield value
+        yield from (line for line in value.splitlines() if len(line) > _SHORTEST)
+        yield repr(value)[1:-1]  # as a traceback quotes it
+    elif isinstance(value, str) and "://" in value and "@" in value:
+        yield from (found[1:] for found in _passwords(value))
+
+
+def _passwords(url: str) -> Iterator[str]:
+    for found in _PASSWORD_IN_URL.finditer(url):
+        yield found[0][len(found[1]) : -1]
