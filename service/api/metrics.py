@@ -47,6 +47,7 @@ class Metrics:
         )
         self._fleet = _Fleet()
         self._registry.register(self._fleet)
+        self._callers: dict[tuple[str, str], Counter] = {}
         self._known: dict[tuple[str, str, int], Histogram] = {}
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -59,7 +60,10 @@ class Metrics:
 
     def used(self, key: str, route: str) -> None:
         """Count a call of a key that was answered."""
-        self._usage.labels(key, route).inc()
+        series = self._callers.get((key, route))
+        if series is None:
+            series = self._callers[key, route] = self._usage.labels(key, route)
+        series.inc()
 
     def background_failed(self, task: str) -> None:
         """Count work after an answer that failed."""
