@@ -1,4 +1,4 @@
-"""The guardian's two scripts over a plain blocking connection: it has no event loop that a job could hold."""
+"""What the guardian says to Redis, over a plain blocking connection: it has no event loop that a job could hold."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from service.domain.errors import ErrorInfo
-from service.store import scripts
+from service.store import keys, scripts, stalls
 from service.store.connection import ANSWER_TIMEOUT, CONNECT_TIMEOUT, for_sentinels, reaching_redis
 
 # The fields of RedisSettings, arq's or ours, that a guardian needs; they travel as JSON.
@@ -44,6 +44,19 @@ class LeaseGuard:
         """Give the worker's jobs back; return the ids given back and those now dead. Raises Unavailable."""
         given, dead = self._run("release", self.worker, max_tries, kept_ms, json.dumps(reason.as_dict()))
         return [i.decode() for i in given], [i.decode() for i in dead]
+
+    def running(self, limit: int = 100) -> list[tuple[str, str | None]]:
+        """Return id and function of what Redis says the worker runs, up to a limit. Raises Unavailable."""
+        with reaching_redis():
+            ids = [i.decode() for i in self._redis.zrange(keys.RUNNING + self.worker, 0, limit - 1)]
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in ids:
+                pipe.hget(keys.RECORD + job_id, "function")
+            return [(i, name.decode() if name else None) for i, name in zip(ids, pipe.execute(), strict=True)]
+
+    def record_stall(self, stall: Mapping[str, Any]) -> None:
+        """Keep what held the worker's event loop. Raises Unavailable."""
+        stalls.write(self._redis, dict(stall))
 
     def close(self) -> None:
         """Close the connection, and those to sentinels."""

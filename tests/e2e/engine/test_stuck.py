@@ -33,6 +33,7 @@ async def test_a_stuck_worker_is_dumped_killed_and_replaced(redis, redis_server,
             hang, innocent = await b.enqueue("stuckjobs.hang"), await b.enqueue("stuckjobs.innocent")
             said = await worker.until("worker_stuck")
             dead, done = await b.ended(hang, 40), await b.ended(innocent, 40)
+            stalls, _ = await b.inspector.stalls(10)
     finally:
         worker.close()
 
@@ -41,4 +42,10 @@ async def test_a_stuck_worker_is_dumped_killed_and_replaced(redis, redis_server,
     assert (dead.status, dead.error.type) == (Status.DEAD, "WorkerLost")
     assert "event loop held for" in dead.attempts[0].error.message
     assert "line 7 in hang" in dead.attempts[0].error.traceback
+    assert [(stall["job_id"], stall["function"], stall["line"]) for stall in stalls] == [
+        (hang, "stuckjobs.hang", 7)
+    ] * 2
+    assert (stalls[0]["kind"], stalls[0]["code"]) == ("step", "time.sleep(60)")
+    assert stalls[0]["held_ms"] > 1000
+    assert "`time.sleep(60)` in " in stalls[0]["hint"]
     assert (done.status, done.result) == (Status.SUCCEEDED, b'"done"')
