@@ -29,6 +29,15 @@ def as_query(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     return pairs
 
 
+def as_members(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of a JSON object; one that is None is left out."""
+    return {
+        name: moment(name, value) if isinstance(value, datetime) else value
+        for name, value in options.items()
+        if value is not None
+    }
+
+
 def moment(name: str, value: datetime | str) -> str:
     """Return a time as RFC 3339; raises ValueError for a datetime without a time zone, which may mean any time."""
     if isinstance(value, str):

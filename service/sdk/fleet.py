@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from service.sdk.asking import listen
 from service.sdk.documents import Event, Filter, JobDocument, JobSummary
-from service.sdk.encoding import as_query
+from service.sdk.encoding import as_json, as_members, as_query
 from service.sdk.exchange import Emit, Plan, Request, Stream
 from service.sdk.jobs import JobCalls
 from service.sdk.reports import (
@@ -21,6 +21,10 @@ from service.sdk.reports import (
 
 PAGE = 200
 """So many items are fetched at a time."""
+BULK = 10_000
+"""So many jobs one call changes at most."""
+BULK_S = 5.0
+"""So long the service takes for that, at most, beyond what any answer may take."""
 Functions: TypeAlias = list[FunctionDocument]
 Queues: TypeAlias = list[QueueDocument]
 Schedules: TypeAlias = list[ScheduleDocument]
@@ -34,13 +38,21 @@ class Calls(JobCalls):
         """Iterate over jobs, newest first: all, or those that fit all that is said; a page is fetched when needed."""
         return self._items("/v1/jobs", which)
 
-    def retry_all(self, *, dry_run: bool = False, **which: Unpack[Filter]) -> Plan[BulkDocument]:
-        """Put back all dead and aborted jobs that fit; with `dry_run`, only count them."""
-        return self._bulk("/v1/jobs:retry", which, dry_run=dry_run)
+    def retry_all(
+        self, *, dry_run: bool = False, limit: int | None = None, **which: Unpack[Filter]
+    ) -> Plan[BulkDocument]:
+        """Put back all dead and aborted jobs that fit, and have deferred and retrying ones run now; or only count them.
 
-    def abort_all(self, *, dry_run: bool = False, **which: Unpack[Filter]) -> Plan[BulkDocument]:
-        """Stop all jobs that fit and have not ended; with `dry_run`, only count them."""
-        return self._bulk("/v1/jobs:abort", which, dry_run=dry_run)
+        At least one field of the filter has to be given. With a `limit`, up to 10,000, the newest of them; without, it
+        goes on until none is left, in steps. Not repeated when an answer is lost. Raises InvalidCall.
+        """
+        return self._bulk("/v1/jobs:retry", which, limit, dry_run=dry_run)
+
+    def abort_all(
+        self, *, dry_run: bool = False, limit: int | None = None, **which: Unpack[Filter]
+    ) -> Plan[BulkDocument]:
+        """Stop all jobs that fit and have not ended, or only count them; as `retry_all` otherwise."""
+        return self._bulk("/v1/jobs:abort", which, limit, dry_run=dry_run)
 
     def functions(self) -> Plan[Functions]:
         """Return all job functions, with their schemas and policies."""
@@ -132,9 +144,17 @@ class Calls(JobCalls):
             if cursor is None:
                 return
 
-    def _bulk(self, path: str, which: Mapping[str, Any], *, dry_run: bool) -> Plan[BulkDocument]:
-        params = as_query({**which, "dry_run": dry_run})
-        return self._json(Request("POST", path, params, is_repeatable=dry_run))
+    def _bulk(self, path: str, which: Mapping[str, Any], limit: int | None, *, dry_run: bool) -> Plan[BulkDocument]:
+        asked = {"filter": as_members(which), "dry_run": dry_run, "limit": limit or BULK}
+        request = Request("POST", path, content=as_json(asked), hold=BULK_S, is_repeatable=dry_run)
+        all_done: BulkDocument = yield from self._json(request)
+        step = all_done
+        while limit is None and not dry_run and step["more"] and step["done"]:
+            step = yield from self._json(request)
+            all_done["matched"] += step["matched"]
+            all_done["done"] += step["done"]
+            all_done["more"] = step["more"]
+        return all_done
 
 
 def _queue(name: str) -> str:

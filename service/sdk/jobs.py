@@ -3,14 +3,13 @@
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from itertools import count, islice
 from typing import Any, TypeAlias, Unpack
 from urllib.parse import quote
 
 from service.sdk.asking import Patience, ask, listen
 from service.sdk.documents import ENDED, Event, JobDocument, JobSummary, NewJob, Options
-from service.sdk.encoding import as_json, as_query, moment
+from service.sdk.encoding import as_json, as_members, as_query
 from service.sdk.errors import JobFailed, ServiceFault, WaitTimeout
 from service.sdk.exchange import Pause, Plan, Reply, Request, Stream
 from service.sdk.reports import ExplanationDocument
@@ -173,9 +172,4 @@ def _batches(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
 
 
 def _written(job: NewJob) -> dict[str, Any]:
-    options = {
-        name: moment(name, value) if isinstance(value, datetime) else value
-        for name, value in job.get("options", {}).items()
-        if value is not None
-    }
-    return {"function": job["function"], "args": job.get("args", {}), "options": options}
+    return {"function": job["function"], "args": job.get("args", {}), "options": as_members(job.get("options", {}))}

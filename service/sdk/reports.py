@@ -203,14 +203,15 @@ class StallDocument(TypedDict):
 
 
 class BulkDocument(TypedDict):
-    """What a call for many jobs came to.
+    """What became of all jobs that fit a filter.
 
-    `matched` counts the jobs that fit, `done` those of them that were worked on, none in a dry run; `ids` are the first
-    hundred. `has_more` says that there may be others: call again.
+    `matched` counts those that fit and that the action is for: in a dry run all, else those it took on. `done` counts
+    those that it worked on; the others had moved on meanwhile. `ids` has the first hundred. Where `more` is true there
+    may be others: call again.
     """
 
     matched: int
     done: int
     dry_run: bool
     ids: list[str]
-    has_more: bool
+    more: bool

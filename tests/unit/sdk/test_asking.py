@@ -1,4 +1,4 @@
-"""When a call is sent again, after what pause, and when it is given up: plans against answers that a test writes down."""
+"""When a call is sent again, after what pause, and when it is given up: plans against answers that are written down."""
 
 import json
 
@@ -188,10 +188,9 @@ def running(**more):
 def test_a_long_wait_is_asked_for_in_steps():
     """70 seconds are three calls of at most 30, and end in a TimeoutError that has the job."""
     clock = Clock()
-    calls, sent = Calls(patience(clock=clock)), []
+    plan = Calls(patience(clock=clock)).wait("j", 70)
     with pytest.raises(TimeoutError, match="still running after 70 s") as raised:
-        for request in played(calls.wait("j", 70), *[running()] * 3, clock=clock)[0]:
-            sent.append(request)
+        played(plan, *[running()] * 3, clock=clock)
 
     assert clock.now == 170
     assert isinstance(raised.value, errors.WaitTimeout)
@@ -249,3 +248,17 @@ def test_an_answer_that_is_not_json_is_a_fault():
     """A page of a proxy, or another service at the address, is said to be that."""
     with pytest.raises(errors.ServiceFault, match="not JSON"):
         played(Calls(patience()).get("j"), Reply(200, {}, b"<html>"))
+
+
+def test_a_bulk_call_goes_on_until_none_is_left():
+    """More than one call may change are changed in steps, and counted together; a dry run asks once."""
+    steps = [{"matched": 10, "done": 9, "dry_run": False, "ids": ["a"], "more": more} for more in (True, True, False)]
+    answers = [Reply(200, {}, json.dumps(step).encode()) for step in steps]
+    calls = Calls(patience())
+    sent, _, _, outcome = played(calls.retry_all(status="dead"), *answers)
+    counted, *_ = played(calls.retry_all(status="dead", dry_run=True), answers[0])
+    limited, *_ = played(calls.retry_all(status="dead", limit=5), answers[0])
+
+    assert [len(sent), len(counted), len(limited)] == [3, 1, 1]
+    assert (outcome["matched"], outcome["done"], outcome["more"]) == (30, 27, False)
+    assert json.loads(limited[0].content) == {"filter": {"status": "dead"}, "dry_run": False, "limit": 5}

@@ -68,7 +68,13 @@ def test_what_json_has_no_word_for_is_refused():
 
 def test_options_become_query_parameters():
     """None is left out, a list is repeated, times are RFC 3339."""
-    given = {"delay": 1.5, "tag": ["a", "b"], "queue": None, "dry_run": True, "run_at": datetime(2026, 1, 2, tzinfo=UTC)}
+    given = {
+        "delay": 1.5,
+        "tag": ["a", "b"],
+        "queue": None,
+        "dry_run": True,
+        "run_at": datetime(2026, 1, 2, tzinfo=UTC),
+    }
 
     assert as_query(given) == [
         ("delay", "1.5"),

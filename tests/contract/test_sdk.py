@@ -1,0 +1,73 @@
+"""The SDK against the API and against itself: the same shapes, the same calls, and light to import."""
+
+import inspect
+import json
+import subprocess
+import sys
+
+import pytest
+
+from service import sdk
+from service.api import documents as api_documents
+from service.api import filters, options
+from service.domain import documents as job_documents
+from service.domain import reports as fleet_documents
+from service.domain.states import TERMINAL, Status
+from service.sdk import documents, reports
+from service.sdk.fleet import Calls
+
+SHAPES = {
+    name: shape
+    for module in (documents, reports)
+    for name, shape in vars(module).items()
+    if hasattr(shape, "__total__") and name not in ("Options", "NewJob", "Filter")
+}
+ENGINE = ("arq", "fastapi", "orjson", "pydantic", "redis", "starlette", "structlog", "uvicorn", "service.")
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_document_of_the_sdk_is_that_of_the_api(name):
+    """Each shape has the members that the API's own has, those that may be missing too."""
+    theirs = next(
+        vars(module)[name] for module in (job_documents, fleet_documents, api_documents) if name in vars(module)
+    )
+
+    assert SHAPES[name].__annotations__.keys() == theirs.__annotations__.keys()
+    assert SHAPES[name].__optional_keys__ == theirs.__optional_keys__
+
+
+def test_the_options_and_the_filter_are_those_of_the_api():
+    """What may be said of a job, and of many, is what the API takes; so are the states."""
+    assert set(documents.Options.__annotations__) == set(options.BatchOptions.model_fields)
+    assert set(documents.Filter.__annotations__) == set(filters.FilterDocument.model_fields)
+    assert set(documents.Status.__args__) == set(Status)
+    assert set(TERMINAL) == documents.ENDED
+
+
+def public(cls):
+    """The methods of a class that are for its users."""
+    return {name for name, _ in inspect.getmembers(cls, callable) if not name.startswith("_")}
+
+
+def test_both_clients_have_every_call():
+    """No plan is missing in either client, and neither has another."""
+    assert public(sdk.Offload) == public(sdk.OffloadSync) == public(Calls) | {"close"}
+
+
+@pytest.mark.parametrize("client", [sdk.Offload, sdk.OffloadSync])
+def test_a_call_is_documented_where_it_is_called(client):
+    """`help()` of either client shows what a call means, and what it takes."""
+    without = [name for name in public(client) if not inspect.getdoc(getattr(client, name))]
+
+    assert without == []
+    assert list(inspect.signature(client.enqueue).parameters)[:3] == ["self", "function", "args"]
+
+
+def test_the_sdk_brings_nothing_of_the_engine():
+    """A program that imports it loads httpx, and neither our other rooms nor what they need."""
+    code = "import sys, json; from service.sdk import Offload; print(json.dumps(list(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout
+    loaded = [name for name in json.loads(said) if name != "service.sdk" and not name.startswith("service.sdk.")]
+
+    assert "httpx" in loaded
+    assert [name for name in loaded if name.startswith(ENGINE)] == []
