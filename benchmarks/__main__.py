@@ -41,14 +41,17 @@ def _plan(asked: argparse.Namespace) -> Plan:
 
 
 async def _measure(one: Experiment, plan: Plan) -> list[Line]:
-    found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
+    found: dict[str, list[dict[str, float]]] = {side: [] for side in one.sides}
     for run in range(plan.runs):
         for side, values in found.items():
             with console.status(f"{one.name}, run {run + 1} of {plan.runs}: {side}"):
                 values.append(dict(await one.measure(plan, side)))
+
+    def values(side: str | None, key: str) -> list[float]:
+        return [run[key] for run in found[side]] if side else []
+
     return [
-        Line(one.name, figure, *([run[figure.key] for run in found[side]] for side in ("offload", "arq")))
-        for figure in one.figures
+        Line(one.name, figure, values("offload", figure.key), values(figure.peer, figure.key)) for figure in one.figures
     ]
 
 

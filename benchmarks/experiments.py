@@ -1,6 +1,6 @@
 """All that `make bench` measures, with the goals of the project."""
 
-from benchmarks.figures import idling, latency, producing, throughput
+from benchmarks.figures import http, idling, latency, producing, throughput
 from benchmarks.table import Experiment, Figure, Goal
 
 EXPERIMENTS = (
@@ -50,6 +50,31 @@ EXPERIMENTS = (
             Figure("commands", "Redis commands a job, enqueue (inside scripts too)"),
             Figure("redis_us", "CPU of Redis, µs an enqueue"),
         ),
+    ),
+    Experiment(
+        "http",
+        http.http,
+        (
+            Figure("rate", "POST /v1/functions/{name}/jobs, /s", Goal("ratio", "least", 2)),
+            Figure("rate", "the same to an empty POST", Goal("ratio", "least", 0.8), "empty"),
+            Figure("p99", "the same, p99 ms", Goal("ratio", "most", 1)),
+            Figure("batch", "POST /v1/jobs with 1,000, jobs/s", None, None),
+            Figure("batch_to_single", "the same to single POST, jobs/s", Goal("ours", "least", 8), None),
+            Figure("get", "GET /v1/jobs/{id}, /s, to an empty GET", Goal("ratio", "least", 0.7), "empty"),
+            Figure("errors", "answers not 2xx", Goal("ours", "most", 0)),
+        ),
+        ("offload", "arq", "empty"),
+    ),
+    Experiment(
+        "livez",
+        http.livez,
+        (
+            Figure("idle", "GET /livez, idle, p99 ms", None, None),
+            Figure("busy", "the same, CPU-bound jobs and enqueues, p99 ms", None, None),
+            Figure("busy_to_idle", "the same to idle", Goal("ours", "most", 2), None),
+            Figure("errors", "answers not 2xx", Goal("ours", "most", 0), None),
+        ),
+        ("offload",),
     ),
     Experiment(
         "start",

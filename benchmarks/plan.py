@@ -19,6 +19,8 @@ class Plan:
     backlog: int = 200_000
     crowds: tuple[int, int] = (20, 100)
     crowd_jobs: int = 60
+    http: float = 4.0
+    batch: int = 1000
     slots: dict[str, int] = field(default_factory=dict)
 
     def slots_of(self, side: str) -> int:
@@ -26,5 +28,5 @@ class Plan:
         return self.slots.get(side, 100)
 
 
-QUICK = Plan(2, 400, 200, 200, 500, 4, 3, 5, 1.0, 2_000, (2, 4), 5)
+QUICK = Plan(2, 400, 200, 200, 500, 4, 3, 5, 1.0, 2_000, (2, 4), 5, 0.4, 50)
 """A smoke test: every measurement once each way; its figures mean nothing."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from math import isnan
 from statistics import median
 from typing import Literal
 
@@ -16,7 +17,7 @@ Measure = Callable[[Plan, str], Awaitable[Values]]
 
 @dataclass(frozen=True)
 class Goal:
-    """What must hold of the medians: of their ratio (ours to arq's), or of ours alone."""
+    """What must hold of the medians: of their ratio (ours to the peer's), or of ours alone."""
 
     of: Literal["ratio", "ours"]
     is_at: Literal["least", "most"]
@@ -27,18 +28,23 @@ class Goal:
         found = ratio if self.of == "ratio" else ours
         return found >= self.bound if self.is_at == "least" else found <= self.bound
 
-    def __str__(self) -> str:
+    def said(self, peer: str) -> str:
+        """Say what must hold, in few characters."""
         sign = "≥" if self.is_at == "least" else "≤"
-        return f"{sign} {self.bound:g}" + (" x arq" if self.of == "ratio" else "")
+        return f"{sign} {self.bound:g}" + (f" x {peer}" if self.of == "ratio" else "")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table: `key` names a value of its measurement."""
+    """One line of the table: `key` names a value of its measurement, `peer` the side whose value stands beside ours.
+
+    Without a peer ours stands alone.
+    """
 
     key: str
     title: str
     goal: Goal | None = None
+    peer: str | None = "arq"
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Experiment:
     name: str
     measure: Measure
     figures: tuple[Figure, ...]
+    sides: tuple[str, ...] = ("offload", "arq")
 
 
 @dataclass(frozen=True)
@@ -57,12 +64,12 @@ class Line:
     experiment: str
     figure: Figure
     ours: list[float]
-    stock: list[float]
+    theirs: list[float]
 
     @property
     def ratio(self) -> float:
-        """Our median to that of arq."""
-        return median(self.ours) / (median(self.stock) or float("nan"))
+        """Our median to that of the peer; not a number where there is none, or theirs is 0."""
+        return median(self.ours) / ((median(self.theirs) if self.theirs else 0) or float("nan"))
 
     @property
     def verdict(self) -> str:
@@ -73,26 +80,34 @@ class Line:
 
     def as_dict(self) -> dict[str, object]:
         """Return the line for a file."""
-        goal = str(self.figure.goal) if self.figure.goal else None
-        about = {"experiment": self.experiment, "figure": self.figure.title, "goal": goal, "verdict": self.verdict}
-        return {**about, "ratio": self.ratio, "offload": self.ours, "arq": self.stock}
+        goal, peer = self.figure.goal, self.figure.peer
+        said = goal.said(peer or "") if goal else None
+        about = {"experiment": self.experiment, "figure": self.figure.title, "goal": said, "verdict": self.verdict}
+        found: dict[str, object] = {"offload": self.ours}
+        if peer is not None:
+            found |= {"peer": peer, peer: self.theirs, "ratio": None if isnan(self.ratio) else self.ratio}
+        return {**about, **found}
 
 
 def show(lines: list[Line], caption: str, console: Console) -> None:
     """Print the table."""
-    table = Table(title="Offload and stock arq 0.28, side by side (min · median · max)", caption=caption)
+    table = Table(title="Offload and its peers, side by side (min · median · max); arq is 0.28", caption=caption)
     table.add_column("figure")
-    for name in ("offload", "arq 0.28", "ratio", "goal"):
+    for name in ("offload", "peer", "", "ratio", "goal"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
     for line in lines:
         style = {"pass": "green", "MISS": "bold red"}.get(line.verdict)
-        cells = [_spread(line.ours), _spread(line.stock), f"{line.ratio:.2f}", str(line.figure.goal or "")]
+        goal, peer = line.figure.goal, line.figure.peer or ""
+        ratio = "" if isnan(line.ratio) else f"{line.ratio:.2f}"
+        cells = [_spread(line.ours), _spread(line.theirs), peer, ratio, goal.said(peer) if goal else ""]
         table.add_row(line.figure.title, *cells, f"[{style}]{line.verdict}[/]" if style else "")
     console.print(table)
 
 
 def _spread(values: list[float]) -> str:
+    if not values:
+        return ""
     return " · ".join(_short(value) for value in (min(values), median(values), max(values)))
 
 

@@ -6,14 +6,9 @@ import time
 
 from benchmarks.bed import bed
 from benchmarks.plan import Plan
+from benchmarks.quantiles import quantile
 
 _POLL_S = 0.5  # arq's: a pause of chance up to this long meets its poll anywhere
-
-
-def quantile(values: list[float], share: float) -> float:
-    """Return the value that `share` of the values do not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 async def pickup(plan: Plan, side: str) -> dict[str, float]:
