@@ -15,9 +15,9 @@ from typing_extensions import TypedDict
 from service.api.state import Defaults
 from service.domain.clock import rfc3339
 from service.domain.documents import JobDocument, JobSummary, job, links, location, summary
-from service.domain.events import Event
+from service.domain.filters import BulkOutcome
 from service.domain.functions import JobFunction
-from service.domain.records import QueueState
+from service.domain.records import QueueState, Recent
 
 __all__ = ["JobDocument", "JobSummary", "job", "links", "location", "summary"]  # elsewhere, used as ours
 
@@ -27,6 +27,21 @@ class JobList(TypedDict):
 
     items: list[JobSummary]
     next: str | None
+
+
+class BulkDocument(TypedDict):
+    """What became of all jobs that fit a filter.
+
+    `matched` counts those that fit and that the action is for: in a dry run all, else those it took on. `done` counts
+    those that it worked on; the others had moved on meanwhile. `ids` has the first hundred. Where `more` is true there
+    may be others: call again.
+    """
+
+    matched: int
+    done: int
+    dry_run: bool
+    ids: list[str]
+    more: bool
 
 
 class BackoffDocument(TypedDict):
@@ -48,7 +63,10 @@ class PolicyDocument(TypedDict):
 
 
 class FunctionDocument(TypedDict):
-    """One job function; `arguments` and `result` are JSON schemas, `recent` counts its endings of the last 24 hours."""
+    """One job function; `arguments` and `result` are JSON schemas.
+
+    `recent` counts its endings of the last 24 hours; `mean_ms` is for how long those attempts that succeeded ran.
+    """
 
     name: str
     description: str
@@ -58,6 +76,7 @@ class FunctionDocument(TypedDict):
     result: dict[str, Any]
     policy: PolicyDocument
     recent: dict[str, int]
+    mean_ms: float | None
     links: dict[str, str]
 
 
@@ -77,8 +96,11 @@ class QueueDocument(TypedDict):
     running: int
     oldest_at: str | None
     paused: bool
+    paused_by: str | None
+    paused_at: str | None
     max_running: int | None
     rate: str | None
+    links: dict[str, str]
 
 
 class QueueList(TypedDict):
@@ -95,19 +117,12 @@ class WorkerList(TypedDict):
     next: None
 
 
-class StatsDocument(TypedDict):
-    """How many kept jobs there are of each status, and how each function's jobs ended in the last 24 hours."""
-
-    statuses: dict[str, int]
-    functions: dict[str, dict[str, int]]
-
-
 def answer(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Serialise a document."""
     return Response(orjson.dumps(document), status, headers, "application/json")
 
 
-def function(one: JobFunction[Any, Any], defaults: Defaults, recent: Mapping[str, int]) -> FunctionDocument:
+def function(one: JobFunction[Any, Any], defaults: Defaults, recent: Recent | None) -> FunctionDocument:
     """Describe a job function, with the worker's defaults where it says nothing itself."""
     here = f"/v1/functions/{quote(one.name, safe='')}"
     return {
@@ -124,13 +139,26 @@ def function(one: JobFunction[Any, Any], defaults: Defaults, recent: Mapping[str
             "retries_exceptions": bool(one.retry_on),
             "backoff": {"base": one.backoff.base, "factor": one.backoff.factor, "limit": one.backoff.limit},
         },
-        "recent": dict(recent),
+        "recent": dict(recent.endings) if recent else {},
+        "mean_ms": recent.mean_ms if recent else None,
         "links": {"self": here, "jobs": f"{here}/jobs"},
+    }
+
+
+def bulk(outcome: BulkOutcome) -> BulkDocument:
+    """Describe what a bulk call came to."""
+    return {
+        "matched": outcome.matched,
+        "done": outcome.done,
+        "dry_run": outcome.is_dry_run,
+        "ids": list(outcome.ids),
+        "more": outcome.has_more,
     }
 
 
 def queue(state: QueueState) -> QueueDocument:
     """Describe a queue."""
+    here = f"/v1/queues/{quote(state.name, safe='')}"
     return {
         "name": state.name,
         "queued": state.queued,
@@ -138,14 +166,9 @@ def queue(state: QueueState) -> QueueDocument:
         "running": state.running,
         "oldest_at": rfc3339(state.oldest_ms),
         "paused": state.paused,
+        "paused_by": state.paused_by,
+        "paused_at": rfc3339(state.paused_ms),
         "max_running": state.max_running,
         "rate": state.rate,
+        "links": {"self": here, "pause": f"{here}/pause", "resume": f"{here}/resume"},
     }
-
-
-def event(happened: Event) -> dict[str, Any]:
-    """Describe an event of a job: what it brings, with times as everywhere."""
-    data = {name: value for name, value in happened.data.items() if name != "due"}
-    if "due" in happened.data:
-        data["run_at"] = rfc3339(happened.data["due"])
-    return {"job_id": happened.job_id, "at": rfc3339(happened.at_ms), **data}

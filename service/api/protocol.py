@@ -9,6 +9,7 @@ application refuses by itself (`service.api.limits`) is smaller and sooner, and 
 import asyncio
 import contextlib
 import socket
+import struct
 from collections import deque
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -23,7 +24,8 @@ from service.api.problems import MEDIA_TYPE, RETRY_AFTER_S
 from service.api.refusals import BodyTooSlow, HeadersTooLarge, UrlTooLong
 
 URL_BYTES = 16_384
-HEADER_BYTES = 65_536
+HEAD_BYTES = 65_536
+_FORGET = struct.pack("ii", 1, 0)
 _SLACK_S = 2.0  # the application's own limit on a body comes first
 
 
@@ -47,7 +49,7 @@ class _Bounded(HttpToolsProtocol):
         """Begin to wait for a request; refuse one connection too many."""
         super().connection_made(transport)
         self._is_refused = False
-        self._is_reading = False  # a request that has begun and is not whole
+        self._is_reading = self._is_in_head = False  # there is a request that has begun and is not whole
         self._too_large: Kind | None = None
         self._head_bytes = 0
         self._request_ends: asyncio.TimerHandle | None = None
@@ -77,7 +79,10 @@ class _Bounded(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(self._too_large or MALFORMED)
         else:
-            if self._request_ends is None and (self._is_reading or not self._is_answering()):
+            self._head_bytes += len(data)
+            if self._is_in_head and self._head_bytes > HEAD_BYTES:  # the parser keeps one header as long as it comes
+                self._refuse(TABLE[HeadersTooLarge])
+            elif self._request_ends is None and (self._is_reading or not self._is_answering()):
                 self._wait_for_request()
 
     # What the parser finds.
@@ -85,7 +90,7 @@ class _Bounded(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._is_reading = True
+        self._is_reading = self._is_in_head = True
         self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
@@ -94,12 +99,10 @@ class _Bounded(HttpToolsProtocol):
         if len(self.url) > URL_BYTES:
             self._stop_parsing(TABLE[UrlTooLong])
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        super().on_header(name, value)
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > HEADER_BYTES:
-            self._stop_parsing(TABLE[HeadersTooLarge])
+    def on_headers_complete(self) -> None:
+        """End the head."""
+        self._is_in_head = False
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """End a request: from here on it is for the service to be quick."""
@@ -146,7 +149,7 @@ class _Bounded(HttpToolsProtocol):
 
     def _wait_until_read(self) -> None:
         if self._must_be_read is None:
-            self._must_be_read = self.loop.call_later(self.patience.unread_s, self.transport.abort)
+            self._must_be_read = self.loop.call_later(self.patience.unread_s, self._cut)
 
     def _late(self) -> None:
         if self.pipeline:  # the requests before it are being answered, and this one is not read meanwhile
@@ -173,7 +176,7 @@ class _Bounded(HttpToolsProtocol):
         elif not self.cycle.more_body:
             self._last_answer()
         elif self.cycle.response_started:
-            self.transport.abort()
+            self._cut()
         else:
             self._answer(kind)
 
@@ -184,6 +187,14 @@ class _Bounded(HttpToolsProtocol):
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _cut(self) -> None:
+        """Close at once; the system too forgets what was not read."""
+        connection: Any = self.transport.get_extra_info("socket")
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET)
+        self.transport.abort()
 
     def _answer(self, kind: Kind) -> None:
         """Answer without the application, and hang up."""

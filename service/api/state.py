@@ -2,14 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
 
 from fastapi import Depends, Request
 
+from service.api.breaker import SLOW_S, Breaker
+from service.api.frames import Frames
 from service.client import Client
 from service.domain.errors import Unavailable, Unconfirmed
 from service.inspector import Inspector
+from service.operations import Operations
+
+if TYPE_CHECKING:
+    from service.api.metrics import Metrics
 
 ANSWER_S = 3.0  # longer than any healthy Redis takes, shorter than any caller's patience
 
@@ -41,31 +47,49 @@ class State:
 
     client: Client
     inspector: Inspector
+    operations: Operations
     defaults: Defaults
     away: Outages
+    metrics: "Metrics"
+    breaker: Breaker
+    frames: Frames = field(default_factory=Frames)
 
     async def promptly(self, answer: Awaitable[T], wait: float = 0, part: Literal["reads", "writes"] = "reads") -> T:
         """Return what Redis answers; raises Unavailable when it hangs, after 3 s beyond the `wait` that was asked for.
 
-        A Redis without memory serves reads and refuses writes, so the two are told apart.
+        While it is known to hang every call is refused at once. A Redis without memory serves reads and refuses
+        writes, so the two are told apart.
         """
+        self._refuse_while_away(answer)
+        began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(ANSWER_S + wait):
                 answered = await answer
         except TimeoutError:
             error = Unavailable(f"Redis did not answer within {ANSWER_S:g} s")
+            self.breaker.suspect()
             self.away.failed(part, error)
             raise error from None
         except Unconfirmed as error:
             self.away.failed("confirmations", error)
             raise
         except Unavailable as error:
+            if asyncio.get_running_loop().time() - began > SLOW_S + wait:
+                self.breaker.suspect()
             self.away.failed(part, error)
             raise
         self.away.served(part)
         if part == "writes":
             self.away.served("confirmations")
         return answered
+
+    def _refuse_while_away(self, answer: Awaitable[T]) -> None:
+        try:
+            self.breaker.check()
+        except Unavailable:
+            if close := getattr(answer, "close", None):
+                close()  # Python warns of a coroutine that nobody awaits
+            raise
 
 
 def state_of(request: Request) -> State:
