@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from service.cli import fleet, jobs, keys
+from service.cli import fleet, jobs, keys, schedules
 from service.cli.demo.command import demo
 from service.cli.enqueue import enqueue, with_wait_filled
 from service.cli.functions import functions
@@ -25,6 +25,7 @@ app.command(rich_help_panel=USE)(enqueue)
 app.command(rich_help_panel=USE)(functions)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=USE)
 app.add_typer(fleet.queues_app, name="queues", rich_help_panel=USE)
+app.add_typer(schedules.app, name="schedules", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(fleet.workers)
 app.add_typer(keys.app, name="keys", rich_help_panel=USE)
 

@@ -1,19 +1,19 @@
-"""`offload queues list`, `offload workers`: what waits where, and who is there to run it."""
+"""`offload queues …`, `offload workers`: what waits where, holding it back, and who is there to run it."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from service.cli import documents, output, session
+from service.cli.identity import who
 from service.domain.clock import now_ms
+from service.domain.records import QueueState
+from service.wiring import Offload
 
-queues_app = typer.Typer(help="Look at queues.", no_args_is_help=True)
+queues_app = typer.Typer(help="Look at queues, pause and resume them.", no_args_is_help=True)
 
-
-@queues_app.callback()
-def _group() -> None:
-    """Look at queues."""
+Name = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
 
 
 @queues_app.command("list")
@@ -35,9 +35,45 @@ def list_queues(as_json: output.Json = False) -> None:
             output.seconds(now - state.oldest_ms) if state.oldest_ms else "",
             str(state.max_running or ""),
             state.rate or "",
-            "[yellow]paused[/yellow]" if state.paused else "",
+            f"[yellow]{_paused(state)}[/yellow]" if state.paused else "",
         )
     output.show(table)
+
+
+@queues_app.command("pause")
+def pause_queue(name: Name, as_json: output.Json = False) -> None:
+    """Start no more jobs of a queue, over the whole fleet, until it is resumed; what runs goes on."""
+
+    async def work(offload: Offload) -> QueueState:
+        changed = await offload.operations.pause_queue(name, who())
+        await offload.operations.audit(who(), "queue.pause", name, changed=changed)
+        return await offload.inspector.queue(name)
+
+    _tell(session.run(work), as_json=as_json)
+
+
+@queues_app.command("resume")
+def resume_queue(name: Name, as_json: output.Json = False) -> None:
+    """Let the jobs of a queue start again, at once."""
+
+    async def work(offload: Offload) -> QueueState:
+        changed = await offload.operations.resume_queue(name)
+        await offload.operations.audit(who(), "queue.resume", name, changed=changed)
+        return await offload.inspector.queue(name)
+
+    _tell(session.run(work), as_json=as_json)
+
+
+def _tell(state: QueueState, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json(documents.queues([state])[0])
+    else:
+        print(f"{state.name} {_paused(state) if state.paused else 'runs'}")
+
+
+def _paused(state: QueueState) -> str:
+    by = f" by {state.paused_by}" if state.paused_by else ""
+    return f"paused{by}" + (f" {output.seconds(now_ms() - state.paused_ms)} ago" if state.paused_ms else "")
 
 
 def workers(as_json: output.Json = False) -> None:

@@ -9,7 +9,9 @@ from rich.padding import Padding
 from rich.table import Table
 
 from service.cli import documents, failures, output, session
+from service.cli.identity import who
 from service.cli.waiting import finished, tell_end
+from service.domain import reports
 from service.domain.clock import now_ms, rfc3339
 from service.domain.filters import Filter
 from service.domain.records import JobRecord
@@ -61,6 +63,16 @@ def show(job_id: JobId, as_json: output.Json = False) -> None:
         output.show(view(record))
 
 
+@app.command("explain")
+def explain(job_id: JobId, as_json: output.Json = False) -> None:
+    """Say in one sentence why a job is not running, where it runs, or how it ended."""
+    why = session.run(lambda offload: offload.inspector.explain(job_id))
+    if as_json:
+        output.print_json(reports.explanation(why))
+    else:
+        print(why.sentence)
+
+
 @app.command("wait")
 def wait(
     job_id: JobId,
@@ -76,7 +88,12 @@ def abort(job_ids: JobIds, as_json: output.Json = False) -> None:
     """Stop jobs: one that waits is aborted at once, one that runs is told to stop."""
 
     async def work(offload: Offload) -> dict[str, str]:
-        return {job_id: await offload.client.abort(job_id) for job_id in job_ids}
+        said = {}
+        for job_id in job_ids:
+            said[job_id] = await offload.client.abort(job_id)
+            if said[job_id] not in {Status.SUCCEEDED, Status.DEAD}:
+                await offload.operations.audit(who(), "job.abort", job_id)
+        return said
 
     said = session.run(work)
     if as_json:
@@ -96,6 +113,7 @@ def retry(job_ids: JobIds, as_json: output.Json = False) -> None:
     async def work(offload: Offload) -> None:
         for job_id in job_ids:
             await offload.client.retry(job_id)
+            await offload.operations.audit(who(), "job.retry", job_id)
 
     session.run(work)
     if as_json:
