@@ -38,8 +38,6 @@ WRITING: Mapping[tuple[str, str], Scope] = {
     ("POST", "/v1/schedules/{name}/pause"): Scope.OPERATE,
     ("POST", "/v1/schedules/{name}/resume"): Scope.OPERATE,
     ("POST", "/v1/schedules/{name}/run"): Scope.OPERATE,
-    ("POST", "/v1/schedules/{name}/pause"): Scope.OPERATE,
-    ("POST", "/v1/schedules/{name}/resume"): Scope.OPERATE,
 }
 
 _ENQUEUES = re.compile(r"/v1/jobs|/v1/functions/[^/]+/jobs")

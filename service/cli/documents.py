@@ -39,8 +39,8 @@ def function(one: JobFunction[Any, Any], settings: Settings) -> dict[str, Any]:
     from service.api.state import Defaults  # noqa: PLC0415 - see above
 
     defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result)
-    shown: dict[str, Any] = {**documents.function(one, defaults, {})}
-    return {name: value for name, value in shown.items() if name != "recent"}
+    shown: dict[str, Any] = {**documents.function(one, defaults, None)}
+    return {name: value for name, value in shown.items() if name not in ("recent", "mean_ms")}
 
 
 def compact(value: Any) -> str:
