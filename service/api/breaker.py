@@ -36,6 +36,11 @@ class Breaker:
             self._asking.cancel()
             await asyncio.wait([self._asking])
 
+    @property
+    def is_open(self) -> bool:
+        """Whether Redis is known not to answer."""
+        return bool(self._known_away)
+
     def check(self) -> None:
         """Raise Unavailable while Redis is known not to answer."""
         if self._known_away:

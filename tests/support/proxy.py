@@ -1,71 +1,70 @@
-"""A TCP proxy before a server, which does harm to the connections that a test says."""
+"""A way to Redis that can be blocked: as when a network drops packets, nothing is refused and nothing answers."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+
+_CHUNK = 65536
 
 
-@dataclass
 class Proxy:
-    """Passes connections on to `port`; each takes the next fault of `faults`, where there is one.
+    """Forwards TCP connections to a unix socket, while it is open."""
 
-    `lose`: pass the request on, wait for its answer, and close without a word. `refuse`: close at once.
-    `cut:<n>`: pass n bytes of the answers on, then close. `say:<text>`: answer with this by itself. `pass`: no harm.
-    """
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._open = asyncio.Event()
+        self._open.set()
+        self._forwarding: set[asyncio.Task[None]] = set()
+        self.port = 0
+        self.connections = 0
 
-    port: int
-    faults: list[str] = field(default_factory=list)
-    met: list[str] = field(default_factory=list)
-    address: str = ""
+    @property
+    def url(self) -> str:
+        """The address to call instead of the target's."""
+        return f"redis://127.0.0.1:{self.port}/0"
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
-        fault, _, detail = (self.faults.pop(0) if self.faults else "pass").partition(":")
-        self.met.append(fault)
-        with contextlib.suppress(ConnectionError), contextlib.closing(writer):
-            if fault == "refuse":
-                return
-            if fault == "say":
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(detail.encode())
-                await writer.drain()
-                return
-            await self._pass_on(reader, writer, fault, int(detail or 0))
+    def block(self) -> None:
+        """Let nothing pass any more, in neither direction; connections stay open, and new ones are taken."""
+        self._open.clear()
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: str, most: int) -> None:
-        behind, before = await asyncio.open_connection("127.0.0.1", self.port)
-        asking = asyncio.create_task(_copy(reader, before))
+    def unblock(self) -> None:
+        """Let everything pass, also what came meanwhile."""
+        self._open.set()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Proxy"]:
+        """Listen."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
         try:
-            passed = 0
-            while chunk := await behind.read(65536):
-                if fault == "lose":
-                    return
-                if fault == "cut":
-                    chunk = chunk[: most - passed]
-                writer.write(chunk)
-                await writer.drain()
-                passed += len(chunk)
-                if fault == "cut" and passed == most:
-                    return
+            yield self
         finally:
-            asking.cancel()
-            before.close()
+            server.close()
+            for task in self._forwarding:
+                task.cancel()
+            await asyncio.gather(*self._forwarding, return_exceptions=True)
 
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._forwarding.add(task)
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._open.wait()
+            far_reader, far_writer = await asyncio.open_unix_connection(self._target)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._forward(reader, far_writer))
+                    group.create_task(self._forward(far_reader, writer))
+            finally:
+                far_writer.close()
+        writer.close()
+        self._forwarding.discard(task)
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while chunk := await reader.read(65536):
-            writer.write(chunk)
-            await writer.drain()
-        writer.write_eof()
-
-
-@contextlib.asynccontextmanager
-async def proxy_of(address: str, *faults: str) -> AsyncIterator[Proxy]:
-    """Run a proxy before the server at an address such as `http://127.0.0.1:8000`."""
-    proxy = Proxy(int(address.rpartition(":")[2]), list(faults))
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    proxy.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server:
-        yield proxy
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(_CHUNK):
+                await self._open.wait()
+                writer.write(data)
+                await writer.drain()
+            writer.close()
