@@ -9,8 +9,10 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter
 
 from service.api import options, problems, scopes
+from service.client import ONE_STEP
 from service.domain.catalogue import Catalogue
 from service.domain.functions import JobFunction
+from service.domain.idempotency import LONGEST_KEY
 
 _REF = "#/components/schemas/"
 Document = dict[str, Any]
@@ -40,13 +42,14 @@ class Documented(FastAPI):
 def whole(plain: Document, catalogue: Catalogue) -> Document:
     """Return FastAPI's document with the problems, the options, and an operation for each job function."""
     known = dict(plain.get("components", {}).get("schemas", {}))
-    known["Problem"] = problems.schema()
+    known |= {"Problem": problems.schema(), "EnqueueOptions": options.BatchOptions.model_json_schema(), "Batch": {}}
     bodies, schemas = _bodies(catalogue, taken=set(known))
-    components = {"schemas": known | schemas, "parameters": options.parameters()}
+    components = {"schemas": known | schemas, "parameters": options.parameters() | _HEADERS}
     paths, taken = dict(plain["paths"]), set[str]()
     for name in sorted(catalogue.functions):
         operation = _operation(catalogue.functions[name], bodies[name], components["schemas"], taken)
         paths[f"/v1/functions/{quote(name, safe='')}/jobs"] = {"post": operation}
+    paths["/v1/jobs"] = {**paths.get("/v1/jobs", {}), "post": _batch(catalogue, bodies, components["schemas"])}
     return {**plain, "paths": paths, "components": components}
 
 
@@ -72,27 +75,96 @@ def _operation(function: JobFunction[Any, Any], body: Document, schemas: Documen
     content: Document = {"schema": body}
     if example := _example(body, schemas):
         content["example"] = example
-    statuses = problems.responses(400, 404, 413, 415, 422, 503)
+    statuses = problems.responses(400, 404, 409, 410, 413, 415, 422, 503)
     return {
         "operationId": _free("enqueue_" + re.sub(r"\W+", "_", function.name).strip("_"), taken),
         "tags": [function.name.rpartition(".")[0] or "functions"],
         "summary": summary or f"Enqueue {function.name}",
         "description": f"{rest.strip()}\n\nQueue `{function.queue}`, runs in: {function.runs_in}.".strip(),
-        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in options.parameters()],
+        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in (*options.parameters(), *_HEADERS)],
         "requestBody": {
             "required": bool(_resolved(body, schemas).get("required")),
             "content": {"application/json": content},
         },
-        "responses": {"202": _ACCEPTED, **{str(status): about for status, about in statuses.items()}},
+        "responses": {
+            "200": _answered(
+                "The job has ended within `wait`, or it was put in before: by this key, or with its unique key"
+            ),
+            "202": _answered("The job is stored and will run"),
+            **{str(status): about for status, about in statuses.items()},
+        },
     }
 
 
-_ACCEPTED = {
-    "description": "The job is stored and will run",
-    "headers": {
-        "Location": {"description": "Where the job is", "schema": {"type": "string", "format": "uri-reference"}}
-    },
-    "content": {"application/json": {"schema": {"$ref": _REF + "JobDocument"}}},
+def _batch(catalogue: Catalogue, bodies: Mapping[str, Document], schemas: Document) -> Document:
+    """Return the operation that puts in many jobs; each is typed by its function, as the single calls are."""
+    items, examples = [], []
+    for name in sorted(catalogue.functions):
+        needed = bool(_resolved(bodies[name], schemas).get("required"))
+        properties = {
+            "function": {"const": name},
+            "args": bodies[name],
+            "options": {"$ref": _REF + "EnqueueOptions"},
+        }
+        about = {"title": name, "type": "object", "properties": properties, "additionalProperties": False}
+        items.append({**about, "required": ["function", "args"] if needed else ["function"]})
+        if example := _example(bodies[name], schemas):
+            examples.append({"function": name, "args": example, "options": {"tags": ["nightly"], "priority": 1}})
+    jobs: Document = {"type": "array", "maxItems": ONE_STEP, "items": {"oneOf": items} if items else {}}
+    schema = {"type": "object", "required": ["jobs"], "properties": {"jobs": jobs}, "additionalProperties": False}
+    content: Document = {"schema": {"$ref": _REF + "Batch"}}
+    schemas["Batch"] = schema
+    if examples:
+        content["example"] = {"jobs": examples[:2]}
+    listed = {"application/json": {"schema": {"$ref": _REF + "JobList"}}}
+    statuses = problems.responses(400, 409, 410, 413, 415, 422, 503)
+    return {
+        "operationId": "enqueue_many",
+        "tags": ["jobs"],
+        "summary": "Enqueue many jobs",
+        "description": f"Put in up to {ONE_STEP:,} jobs, of any functions, all or none. They come back in their order, "
+        "without results, failed attempts and logs.",
+        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in ("Idempotency-Key", "traceparent")],
+        "requestBody": {"required": True, "content": {"application/json": content}},
+        "responses": {
+            "200": {"description": "All were put in before: by this key, or with their unique keys", "content": listed},
+            "202": {"description": "The jobs are stored and will run", "content": listed},
+            **{str(status): about for status, about in statuses.items()},
+        },
+    }
+
+
+def _answered(description: str) -> Document:
+    location = {"description": "Where the job is", "schema": {"type": "string", "format": "uri-reference"}}
+    applied = {"description": "`wait=N`, where `Prefer` asked for it", "schema": {"type": "string"}}
+    return {
+        "description": description,
+        "headers": {"Location": location, "Preference-Applied": applied},
+        "content": {"application/json": {"schema": {"$ref": _REF + "JobDocument"}}},
+    }
+
+
+def _header(name: str, description: str, **schema: Any) -> Document:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string", **schema},
+    }
+
+
+_HEADERS: Document = {
+    "Idempotency-Key": _header(
+        "Idempotency-Key",
+        "Names this request, for a day. Sent again with the same key it does nothing, and is answered with the job "
+        "that it put in, status 200. Another request with the same key is 422, the same while it is under way 409.",
+        minLength=1,
+        maxLength=LONGEST_KEY,
+        pattern=r"^[!-~]([ -~]*[!-~])?$",
+    ),
+    "Prefer": _header("Prefer", "`wait=N` (RFC 7240) is as `wait` in the query, for up to 60 s."),
+    "traceparent": _header("traceparent", "The W3C trace context, which goes on to the worker with the job."),
 }
 
 

@@ -28,14 +28,14 @@ def gather(words: Sequence[str], whole: str | None, schema: Mapping[str, Any]) -
     return _pairs(words, schema.get("properties", {}))
 
 
-def run_at_ms(text: str | None) -> int | None:
-    """Read an RFC 3339 time, in UTC where it names no zone; raises InvalidOptions."""
+def moment_ms(option: str, text: str | None) -> int | None:
+    """Read an RFC 3339 time, in UTC where it names no zone; raises InvalidOptions that names the option."""
     if text is None:
         return None
     try:
         return to_ms(datetime.fromisoformat(text))
     except ValueError:
-        raise InvalidOptions(f"--run-at: {text!r} is no time; write 2026-12-24T18:00:00Z") from None
+        raise InvalidOptions(f"{option}: {text!r} is no time; write 2026-12-24T18:00:00Z") from None
 
 
 def _pairs(words: Sequence[str], properties: Mapping[str, Any]) -> dict[str, Any]:

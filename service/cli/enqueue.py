@@ -29,7 +29,11 @@ def enqueue(
     whole: Whole = None,
     delay: Annotated[float | None, typer.Option(metavar="SECONDS", help="Start it so much later.")] = None,
     run_at: Annotated[str | None, typer.Option(metavar="TIME", help="Start it then: 2026-12-24T18:00:00Z.")] = None,
+    deadline: Annotated[str | None, typer.Option(metavar="TIME", help="It is dead if it has not ended then.")] = None,
     queue: Annotated[str | None, typer.Option(help="Another queue than the function's own.")] = None,
+    priority: Annotated[
+        int, typer.Option(metavar="0-9", min=0, max=9, help="Of the due jobs of a queue, higher ones start first.")
+    ] = 0,
     max_tries: Annotated[int | None, typer.Option(metavar="N", help="How many attempts it has.")] = None,
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Limit of one attempt.")] = None,
     keep_result: Annotated[float | None, typer.Option(metavar="SECONDS", help="How long to keep the result.")] = None,
@@ -37,18 +41,31 @@ def enqueue(
     callback_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Told how it ended, by a signed webhook.")
     ] = None,
+    unique_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Only if no job of the function with this key waits or runs.")
+    ] = None,
+    unique_for: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="The key, or else the arguments, stay taken for so long.")
+    ] = None,
     wait: Wait = None,
     as_json: output.Json = False,
 ) -> None:
-    """Enqueue a job and print its id; with --wait print its result, and exit with 1 if it failed."""
+    """Enqueue a job and print its id; with --wait print its result, and exit with 1 if it failed.
+
+    Where its unique key has a job already, that one is printed, and waited for.
+    """
     options = EnqueueOptions(
         queue=queue,
         delay=delay,
-        run_at_ms=arguments.run_at_ms(run_at),
+        run_at_ms=arguments.moment_ms("--run-at", run_at),
+        deadline_ms=arguments.moment_ms("--deadline", deadline),
+        priority=priority,
         max_tries=max_tries,
         timeout=timeout,
         keep_result=keep_result,
         tags=tuple(tag or ()),
+        unique_key=unique_key,
+        unique_for=unique_for,
         callback_url=callback_url,
     )
 
@@ -58,7 +75,8 @@ def enqueue(
         if wait is not None:
             tell_end(await finished(offload, stored.id, wait), as_json=as_json)
         elif as_json:
-            output.print_json(documents.job(stored.record))
+            record = stored.record if stored.is_new else await offload.inspector.get(stored.id)
+            output.print_json(documents.job(record))
         else:
             print(stored.id)
 

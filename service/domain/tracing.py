@@ -17,6 +17,7 @@ def traceparent(header: str | None) -> str | None:
     return None if match[5] and match[1] == "00" else match[0]
 
 
-def trace_id(said: str) -> str:
-    """Return the id of the whole trace, 32 hex digits, of a valid `traceparent`."""
-    return said.split("-")[1]
+def trace_id(said: str) -> str | None:
+    """Return the id of the whole trace, 32 hex digits; None where that is no valid `traceparent`."""
+    valid = traceparent(said)
+    return None if valid is None else valid.split("-")[1]

@@ -48,6 +48,7 @@ class Facts:
 class Ticket:
     """A job put in by a job: its id is known at once; on the loop, `await` it to know that it is stored.
 
+    Where its unique key has a job already, `id` is that one's from then on.
     Whether awaited or not, the attempt that made it does not end before it is stored.
     """
 
@@ -57,7 +58,7 @@ class Ticket:
 
     def __await__(self) -> Generator[Any, None, "Ticket"]:
         if self._stored is not None:
-            yield from self._stored.__await__()
+            self.id = (yield from self._stored.__await__()).id
         return self
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
+import orjson
 
 from service.client import Client, Request, new_id
 from service.domain.artifacts import Artifact
@@ -160,8 +161,7 @@ class ThreadPort:
 
     def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> Ticket:
         options = _of_job(options, self._job)
-        self._call(self._services.client.enqueue(function, args, options))
-        return Ticket(str(options.job_id))
+        return Ticket(self._call(self._services.client.enqueue(function, args, options)).id)
 
     def keep(self, name: str, data: bytes, media_type: str | None) -> Artifact:
         artifact = self._services.files.write(name, data, media_type)
@@ -185,4 +185,8 @@ class ThreadPort:
 
 
 def _of_job(options: EnqueueOptions, job: Claimed) -> EnqueueOptions:
-    return replace(options, job_id=options.job_id or new_id(now_ms()), parent=options.parent or job.id)
+    trace = options.traceparent
+    if trace is None and b"traceparent" in job.options:
+        trace = orjson.loads(job.options).get("traceparent")
+    job_id, parent = options.job_id or new_id(now_ms()), options.parent or job.id
+    return replace(options, job_id=job_id, parent=parent, traceparent=trace)

@@ -6,12 +6,14 @@ People who come from arq have alerts and habits on those lines; our events never
 import logging
 from typing import Any, Literal, Protocol
 
+import orjson
 import structlog
 from arq.utils import args_to_string, truncate
 
 from service.domain.clock import now_ms
 from service.domain.policy import Abort, Dead, Decision, Drop, PutBack, RetryAt, Succeed
 from service.domain.secrets import mask
+from service.domain.tracing import trace_id
 from service.store.codec import Payload
 from service.store.leases import Claimed
 
@@ -48,11 +50,12 @@ class Events:
 
     def started(self, job: Claimed, payload: Payload) -> None:
         """Say that an attempt starts."""
-        self._log.info("job_started", job_id=job.id, function=payload.function, queue=job.queue, attempt=job.attempt)
+        about = {"job_id": job.id, "function": payload.function, "queue": job.queue, "attempt": job.attempt}
+        self._log.info("job_started", **about, **_trace_of(job))
 
     def ended(self, job: Claimed, payload: Payload, decision: Decision) -> None:
         """Say how an attempt ended."""
-        about = {"job_id": job.id, "function": payload.function, "attempt": job.attempt}
+        about = {"job_id": job.id, "function": payload.function, "attempt": job.attempt, **_trace_of(job)}
         match decision:
             case Dead(error):
                 self._log.warning("job_dead", **about, error=error.type, reason=error.message[:500])
@@ -67,6 +70,14 @@ class Events:
         self._log.info(
             "worker_stopping" if phase == "waiting" else "worker_stops", signal=signal, running=counts["running"]
         )
+
+
+def _trace_of(job: Claimed) -> dict[str, str]:
+    """Return the id of the trace that the job came with, by which logs of several services are joined."""
+    if b"traceparent" not in job.options:
+        return {}
+    found = trace_id(orjson.loads(job.options).get("traceparent") or "")
+    return {"trace_id": found} if found else {}
 
 
 _ENDED = {Succeed: "job_succeeded", Abort: "job_aborted", PutBack: "job_put_back", Drop: "job_lease_lost"}

@@ -6,8 +6,13 @@ A job is a value; each verb says what becomes of it and what the caller is told.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from service.domain.fingerprints import fingerprint
+
 TERMINAL = ("succeeded", "dead", "aborted")
 WAITING = ("deferred", "retrying")
+BAND = 10**13
+CALLBACKS = "webhook"
+CALLBACK_KEPT = 345_600_000  # how long a job with a callback is kept at least
 LOST = 3_600_000  # how long a released job that is out of attempts is kept
 
 
@@ -31,6 +36,14 @@ class Job:
     has_payload: bool = True
     expires: int | None = None
     result_until: int | None = None
+    priority: int = 0
+    unique: str | None = None
+    unique_until: int = 0
+    function: str | None = None
+    tag: str | None = None
+    has_callback: bool = False
+    callbacks: int = 0
+    errors: set[str] = field(default_factory=set)
 
     @property
     def worker(self) -> str | None:
@@ -56,6 +69,8 @@ class Model:
     limits: dict[str, int] = field(default_factory=dict)
     ended: list[tuple[str, str]] = field(default_factory=list)  # every ending for good, as (status, job)
     told: list[tuple[str, str]] = field(default_factory=list)  # (worker, message) about leases that were lost
+    unique: dict[str, str] = field(default_factory=dict)  # the job that each unique key stands for
+    unique_ends: dict[str, int] = field(default_factory=dict)  # where that job has ended: until when it still does
 
     def live(self, queue: str) -> int:
         """How many jobs of a queue workers of ours hold."""
@@ -71,6 +86,8 @@ class Model:
         lapsed = [one for one, job in self.jobs.items() if job.holder is not None and job.ends <= self.now]
         for one in lapsed:
             self.jobs[one].holder = None
+        for key in [key for key, until in self.unique_ends.items() if until <= self.now]:
+            del self.unique[key], self.unique_ends[key]
         for one, job in list(self.jobs.items()):
             if job.result_until is not None and job.result_until <= self.now:
                 job.result_until = None
@@ -78,14 +95,57 @@ class Model:
                     del self.jobs[one]
         return lapsed
 
-    def enqueue(self, one: str, queue: str, due: int, max_tries: int) -> int:
-        """Accept a job unless one of this id exists in any form."""
+    def enqueue(
+        self,
+        one: str,
+        queue: str,
+        due: int,
+        max_tries: int,
+        priority: int = 0,
+        unique: str | None = None,
+        unique_for: int = 0,
+        tag: str | None = None,
+        has_callback: bool = False,
+    ) -> int | bytes:
+        """Accept a job unless one of this id exists in any form, or its unique key has a job."""
         if one in self.jobs:
             return 0
+        if holder := self._take_unique(one, unique):
+            return holder.encode()
         due = due or self.now
         status = "deferred" if due > self.now else "queued"
-        self.jobs[one] = Job(queue, status, due, self.now, due, max_tries)
+        until = self.now + unique_for if unique_for else 0
+        self.jobs[one] = Job(queue, status, self._place(due, priority), self.now, due, max_tries, priority=priority,
+                             unique=unique, unique_until=until, function="t.f", tag=tag, has_callback=has_callback)  # fmt: skip
         return 1
+
+    def _place(self, due: int, priority: int) -> int:
+        """What is due stands before all of a lower priority; what is not by its time."""
+        return due - priority * BAND if due <= self.now else due
+
+    def _take_unique(self, one: str, key: str | None) -> str | None:
+        """Give a unique key to a job, or return the one that it stands for."""
+        if key is None:
+            return None
+        holder = self.unique.get(key)
+        job = self.jobs.get(holder or "")
+        if holder not in (None, one) and job is not None and job.status is not None and job.unique == key:
+            if job.unique_until > self.now or job.score is not None:
+                return holder
+        self.unique[key] = one
+        self.unique_ends.pop(key, None)
+        return None
+
+    def _leave_unique(self, one: str) -> int:
+        """Let go of a job's key; return for how long it keeps others out all the same."""
+        job = self.jobs[one]
+        if job.unique is None or self.unique.get(job.unique) != one:
+            return 0
+        if job.unique_until > self.now:
+            self.unique_ends[job.unique] = job.unique_until
+            return job.unique_until - self.now
+        del self.unique[job.unique]
+        return 0
 
     def stock(self, one: str, queue: str, due: int) -> None:
         """A stock producer reuses an id as soon as neither payload nor result of it is left; it looks at no record."""
@@ -108,8 +168,11 @@ class Model:
         job = self.jobs[one]
         if job.status is None or job.status in TERMINAL:  # of a stock producer, maybe under an id that ended here
             job.enqueued, job.due, job.expires, job.token, job.max_tries = self.now, job.score or 0, None, None, 5
+            job.priority, job.unique = 0, None
+            self._unlist(job)
         lost = job.worker if job.status == "running" else None
         if lost is not None:
+            job.errors.add(lost_error(job.function))
             self.deadlines.pop((lost, one), None)
             if lost != worker:
                 self.told.append((lost, f"lost {self.now} {one}"))
@@ -150,6 +213,7 @@ class Model:
             job = self.jobs.get(one)
             if job is None or not job.is_live or job.worker != worker:
                 continue
+            job.errors.add(lost_error(job.function))
             if job.attempts >= job.max_tries:
                 self._end(one, "dead", LOST, 0)
                 dead.add(one)
@@ -159,13 +223,15 @@ class Model:
         self.told = [(to, said) for to, said in self.told if to != worker]
         return given, dead
 
-    def finish(self, one: str, token: str, verb: str, due: int, kept: int, keep: int) -> int:
+    def finish(self, one: str, token: str, verb: str, due: int, kept: int, keep: int, error: str = "") -> int:
         """Write how an attempt ended, unless another took the job; a lease that ran out alone does not count."""
         job = self.jobs.get(one)
         is_untaken = job is not None and job.holder is None and job.token == token and job.score is not None
         if job is None or (job.holder != token and not (is_untaken and job.status == "running")):
             return 0
         self.deadlines.pop((token.rpartition(":")[0], one), None)
+        job.function = job.function or "t.f"
+        job.errors |= {error} - {""}
         if verb == "putback":
             job.attempts -= 1
             self._wait(job, "queued", due or job.due)
@@ -185,7 +251,9 @@ class Model:
             self.aborting[one] = self.now
             return "aborting"
         if job.status is None or job.status in TERMINAL:
-            job.enqueued = self.now
+            job.enqueued, job.unique, job.priority = self.now, None, 0
+            self._unlist(job)
+        job.function = job.function or "t.f"
         if job.status == "running":
             self.deadlines.pop((job.worker or "", one), None)
         self._end(one, "aborted", kept, keep)
@@ -199,12 +267,14 @@ class Model:
         if job.status in ("dead", "aborted"):
             if job.score is not None:
                 return "queued"  # a stock producer was first
+            if holder := self._take_unique(one, job.unique):
+                return f"held {holder}"
             job.attempts, job.has_payload, job.expires, job.result_until, job.token = 0, True, None, None, None
         elif job.status not in WAITING:
             return job.status
         elif job.score is None:
             return "expired"  # a stock worker ended it
-        job.status, job.due, job.score = "queued", self.now, self.now
+        job.status, job.due, job.score = "queued", self.now, self._place(self.now, job.priority)
         return "queued"
 
     def promote(self) -> None:
@@ -222,14 +292,29 @@ class Model:
         ]  # fmt: skip
         for one in gone:
             job = self.jobs[one]
+            if job.status not in TERMINAL:
+                self._leave_unique(one)
             if (
                 job.score is not None or job.result_until is not None
             ):  # queued again by a stock producer: only the old record goes
-                job.status, job.expires, job.token = None, None, None
+                job.status, job.expires, job.token, job.priority, job.unique = None, None, None, 0, None
+                self._unlist(job)
             else:
                 del self.jobs[one]
         self.aborting = {one: at for one, at in self.aborting.items() if at > self.now - age}
         return len(gone)
+
+    def forget(self, one: str) -> str:
+        """Leave nothing of a job that has ended, by whomever."""
+        job = self.jobs.get(one)
+        if job is None:
+            return "unknown"
+        if job.score is not None:
+            return job.status if job.status is not None and job.status not in TERMINAL else "queued"
+        if job.status not in TERMINAL:
+            self._leave_unique(one)  # a stock worker ended it, which knows of no keys
+        del self.jobs[one]
+        return "forgotten"
 
     def stock_holds(self, one: str) -> None:
         """A stock worker takes a job; its key lives long."""
@@ -243,14 +328,32 @@ class Model:
         job.result_until = self.now + keep
         self.aborting.pop(one, None)
 
+    def _unlist(self, job: Job) -> None:
+        job.function, job.tag, job.errors, job.has_callback, job.callbacks = None, None, set(), False, 0
+
     def _wait(self, job: Job, status: str, score: int) -> None:
-        job.status, job.score, job.holder, job.token = status, score, None, None
+        job.status, job.score, job.holder, job.token = status, self._place(score, job.priority), None, None
 
     def _end(self, one: str, status: str, kept: int, keep: int) -> None:
         job = self.jobs[one]
         self.deadlines.pop((job.worker or "", one), None)
+        kept = max(kept, self._leave_unique(one), CALLBACK_KEPT if job.has_callback else 0)
         job.status, job.score, job.holder, job.attempts = status, None, None, 0
         job.has_payload, job.expires = False, self.now + kept
         job.result_until = self.now + keep if keep else None
         self.aborting.pop(one, None)
         self.ended.append((status, one))
+        if job.has_callback:
+            self._call_back(one, job)
+
+    def _call_back(self, one: str, job: Job) -> None:
+        """Put the job in that tells of an end; no worker of the model serves its queue, so that it stays."""
+        job.callbacks += 1
+        while (told := f"callback:{one}:{job.callbacks}") in self.jobs:
+            job.callbacks += 1
+        self.jobs[told] = Job(CALLBACKS, "queued", self.now, self.now, self.now, 5, function="t.f")
+
+
+def lost_error(function: str | None) -> str:
+    """The fingerprint of an attempt that was lost with its worker."""
+    return fingerprint(function or "", "WorkerLost", "")

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from service.cli.arguments import gather, run_at_ms
+from service.cli.arguments import gather, moment_ms
 from service.cli.enqueue import with_wait_filled
 from service.domain.errors import InvalidOptions
 
@@ -74,11 +74,11 @@ def test_what_cannot_be_read_is_named(words, whole, said):
 
 def test_a_time_without_a_zone_is_utc():
     """--run-at takes RFC 3339; without a zone it means UTC."""
-    assert run_at_ms("2026-12-24T18:00:00Z") == run_at_ms("2026-12-24T18:00:00") == 1_798_135_200_000
-    assert run_at_ms("2026-12-24T19:00:00+01:00") == 1_798_135_200_000
-    assert run_at_ms(None) is None
+    assert moment_ms("--run-at", "2026-12-24T18:00:00Z") == moment_ms("--run-at", "2026-12-24T18:00:00") == 1_798_135_200_000
+    assert moment_ms("--run-at", "2026-12-24T19:00:00+01:00") == 1_798_135_200_000
+    assert moment_ms("--run-at", None) is None
     with pytest.raises(InvalidOptions, match="--run-at: 'soon' is no time"):
-        run_at_ms("soon")
+        moment_ms("--run-at", "soon")
 
 
 @pytest.mark.parametrize(
