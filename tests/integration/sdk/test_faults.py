@@ -4,7 +4,7 @@ import socket
 
 import pytest
 from integration.api.support import serving, settings_for
-from support.proxy import proxy_of
+from support.faulty_proxy import proxy_of
 
 from service import sdk
 from service.app import create_app
