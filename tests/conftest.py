@@ -96,6 +96,10 @@ async def leaked_keys(connection: Any) -> list[str]:
             status = await connection.hget(keys.RECORD + job_id, "status")
             if status is not None and status.decode() not in _UNFINISHED:
                 leaked.append(key)
+        elif key.startswith(keys.UNIQUE):
+            status = await connection.hget(keys.RECORD + (await connection.get(key)).decode(), "status")
+            if status is None or status.decode() not in _UNFINISHED:
+                leaked.append(key)
     return leaked
 
 

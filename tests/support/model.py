@@ -115,8 +115,20 @@ class Model:
         due = due or self.now
         status = "deferred" if due > self.now else "queued"
         until = self.now + unique_for if unique_for else 0
-        self.jobs[one] = Job(queue, status, self._place(due, priority), self.now, due, max_tries, priority=priority,
-                             unique=unique, unique_until=until, function="t.f", tag=tag, has_callback=has_callback)  # fmt: skip
+        self.jobs[one] = Job(
+            queue,
+            status,
+            self._place(due, priority),
+            self.now,
+            due,
+            max_tries,
+            priority=priority,
+            unique=unique,
+            unique_until=until,
+            function="t.f",
+            tag=tag,
+            has_callback=has_callback,
+        )
         return 1
 
     def _place(self, due: int, priority: int) -> int:
@@ -129,7 +141,7 @@ class Model:
             return None
         holder = self.unique.get(key)
         job = self.jobs.get(holder or "")
-        if holder not in (None, one) and job is not None and job.status is not None and job.unique == key:
+        if holder != one and job is not None and job.status is not None and job.unique == key:  # noqa: SIM102
             if job.unique_until > self.now or job.score is not None:
                 return holder
         self.unique[key] = one

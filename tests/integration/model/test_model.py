@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from support.clockwork import LEASE, START, Clockwork, Taken
-from support.model import TERMINAL, WAITING, Model
+from support.model import CALLBACK_KEPT, CALLBACKS, TERMINAL, WAITING, Model, lost_error
 
 from service.store import keys
 from service.store.connection import client, settings_of
@@ -27,6 +27,8 @@ from service.store.connection import client, settings_of
 STATUSES = ("deferred", "queued", "running", "retrying", *TERMINAL)
 KEEP, KEPT, ABORTS_KEPT = 15_000, 40_000, 60_000
 
+ERRORS = ("a" * 12, "b" * 12)
+CALLBACK = f'{{"queue": "{CALLBACKS}", "fields": ["function", "t.f"], "options": {{"callback": {{}}}}}}'
 IDS, WORKERS, QUEUES = "abcd", ("w1", "w2"), ("default", "few")
 picks = st.integers(0, 11)
 workers = st.sampled_from(WORKERS)
@@ -34,6 +36,11 @@ queues = st.sampled_from(QUEUES)
 orders = st.sampled_from([QUEUES, QUEUES[::-1], ("few",)])
 delays = st.sampled_from([0, 0, 1, 5_000, 20_000])
 keeps = st.sampled_from([0, KEEP])
+priorities = st.sampled_from([0, 0, 1, 9])
+uniques = st.sampled_from([None, None, "aa"])
+uniques_for = st.sampled_from([0, 0, 30_000, 90_000])
+tags = st.sampled_from([None, "x"])
+errors = st.sampled_from(["", *ERRORS])
 verbs = st.sampled_from(["succeeded", "dead", "aborted", "retry", "retry", "putback"])
 
 
@@ -72,13 +79,29 @@ class Scripts(RuleBasedStateMachine):
 
     # What callers do.
 
-    @rule(pick=picks, queue=queues, delay=delays, max_tries=st.integers(1, 2), count=st.integers(1, 3))
-    def enqueue(self, pick, queue, delay, max_tries, count):
+    @rule(
+        pick=picks,
+        queue=queues,
+        delay=delays,
+        max_tries=st.integers(1, 2),
+        count=st.integers(1, 3),
+        priority=priorities,
+        unique=uniques,
+        span=uniques_for,
+        tag=tags,
+        has_callback=st.sampled_from([False, False, True]),
+    )
+    def enqueue(self, pick, queue, delay, max_tries, count, priority, unique, span, tag, has_callback):
         due = self.model.now + delay if delay else 0
         ids = [IDS[(pick + i) % len(IDS)] for i in range(count)]
-        expected = [self.model.enqueue(one, queue, due, max_tries) for one in ids]
+        about = (max_tries, priority, unique, span, tag, has_callback)
+        expected = [self.model.enqueue(one, queue, due, *about) for one in ids]
+        said = {"max_tries": max_tries} | ({"priority": priority} if priority else {})
+        said |= {"unique": f"{unique}:{span}"} if unique else {}
+        said |= {"tags": f'["{tag}"]'} if tag else {}
+        said |= {"callback": b"its payload", "callback_job": CALLBACK} if has_callback else {}
 
-        assert self.do(self.store.enqueue(*ids, queue=queue, due=due, max_tries=max_tries)) == expected
+        assert self.do(self.store.enqueue(*ids, queue=queue, due=due, **said)) == expected
 
     @precondition(lambda self: self._ids(self._is_free_for_stock))
     @rule(pick=picks, queue=queues, delay=delays)
@@ -100,6 +123,12 @@ class Scripts(RuleBasedStateMachine):
         expected = self.model.replay(one)
 
         assert self.do(self.store.replay(one)) == [expected]
+
+    @rule(one=st.sampled_from(IDS))
+    def forget(self, one):
+        expected = self.model.forget(one)
+
+        assert self.do(self.store.run("forget", one)) == [expected.encode()]
 
     @rule(queue=queues)
     def pause_or_resume(self, queue):
@@ -124,16 +153,17 @@ class Scripts(RuleBasedStateMachine):
         assert all(job.payload == b"payload of " + job.id.encode() for job in got.jobs)
 
     @precondition(lambda self: self.taken)
-    @rule(pick=picks, is_any=st.sampled_from([False, False, True]), verb=verbs, delay=delays, keep=keeps)
-    def finish(self, pick, is_any, verb, delay, keep):
+    @rule(pick=picks, is_any=st.sampled_from([False, False, True]), verb=verbs, delay=delays, keep=keeps, error=errors)
+    def finish(self, pick, is_any, verb, delay, keep, error):
         """Any attempt that ever began may end now, also one that was lost long ago."""
         live = [job for job in self.taken if job.id in self.model.jobs and self.model.jobs[job.id].holder == job.token]
         among = self.taken if is_any or not live else live
         job = among[-1 - pick % len(among)]
         due = self.model.now + delay if delay or verb == "retry" else 0
-        expected = self.model.finish(job.id, job.token, verb, due, KEPT, keep)
-        result = b"result" if keep else b""
-        [written] = self.do(self.store.finish(verb, job, due=due, kept=KEPT, keep=keep, result=result))
+        error = error if verb in ("dead", "retry") else ""
+        expected = self.model.finish(job.id, job.token, verb, due, KEPT, keep, error)
+        about = {"result": b"result" if keep else b"", "fingerprint": error}
+        [written] = self.do(self.store.finish(verb, job, due=due, kept=KEPT, keep=keep, **about))
 
         assert written == expected
 
@@ -167,12 +197,13 @@ class Scripts(RuleBasedStateMachine):
         return await self.redis.zcount(keys.RUNNING_ON + queue, "-inf", self.store.now)
 
     @precondition(lambda self: any(job.status in WAITING for job in self.model.jobs.values()))
-    @rule()
-    def look(self):
+    @rule(queue=queues, tag=tags)
+    def look(self, queue, tag):
         self.model.promote()
-        ids, _ = self.do(self.store.page(":queued"))
+        ids, _ = self.do(self.store.page(":queued", f":queue:{queue}", *([f":tag:{tag}"] if tag else [])))
+        queued = {one: job for one, job in self.model.jobs.items() if job.status == "queued" and job.queue == queue}
 
-        assert set(ids) == {one for one, job in self.model.jobs.items() if job.status == "queued"}
+        assert set(ids) == {one for one, job in queued.items() if tag in (None, job.tag)}
 
     @precondition(lambda self: self._ids(self._is_due))
     @rule(pick=picks)
@@ -192,13 +223,15 @@ class Scripts(RuleBasedStateMachine):
         self.do(self.store.ended_by_stock(one, queue=queue))
 
     @precondition(lambda self: self.model.jobs)
-    @rule(ms=st.sampled_from([1, LEASE // 3, LEASE - 1, LEASE, LEASE, 2 * LEASE, KEPT, 320_000]))
+    @rule(ms=st.sampled_from([1, LEASE // 3, LEASE - 1, LEASE, LEASE, 2 * LEASE, KEPT, 320_000, CALLBACK_KEPT]))
     def pass_time(self, ms):
         had = {one for one, job in self.model.jobs.items() if job.result_until is not None}
+        taken = set(self.model.unique)
         lapsed = self.model.advance(ms)
         has = {one for one, job in self.model.jobs.items() if job.result_until is not None}
         self.store.now = self.model.now
         gone = [keys.ARQ_IN_PROGRESS + one for one in lapsed] + [keys.ARQ_RESULT + one for one in had - has]
+        gone += [keys.UNIQUE + key for key in taken - set(self.model.unique)]
         if gone:
             self.do(self.redis.delete(*gone))
 
@@ -237,6 +270,8 @@ class Scripts(RuleBasedStateMachine):
             one: self._of_job(one) for one in self.model.jobs
         }
         assert sets == self._of_all()
+        holder = self.do(self.redis.get(keys.UNIQUE + "aa"))
+        assert (holder.decode() if holder else None) == self.model.unique.get("aa")
 
     def _check_alone(self, stored: dict[str, dict[str, Any]]) -> None:
         """A job waits, or runs, or has ended: said of what is stored alone, whatever the model thinks."""
@@ -281,6 +316,16 @@ class Scripts(RuleBasedStateMachine):
         return {
             **lists,
             keys.JOBS: set(known),
+            **{
+                keys.OF_QUEUE + queue: {one for one, job in known.items() if job.queue == queue}
+                for queue in (*QUEUES, CALLBACKS)
+            },
+            keys.OF_FUNCTION + "t.f": {one for one, job in known.items() if job.function is not None},
+            keys.WITH_TAG + "x": {one for one, job in known.items() if job.tag is not None},
+            **{
+                keys.WITH_ERROR + error: {one for one, job in known.items() if error in job.errors}
+                for error in (*ERRORS, lost_error("t.f"), lost_error(None))
+            },
             keys.DUE: {one for one, job in known.items() if job.status in WAITING},
             keys.EXPIRES: {one for one, job in known.items() if job.expires is not None},
             keys.ARQ_ABORT: set(self.model.aborting),
@@ -294,18 +339,19 @@ class Scripts(RuleBasedStateMachine):
 
     async def _read(self) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
         """Return what is stored, of each job and in each set."""
-        ids, pipe = IDS, self.redis.pipeline(transaction=False)
+        callbacks = [one for one in self.model.jobs if one not in IDS]
+        ids, pipe = [*IDS, *callbacks], self.redis.pipeline(transaction=False)
         for one in ids:
             pipe.hmget(keys.RECORD + one, "status", "queue", "token")
             pipe.mget(keys.ARQ_JOB + one, keys.ARQ_IN_PROGRESS + one, keys.ARQ_RETRY + one, keys.ARQ_RESULT + one)
-            for queue in QUEUES:
+            for queue in (*QUEUES, CALLBACKS):
                 pipe.zscore(keys.queue_key(queue), one)
         names = [name for name in self._of_all() if name != "told"]
         for name in names:
             pipe.zrangebyscore(name, f"({self.store.now}" if name.startswith(keys.RUNNING_ON) else "-inf", "+inf")
         for worker in WORKERS:
             pipe.lrange(keys.INBOX + worker, 0, -1)
-        rows, width = await pipe.execute(), 2 + len(QUEUES)
+        rows, width = await pipe.execute(), 3 + len(QUEUES)
         stored = {one: _found(*rows[width * i : width * (i + 1)]) for i, one in enumerate(ids)}
         sets: dict[str, Any] = {
             name: {one.decode() for one in row} for name, row in zip(names, rows[width * len(ids) :], strict=False)

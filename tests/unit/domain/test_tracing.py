@@ -7,7 +7,9 @@ from service.domain.tracing import trace_id, traceparent
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-@pytest.mark.parametrize("valid", [f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-00", f"cc-{TRACE}-{SPAN}-01-what-comes"])
+@pytest.mark.parametrize(
+    "valid", [f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-00", f"cc-{TRACE}-{SPAN}-01-what-comes"]
+)
 def test_a_valid_context_is_taken_as_it_is(valid):
     """Versions that are not known yet are taken too, whatever follows the parts that are."""
     assert traceparent(valid) == valid
