@@ -48,7 +48,7 @@ def problem(
         "title": kind.title,
         "status": kind.status,
         "detail": detail,
-        "instance": quote(scope["path"]),
+        "instance": quote(scope["path"], safe="/:@!$&'()*+,;="),
     }
     if errors:
         body["errors"] = [{"path": e.path, "message": e.message, "code": e.code} for e in errors]
