@@ -10,6 +10,7 @@ from service.api import documents, etags, problems
 from service.api.afterwards import After
 from service.api.filters import FilterDocument, check_once
 from service.api.state import Given
+from service.api.waiting import while_connected
 from service.domain.errors import Conflict
 from service.domain.states import Status
 
@@ -70,7 +71,8 @@ async def get_job(job_id: str, request: Request, given: Given, waiting: Annotate
     """Look at one job as it stands, or as it ended where that comes within `wait` seconds."""
     record = await given.promptly(given.inspector.get(job_id))
     if waiting.wait and not record.status.is_terminal:
-        record = await given.promptly(given.inspector.wait(job_id, waiting.wait), waiting.wait)
+        ended = while_connected(request.receive, given.inspector.wait(job_id, waiting.wait))
+        record = await given.promptly(ended, waiting.wait)
     return etags.conditional(request, documents.job(record))
 
 

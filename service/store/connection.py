@@ -16,7 +16,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from service.domain.errors import InvalidOptions, Unavailable
-from service.store.wire import swift
+from service.store.wire import keep_few, swift
 
 # What a connection is called elsewhere. redis-py 5.3 types every command of the async client as
 # `Awaitable[X] | X`, which no strict checker lets one await; hence Any.
@@ -124,8 +124,13 @@ class MasterPool(SentinelConnectionPool):
                 await sentinel.aclose()
 
 
-def client(settings: RedisSettings, *, answer_timeout: float | None = ANSWER_TIMEOUT, **options: Any) -> ArqRedis:
-    """Make a client (no connection is opened yet); `answer_timeout` in seconds, None for blocking reads."""
+def client(
+    settings: RedisSettings, *, answer_timeout: float | None = ANSWER_TIMEOUT, most: int = 0, **options: Any
+) -> ArqRedis:
+    """Make a client (no connection is opened yet); `answer_timeout` in seconds, None for blocking reads.
+
+    With `most` it has no more connections than that, however many callers come in one moment.
+    """
     common: dict[str, Any] = {
         "db": settings.database,
         "username": settings.username,
@@ -156,6 +161,8 @@ def client(settings: RedisSettings, *, answer_timeout: float | None = ANSWER_TIM
         made = ArqRedis(host=settings.host, port=settings.port, **common, **tls)
     pool: Any = made.connection_pool
     pool.connection_class = swift(pool.connection_class)
+    if most:
+        keep_few(pool, most)
     for name, value in options.items():
         setattr(made, name, value)
     return made

@@ -60,6 +60,40 @@ class _Swift(AbstractConnection):
         return bool(await look())
 
 
+class _Few:
+    """Put before a connection pool of redis-py: whoever comes when all connections are in use waits for one."""
+
+    free: asyncio.Semaphore
+
+    async def get_connection(self, *_args: Any, **_about: Any) -> Any:
+        """Return a connection, when there is one; others get theirs meanwhile, also while this one is being made."""
+        pool: Any = self
+        await self.free.acquire()
+        try:
+            connection = pool.get_available_connection()
+        except BaseException:
+            self.free.release()
+            raise
+        try:
+            await pool.ensure_connection(connection)
+        except BaseException:
+            await self.release(connection)
+            raise
+        return connection
+
+    async def release(self, connection: Any) -> None:
+        """Give a connection back."""
+        try:
+            await super().release(connection)  # type: ignore[misc]
+        finally:
+            self.free.release()
+
+
+def keep_few(pool: Any, most: int) -> None:
+    """Let a pool have no more than so many connections; redis-py's own way raises, or takes a lock for each command."""
+    pool.__class__ = type(f"Few{type(pool).__name__}", (_Few, type(pool)), {"free": asyncio.Semaphore(most)})
+
+
 @cache
 def swift(connection: type[Any]) -> type[Any]:
     """Return a connection class of redis-py with less to do for each command."""

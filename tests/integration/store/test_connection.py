@@ -1,9 +1,12 @@
 """From an address to a connection, and what counts as Redis being away."""
 
+import asyncio
+import contextlib
 import json
 
 import pytest
 from arq.connections import RedisSettings
+from redis.exceptions import ResponseError
 
 from service.domain.errors import InvalidOptions, Unavailable
 from service.store import scripts
@@ -142,3 +145,23 @@ async def test_settings_of_somebody_elses_client_reach_the_same_server(redis, re
 
     assert found == b"x"
     assert isinstance(settings_of_client(redis), RedisSettings)
+
+
+async def test_a_client_can_be_held_to_few_connections(redis_server):
+    """A thousand callers of one moment share them, and none is lost by one that fails or is cancelled."""
+    few = client(settings_of(redis_server.url), most=5)
+    async with contextlib.aclosing(few):
+        for _ in range(3):
+            calls = [asyncio.create_task(few.ping()) for _ in range(300)]
+            calls += [asyncio.create_task(few.execute_command("NONSENSE")) for _ in range(300)]
+            cancelled = [asyncio.create_task(few.blpop("nobody", 5)) for _ in range(300)]
+            await asyncio.sleep(0)
+            for task in cancelled:
+                task.cancel()
+            said = await asyncio.gather(*calls, *cancelled, return_exceptions=True)
+        connections = [one for one in await few.client_list() if one["cmd"] != "blpop"]
+
+        assert said[:300] == [True] * 300
+        assert all(isinstance(error, ResponseError) for error in said[300:600])
+        assert len(connections) <= 6
+        assert few.connection_pool.free._value == 5
