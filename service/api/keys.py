@@ -47,7 +47,7 @@ class Keys:
             may_be_a_guess = not is_generated(presented) and not self._throttle.knows(address, digest)
             if may_be_a_guess:
                 raise TooManyFailures(wait)
-        key = self._keys.find(presented) if presented else None
+        key = self._keys.with_digest(digest) if presented else None
         if key is not None:
             self._throttle.served(address, digest)
             return key

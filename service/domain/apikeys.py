@@ -80,7 +80,10 @@ class Keyring:
 
         All are compared, each in constant time, by hash: the time taken tells nothing of any secret.
         """
-        digest = hashlib.sha256(presented).digest()
+        return self.with_digest(hashlib.sha256(presented).digest())
+
+    def with_digest(self, digest: bytes) -> ApiKey | None:
+        """Return the key whose secret has this SHA-256, or None; as `find` does."""
         found = None
         for key in self._keys:
             if hmac.compare_digest(digest, key.digest):

@@ -76,11 +76,9 @@ class Sealer:
         derived = self._keys.get(key_id)
         if derived is None:
             raise CannotOpen(key_id.hex(), is_missing=True)
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - an extra, and here it is installed
-
         try:
             return derived.cipher(half).decrypt(nonce, data[_HEAD + 2 * _HALF :], head)
-        except (InvalidTag, ValueError):
+        except derived.cannot_open:
             raise CannotOpen(key_id.hex(), is_missing=False) from None
 
 
@@ -94,13 +92,15 @@ class _Derived:
 
     def __init__(self, secret: bytes) -> None:
         try:
-            from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: PLC0415 - an extra
+            from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - an extra
+            from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: PLC0415 - as above
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - as above
         except ImportError:
             msg = "OFFLOAD_ENCRYPTION_KEYS needs the package `cryptography`: pip install 'offload[encryption]'"
             raise InvalidDefinition(msg) from None
         self._block = Cipher(algorithms.AES256(secret), modes.ECB())  # noqa: S305 - of single blocks, for CMAC
         self._aead = AESGCM
+        self.cannot_open = (InvalidTag, ValueError)
         self._ciphers: OrderedDict[bytes, AESGCM] = OrderedDict()
         zero = int.from_bytes(self._encrypt(bytes(16)), "big")
         doubled = (zero << 1) & ((1 << 128) - 1)

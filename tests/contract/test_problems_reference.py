@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from service.api.pages import reference
 from service.api.kinds import KINDS
+from service.api.pages import reference
 from service.domain import errors
 
 PAGE = Path(__file__).parents[2] / "docs" / "problems.md"
