@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import hashlib
 import importlib
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from service import settings
@@ -202,10 +204,10 @@ async def test_the_job_of_the_readme_runs(bench, tmp_path, monkeypatch):
     assert record.result.decode() in TEXTS["README.md"]
 
 
-async def test_the_python_client_of_the_readme_works(bench, tmp_path, monkeypatch):
-    """The README's client enqueues a job from a program of its own and is told its result."""
+async def test_the_client_beside_redis_works(bench, tmp_path, monkeypatch):
+    """The guide's client enqueues a job without HTTP, from a program of its own, and is told its result."""
     hello = as_module(tmp_path, monkeypatch, "hello", file_of("README.md", "hello.py"))
-    client = next(body for mark, body in blocks("README.md", "python") if not mark)
+    client = next(body for mark, body in blocks("docs/how-to/call-the-api.md", "python") if mark == "compile only")
     (tmp_path / "client.py").write_text(client + "\n\nimport asyncio\n\nasyncio.run(main())\n", encoding="utf-8")
     async with bench(catalogue=collect([hello])) as b, b.worker():
         env = settings.child_environment({"redis_url": b.url, "jobs": ["hello"]})
@@ -232,6 +234,43 @@ async def test_the_jobs_of_the_tutorial_run(bench, tmp_path, monkeypatch):
     assert (counted.result, printed.result) == (b"168", b"1")
     assert catalogue.queue("printer").max_running == 1
     assert set(catalogue.schedules) == {"good morning", "often"}
+
+
+async def test_the_web_application_of_where_should_this_run_works(tmp_path, monkeypatch):
+    """A background task is done when the answer is there; a blocking call in a thread gives the answer its result."""
+    web = as_module(tmp_path, monkeypatch, "web", file_of("docs/where-should-this-run.md", "web.py"))
+    transport = httpx.ASGITransport(web.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        shown = await client.get("/pages/home")
+        derived = await client.post("/fingerprint", content=b"secret")
+
+    assert (shown.json(), web.visits) == ({"page": "home"}, {"home": 1})
+    assert derived.json()["digest"] == hashlib.pbkdf2_hmac("sha256", b"secret", b"salt", 200_000).hex()
+
+
+async def test_the_jobs_of_where_should_this_run_work(bench, tmp_path, monkeypatch):
+    """The thread job, the process job, and the async job with its step in a process run on a real worker."""
+    slow = as_module(tmp_path, monkeypatch, "slow", file_of("docs/where-should-this-run.md", "slow.py"))
+    catalogue = collect([slow])
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n12 pages!")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, bench(catalogue=catalogue) as b, b.worker():
+        port = server.sockets[0].getsockname()[1]
+        results = [
+            (await b.run("slow.ask_mainframe", question="why")).result,
+            (await b.run("slow.count_primes", below=1000)).result,
+            (await b.run("slow.fetch", url=f"http://127.0.0.1:{port}/")).result,
+        ]
+
+    assert results == [b'"WHY"', b"168", b"5"]
+    assert [catalogue.function(f"slow.{name}").runs_in for name in ("ask_mainframe", "count_primes", "fetch")] == [
+        "thread", "process", "loop",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import queue
+import threading
 
 import pytest
 from integration.api.support import StandInWorker, functions_of_the_tests, serving, settings_for
@@ -41,17 +43,28 @@ def catalogue():
     return functions_of_the_tests()
 
 
-@pytest.fixture
-def settings(redis_server, tmp_path):
-    """Settings of an API on the test's Redis."""
-    return settings_for(redis_server.url, tmp_path)
+@pytest.fixture(scope="session")
+def service(redis_server, tmp_path_factory, catalogue):
+    """An API that outlives tests, on a thread of its own; every test finds its Redis empty."""
+    settings = settings_for(redis_server.url, tmp_path_factory.mktemp("api"))
+    there, over = queue.SimpleQueue(), threading.Event()
+
+    async def serve():
+        async with serving(create_app(settings, catalogue)) as address:
+            there.put(address)
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=[serve()])
+    thread.start()
+    yield there.get(timeout=20)
+    over.set()
+    thread.join(20)
 
 
 @pytest.fixture
-async def address(redis, settings, catalogue):
-    """Where the API listens."""
-    async with serving(create_app(settings, catalogue)) as address:
-        yield address
+def address(redis, service):
+    """Where the API listens, on an empty Redis."""
+    return service
 
 
 @pytest.fixture(params=["async", "sync"])
