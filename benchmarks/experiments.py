@@ -70,7 +70,7 @@ EXPERIMENTS = (
         http.livez,
         (
             Figure("idle", "GET /livez, idle, p99 ms", None, None),
-            Figure("busy", "the same, CPU-bound jobs and enqueues, p99 ms", None, None),
+            Figure("busy", "the same, CPU-bound jobs and 500 enqueues/s, p99 ms", None, None),
             Figure("busy_to_idle", "the same to idle", Goal("ours", "most", 2), None),
             Figure("errors", "answers not 2xx", Goal("ours", "most", 0), None),
         ),

@@ -24,6 +24,11 @@ def pid(ctx: JobContext) -> int:
     return os.getpid()
 
 
+@job(name="p.niceness", runs_in="process", queue="cpu")
+def niceness(ctx: JobContext) -> int:
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
 @job(name="p.dies", runs_in="process", queue="cpu", max_tries=2, backoff=QUICK)
 def dies(ctx: JobContext, how: int) -> int:
     if ctx.attempt == 1:
@@ -96,6 +101,14 @@ def of(*functions, size=2):
 
 async def ended(b, ids):
     return [await b.ended(job_id) for job_id in ids]
+
+
+async def test_what_computes_gives_way_to_event_loops(bench):
+    """A child process has a lower priority than its worker, and so than the API and Redis beside it."""
+    async with bench(niceness) as b, b.worker():
+        ended = await b.run("p.niceness")
+
+    assert int(ended.result) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
 
 
 async def test_a_child_is_used_again_until_it_is_recycled(bench):
