@@ -102,12 +102,13 @@ def test_only_real_commands_are_named(name):
 
 
 def test_the_reference_pages_are_current():
-    """docs/reference/cli.md and jobs.md are what `python docs/reference/generate.py` writes."""
+    """docs/reference/cli.md, jobs.md and sdk.md are what `python docs/reference/generate.py` writes."""
     namespace: dict[str, Any] = {"__file__": str(ROOT / "docs/reference/generate.py"), "__name__": "generate"}
     exec(compile((ROOT / "docs/reference/generate.py").read_text(), "generate.py", "exec"), namespace)
 
     advice = "run: python docs/reference/generate.py"
     assert TEXTS["docs/reference/cli.md"] == namespace["cli"](), advice
+    assert TEXTS["docs/reference/sdk.md"] == namespace["sdk"](), advice
     assert TEXTS["docs/reference/jobs.md"] == namespace["jobs"](namespace["load"](["jobs"])), advice
 
 
