@@ -3,16 +3,24 @@
 Each shape is declared once, for the API and for `--json`. Times are RFC 3339 in UTC, durations seconds or `_ms`.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 from urllib.parse import quote
 
+from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from service.domain.clock import rfc3339
 from service.domain.explanations import Explanation, Facts, Named, Reason
 from service.domain.records import Planned, Point
 from service.domain.states import Status
+
+_Shape = TypeVar("_Shape")
+
+
+def _example(**members: Any) -> Callable[[type[_Shape]], type[_Shape]]:
+    """Give a shape an example, which OpenAPI shows."""
+    return with_config(ConfigDict(json_schema_extra={"examples": [members]}))
 
 
 class NamedDocument(TypedDict):
@@ -25,7 +33,7 @@ class NamedDocument(TypedDict):
 
 
 class LimitsDocument(TypedDict):
-    """What holds the queue back; `holders` are up to five of its running jobs, the latest first.
+    """What holds the queue back; `holders` are up to five of its running jobs.
 
     `next_start_at` is when its rate allows another start, null where it does now.
     """
@@ -58,6 +66,30 @@ class RunnerDocument(TypedDict):
     beat_at: str | None
 
 
+@_example(
+    job_id="019ab1f5e0c4b7a0c8d4e5f60718293a",
+    function="mail.send",
+    queue="mail",
+    status="queued",
+    reason="queue-paused",
+    sentence="Queue 'mail' is paused by ops since 2026-11-22T09:30:00.000Z; it starts no job until it is resumed.",
+    also=["behind-others"],
+    run_at="2026-11-22T09:31:12.125Z",
+    position=1,
+    before=[{"id": "019ab1f5e0c4a1b2c3d4e5f60718293a", "function": "mail.send", "worker": None, "since": None}],
+    limits={
+        "paused": True,
+        "paused_by": "ops",
+        "paused_at": "2026-11-22T09:30:00.000Z",
+        "max_running": 2,
+        "running": 0,
+        "holders": [],
+        "rate": "10/1s",
+        "next_start_at": None,
+    },
+    workers={"live": 2, "serving": 1, "able": 1, "slots": 100, "running": 3},
+    worker=None,
+)
 class ExplanationDocument(TypedDict):
     """Why a job is not running: `reason` is a stable word, `sentence` for a person, the rest the facts behind both.
 
@@ -80,6 +112,17 @@ class ExplanationDocument(TypedDict):
     worker: RunnerDocument | None
 
 
+@_example(
+    name="report.daily",
+    function="report.daily",
+    plan="0 6 * * * (Europe/Berlin)",
+    timezone="Europe/Berlin",
+    next_at="2026-11-23T05:00:00.000Z",
+    last_at="2026-11-22T05:00:00.000Z",
+    last_job="report.daily:1795323600000",
+    paused=False,
+    links={"self": "/v1/schedules/report.daily", "run": "/v1/schedules/report.daily/run"},
+)
 class ScheduleDocument(TypedDict):
     """One schedule of the code: its plan, when it fires next and did last, and the job of that tick.
 
@@ -131,6 +174,9 @@ class StatsDocument(TypedDict):
     hours: list[PointDocument]
 
 
+@_example(
+    at="2026-11-22T09:30:00.125Z", who="ops", action="queue.pause", target="mail", count=1, detail={"changed": True}
+)
 class AuditEntry(TypedDict):
     """One thing that somebody did: `who` is the name of a key, `anonymous`, or `cli:<user>`; `count` to how many."""
 
@@ -149,6 +195,22 @@ class AuditList(TypedDict):
     next: str | None
 
 
+@_example(
+    at="2026-11-22T09:30:00.125Z",
+    kind="step",
+    process="worker",
+    worker="web-1:4021",
+    job_id="019ab1f5e0c4b7a0c8d4e5f60718293a",
+    function="fetch.page",
+    route=None,
+    file="/app/jobs/fetch.py",
+    line=41,
+    code="requests.get(url)",
+    callee="readinto (socket.py)",
+    held_ms=3020,
+    stack='  File "/usr/lib/python3.11/socket.py", line 700 in readinto',
+    hint="`requests.get(url)` in jobs/fetch.py:41 held the event loop 3.0 s …",
+)
 class StallDocument(TypedDict):
     """What held an event loop for too long: which job or route, which line, for how long, and what to do instead.
 

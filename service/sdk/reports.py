@@ -70,7 +70,7 @@ class NamedDocument(TypedDict):
 
 
 class LimitsDocument(TypedDict):
-    """What holds the queue back; `holders` are up to five of its running jobs, the latest first.
+    """What holds the queue back; `holders` are up to five of its running jobs.
 
     `next_start_at` is when its rate allows another start, None where it does now.
     """

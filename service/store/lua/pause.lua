@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Pause a queue or let it go on: what runs is left alone, what waits is not started. Pausing what is paused keeps who
 -- did it first; going on wakes an idle worker at once, which wakes the next while there is more than it can take.
 -- ARGV: now, queue, '1' or '0', who. Returns 1 where that changed something.

@@ -70,6 +70,17 @@ async def test_jobs_may_be_put_into_a_paused_queue(api, enqueue):
     assert (job["status"], found["queued"]) == ("queued", 1)
 
 
+async def test_a_queue_can_be_paused_while_redis_is_out_of_memory(api, redis_client):
+    """That is when somebody wants to: pausing is let through, as what empties the queues is."""
+    await redis_client.config_set("maxmemory", "1")
+    try:
+        paused = await api.post("/v1/queues/mail/pause")
+    finally:
+        await redis_client.config_set("maxmemory", "0")
+
+    assert (paused.status_code, paused.json()["paused"]) == (200, True)
+
+
 async def test_resuming_wakes_an_idle_worker_at_once(bench, redis):
     """Waiting jobs start when the queue is resumed, not at the worker's next poll; what ran meanwhile ran on."""
     gate = asyncio.Event()

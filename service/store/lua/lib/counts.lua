@@ -8,17 +8,21 @@ local function count(ending, name, ran_ms)
   if ran_ms then add('ms ' .. name, ran_ms) end
 end
 
+-- Returns the counters that were not there before. A key's time to live is set with its first ones: its name is a time.
 local function write_to(key, ttl)
-  for counter, n in pairs(counts) do redis.call('HINCRBY', key, counter, n) end
-  redis.call('EXPIRE', key, ttl)
+  local fresh = {}
+  for counter, n in pairs(counts) do
+    if redis.call('HINCRBY', key, counter, n) == n then fresh[#fresh + 1] = counter end
+  end
+  if ttl and #fresh > 0 then redis.call('EXPIRE', key, ttl) end
+  return fresh
 end
 
 local function write_counts()
   if not next(counts) then return end
   write_to(string.format('offload:minute:%d', math.floor(now / 60000)), 7200)
   write_to(string.format('offload:counts:%d', math.floor(now / 3600000)), 172800)
-  for counter, n in pairs(counts) do
-    local is_new = redis.call('HINCRBY', 'offload:totals', counter, n) == n
-    if is_new and redis.call('HLEN', 'offload:totals') > MOST_TOTALS then redis.call('HDEL', 'offload:totals', counter) end
+  for _, counter in ipairs(write_to('offload:totals')) do
+    if redis.call('HLEN', 'offload:totals') > MOST_TOTALS then redis.call('HDEL', 'offload:totals', counter) end
   end
 end
