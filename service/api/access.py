@@ -1,12 +1,12 @@
 """What happens around every request: an id, one log line, headers, and the answer to what nobody foresaw."""
 
+import asyncio
 import re
 import secrets
 import time
 from collections.abc import Callable
 
 import structlog
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,17 +33,19 @@ class Access:
         self._app = app
         self._note = note
         self._security = SecurityHeaders(hsts_seconds)
+        self._log = log.bind()  # once: to find the log's configuration takes longer than to drop a line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-        scope[problems.REQUEST_ID] = request_id
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        request_id = scope[problems.REQUEST_ID] = _request_id(scope)
+        tokens = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
             await self._serve(scope, receive, send, request_id)
+        finally:
+            structlog.contextvars.reset_contextvars(**tokens)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         status, started = 0, time.monotonic()
@@ -57,6 +59,10 @@ class Access:
 
         try:
             await self._app(scope, receive, send_noted)
+        except asyncio.CancelledError:  # the server stops, and this answer was held for as long as it lets one be
+            if status:
+                raise
+            await problems.stopping(scope)(scope, receive, send_noted)
         except ClientDisconnect:
             status = status or CLIENT_GONE
         except Exception:
@@ -67,12 +73,16 @@ class Access:
         finally:
             took = time.monotonic() - started
             self._note(scope["method"], _template(scope), status, took)
-            _log(scope, status, took * 1000)
+            write = self._log.debug if scope["path"] in _PROBES else self._log.info
+            write("request", method=scope["method"], route=_template(scope), status=status, ms=round(took * 1000, 1))
 
 
-def _log(scope: Scope, status: int, took_ms: float) -> None:
-    write = log.debug if scope["path"] in _PROBES else log.info
-    write("request", method=scope["method"], route=_template(scope), status=status, ms=round(took_ms, 1))
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given = value.decode("latin-1")
+            return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    return secrets.token_hex(8)
 
 
 def _template(scope: Scope) -> str:

@@ -74,6 +74,12 @@ BUSY = Kind(
     "Too many connections",
     "This process has as many connections as it takes. Try again after `Retry-After` seconds.",
 )
+STOPPING = Kind(
+    "stopping",
+    503,
+    "Stopping",
+    "This process is being stopped and can hold the answer no longer. Try again after `Retry-After` seconds.",
+)
 
 TABLE: dict[type[OffloadError], Kind] = {
     BodyNotJson: Kind("malformed-json", 400, "Malformed JSON", "The body cannot be read as JSON; `detail` says where."),
@@ -159,8 +165,8 @@ TABLE: dict[type[OffloadError], Kind] = {
         "invalid-batch",
         422,
         "Invalid batch",
-        "Some jobs of the batch cannot be accepted, so none was; `errors` has path (`jobs.3.args.to`), message and code "
-        "of each fault of each job.",
+        "Some jobs of the batch cannot be accepted, so none was; `errors` has path (`jobs.3.args.to`), message and "
+        "code of each fault of each job.",
     ),
     IdempotencyKeyReused: Kind(
         "idempotency-key-reused",
@@ -191,5 +197,5 @@ TABLE: dict[type[OffloadError], Kind] = {
     ),
 }
 
-_OTHERS = (NO_PATH, WRONG_METHOD, MALFORMED, BUSY, INTERNAL)
+_OTHERS = (NO_PATH, WRONG_METHOD, MALFORMED, BUSY, STOPPING, INTERNAL)
 KINDS: dict[str, Kind] = {kind.slug: kind for kind in (*TABLE.values(), *_OTHERS)}

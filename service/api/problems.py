@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from service.api.kinds import INTERNAL, NO_PATH, TABLE, WRONG_METHOD, Kind
+from service.api.kinds import INTERNAL, NO_PATH, STOPPING, TABLE, WRONG_METHOD, Kind
 from service.api.refusals import (
     BodyTooSlow,
     InsufficientScope,
@@ -98,6 +98,11 @@ async def respond(error: OffloadError, scope: Scope, receive: Receive, send: Sen
 def internal(scope: Scope) -> Response:
     """Build the answer to what nobody foresaw; it says nothing of the inside."""
     return problem(scope, INTERNAL, "the service failed on this request; its log has more under the request id")
+
+
+def stopping(scope: Scope) -> Response:
+    """Build the answer to a request that the server gives up because it is being stopped."""
+    return problem(scope, STOPPING, "this process is being stopped; try again", headers={"Retry-After": "1"})
 
 
 async def on_error(request: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Proxy:
-    """Passes connections on to `port`; each takes the next fault of `faults`, where there is one.
+    """Passes connections on; each takes the next fault of `faults`, where there is one.
 
     `lose`: pass the request on, wait for its answer, and close without a word. `refuse`: close at once.
     `cut:<n>`: pass n bytes of the answers on, then close. `say:<text>`: answer with this by itself. `pass`: no harm.
@@ -18,6 +18,10 @@ class Proxy:
     faults: list[str] = field(default_factory=list)
     met: list[str] = field(default_factory=list)
     address: str = ""
+
+    def lead_to(self, address: str) -> None:
+        """Pass new connections on to another server."""
+        self.port = int(address.rpartition(":")[2])
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
@@ -64,7 +68,8 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 @contextlib.asynccontextmanager
 async def proxy_of(address: str, *faults: str) -> AsyncIterator[Proxy]:
     """Run a proxy before the server at an address such as `http://127.0.0.1:8000`."""
-    proxy = Proxy(int(address.rpartition(":")[2]), list(faults))
+    proxy = Proxy(0, list(faults))
+    proxy.lead_to(address)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:

@@ -32,7 +32,8 @@ class Threaded:
                 while (item := await asyncio.to_thread(next, items, None)) is not None:
                     yield item
             finally:
-                await asyncio.to_thread(items.close)
+                with contextlib.suppress(ValueError):  # left while its thread still waits for an item
+                    await asyncio.to_thread(items.close)
 
         return stream if name in _STREAMS else call
 
@@ -41,6 +42,12 @@ class Threaded:
 def catalogue():
     """The job functions of the API's tests."""
     return functions_of_the_tests()
+
+
+@pytest.fixture
+def settings(redis_server, tmp_path):
+    """Settings of an API that a test runs by itself."""
+    return settings_for(redis_server.url, tmp_path)
 
 
 @pytest.fixture(scope="session")

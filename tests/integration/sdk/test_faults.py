@@ -1,10 +1,12 @@
 """What both clients make of an API that is away, of answers that are lost, and of streams that are cut."""
 
+import asyncio
 import socket
 
 import pytest
 from integration.api.support import serving, settings_for
 from support.faulty_proxy import proxy_of
+from support.server import restartable
 
 from service import sdk
 from service.app import create_app
@@ -125,3 +127,48 @@ def test_an_address_that_is_none_is_refused_at_once(address):
         sdk.Offload(address)
     with pytest.raises(ValueError, match="base_url"):
         sdk.OffloadSync(address)
+
+
+async def test_an_api_that_is_replaced_ends_no_wait_and_no_stream(calling, redis, settings, catalogue, worker):
+    """While one API process stops and another starts, who waits and who listens notices nothing."""
+    seen, listening = [], asyncio.Event()
+
+    async def listen(job_id):
+        async for event in offload.events(job_id):
+            seen.append(event.name)
+            listening.set()
+
+    async with proxy_of("http://127.0.0.1:0") as proxy, asyncio.timeout(30), asyncio.TaskGroup() as group:
+        offload = calling(proxy.address)
+        async with serving(create_app(settings, catalogue)) as first:
+            proxy.lead_to(first)
+            job = await offload.enqueue("numbers.add", {"a": 1, "b": 2})
+            waiting = group.create_task(offload.wait(job["id"], 20))
+            group.create_task(listen(job["id"]))
+            await listening.wait()
+        await worker.succeed(await worker.start(), b"3")
+        async with serving(create_app(settings, catalogue)) as second:
+            proxy.lead_to(second)
+            ended = await waiting
+
+    assert ended["result"] == 3
+    assert seen == ["queued", "running", "succeeded"]
+
+
+async def test_a_redis_that_is_away_for_a_moment_only_delays_a_call(calling, catalogue, tmp_path):
+    """The API answers 503 while Redis is away; the call is repeated until Redis is back, and adds one job."""
+    with restartable() as server:
+        settings = settings_for(server.url, tmp_path)
+        async with serving(create_app(settings, catalogue)) as address, asyncio.TaskGroup() as group:
+            offload = calling(address)
+            await offload.enqueue("demo.beat", tags=["before"])
+            server.kill()
+            with pytest.raises(sdk.TryLater) as away:
+                await calling(address, retries=0).enqueue("demo.beat")
+            enqueued = group.create_task(offload.enqueue("demo.beat", tags=["meanwhile"]))
+            await asyncio.to_thread(server.start)
+            job = await enqueued
+            stored = [one["id"] async for one in offload.list(tag="meanwhile")]
+
+    assert (away.value.type, away.value.retry_after) == ("/problems/redis-unavailable", 2)
+    assert stored == [job["id"]]
