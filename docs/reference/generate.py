@@ -1,10 +1,11 @@
-"""Writes `cli.md` and `jobs.md` beside this file from the commands and from the shipped job functions.
+"""Writes `cli.md`, `jobs.md` and `sdk.md` beside this file from the commands, the shipped job functions and the SDK.
 
 Run it as `python docs/reference/generate.py`; a test fails while a page is not what the code says.
 """
 
+import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from typer.main import get_command
 
@@ -12,6 +13,9 @@ from service.cli.commands import app
 from service.domain.catalogue import Catalogue
 from service.domain.functions import JobFunction
 from service.loader import load
+from service.sdk import Event, Filter, NewJob, Offload, Options, errors
+from service.sdk.exchange import Emit
+from service.sdk.fleet import Calls
 
 HERE = Path(__file__).parent
 WRITTEN = "<!-- Written by `python docs/reference/generate.py`; change the code instead. -->"
@@ -139,6 +143,51 @@ def _json(value: Any) -> str:
     return {None: "null", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, list | dict) else str(value)
 
 
+def sdk() -> str:
+    """Return the page of the clients of the HTTP API."""
+    calls = [name for name in vars(Offload) if name in dir(Calls) and not name.startswith("_")]
+    tree = (errors.__doc__ or "").partition("\n\n")[2].strip()
+    parts = [
+        "# Clients for other programs",
+        WRITTEN,
+        "`from service.sdk import Offload, OffloadSync`: the same calls, awaited or blocking. [Call the API from another program](../how-to/call-the-api.md) shows how they are used.",
+        f"`Offload{inspect.signature(Offload)}`".replace(" -> None", ""),
+        inspect.getdoc(Offload) or "",
+        "## Calls",
+        *[part for name in calls for part in _call(name, getattr(Calls, name))],
+        "## What goes in",
+        *[part for shape in (Options, NewJob, Filter) for part in _shape(shape)],
+        "## What comes out",
+        "Dictionaries, as the API sends them; `/docs` of a running service shows each member. Times are RFC 3339 in UTC. Their types can be imported from `service.sdk`, as `JobDocument`.",
+        *_shape(Event),
+        "## Errors",
+        f"```text\n{tree}\n```",
+        inspect.getdoc(errors.OffloadAPIError) or "",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _call(name: str, plan: Any) -> list[str]:
+    signature = inspect.signature(plan)
+    taken = [str(one.replace(annotation=inspect.Parameter.empty)) for one in list(signature.parameters.values())[1:]]
+    kinds = [one.kind for one in list(signature.parameters.values())[1:]]
+    if inspect.Parameter.KEYWORD_ONLY in kinds:
+        taken.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
+    yielded, _, returned = get_args(signature.return_annotation)
+    emitted = [get_args(part)[0] for part in get_args(yielded) if part is Emit or getattr(part, "__origin__", None) is Emit]
+    gives = f"iterates over `{_name(emitted[0])}`" if emitted else "" if returned is type(None) else f"returns `{_name(returned)}`"
+    return [f"### {name}", f"`{name}({', '.join(taken)})`" + (f" {gives}" if gives else ""), inspect.getdoc(plan) or ""]
+
+
+def _shape(shape: Any) -> list[str]:
+    return [f"### {shape.__name__}", inspect.getdoc(shape) or "", ", ".join(f"`{name}`" for name in shape.__annotations__)]
+
+
+def _name(one: Any) -> str:
+    return str(one).replace("service.sdk.documents.", "").replace("service.sdk.reports.", "").replace("typing.", "") if get_args(one) else one.__name__
+
+
 if __name__ == "__main__":
     (HERE / "cli.md").write_text(cli(), encoding="utf-8")
     (HERE / "jobs.md").write_text(jobs(load(["jobs"])), encoding="utf-8")
+    (HERE / "sdk.md").write_text(sdk(), encoding="utf-8")
