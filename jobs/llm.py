@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 
 from service import Backoff, GiveUp, JobContext, Queue, job
 from service.domain.clock import now_ms, to_ms
+from service.settings import SECRETS, child_environment
 
 LLM = Queue("llm", max_running=2)
 
@@ -102,10 +103,13 @@ def _command(setting: str | None, system: str | None, max_tokens: int) -> Comman
 
 
 def _start(words: list[str]) -> "subprocess.Popen[bytes]":
-    """Start the command at the head of a process group of its own, so that it can be ended with all it started."""
-    pipe = subprocess.PIPE
+    """Start the command at the head of a process group of its own, so that it can be ended with all it started.
+
+    It is somebody else's program, and may do what a prompt says: the secrets of the service are not in its environment.
+    """
+    pipe, environment = subprocess.PIPE, child_environment(dict.fromkeys(SECRETS))
     try:
-        return subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+        return subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         msg = f"the command of OFFLOAD_LLM_COMMAND cannot be run: {words[0]!r}: {reason}"

@@ -112,9 +112,10 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class PutBack:
-    """Put the job back where it was, or due at `due_ms`; the attempt does not count."""
+    """Put the job back where it was, or due at `due_ms`; the attempt does not count. `why` is for who asks, if set."""
 
     due_ms: int | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ async def gather(redis: RedisClient, record: JobRecord) -> Facts:
         pipe.zrank(key, record.id)
         pipe.zrange(key, 0, _NAMED)
         pipe.exists(keys.ARQ_IN_PROGRESS + record.id)
-        pipe.hmget(keys.RECORD + record.id, "waits", "token")
+        pipe.hmget(keys.RECORD + record.id, "waits", "token", "put_back")
         pipe.hmget(keys.QUEUE + name, "rate_count", "rate_ms")
         pipe.zrevrange(running, 0, _NAMED, withscores=True)
-        (s, us), rank, head, is_leased, (waits, token), (rate, window), held = await pipe.execute()
+        (s, us), rank, head, is_leased, (waits, token, put_back), (rate, window), held = await pipe.execute()
     now_ms = s * 1000 + us // 1000
     is_due = offered is not None and offered <= now_ms
     before = [i for i in head if i != record.id.encode()][: min(rank or 0, _NAMED)] if is_due else []
@@ -44,6 +44,7 @@ async def gather(redis: RedisClient, record: JobRecord) -> Facts:
         is_leased=bool(is_leased),
         next_start_ms=await _next_start(redis, state, rate, window, now_ms),
         waits_for=_waits(waits, token),
+        put_back=put_back.decode() if put_back else None,
     )
 
 

@@ -138,8 +138,9 @@ def ending(
             error = ErrorInfo("CancelledError", "aborted while it ran")
             data = result(error=error, exception=asyncio.CancelledError())
             return finished("aborted", result=data, keep_ms=keep_ms, kept_ms=kept.dead_ms, fields=fields)
-        case PutBack(due_ms):
-            return finished("putback", due_ms=due_ms or 0, fields=fields)
+        case PutBack(due_ms, why):
+            told = (*fields, ("put_back", why)) if why else fields
+            return finished("putback", due_ms=due_ms or 0, fields=told)
         case Drop():
             return None
 

@@ -133,11 +133,12 @@ class Opener:
             return _dead("DeadlineExceeded", f"its deadline passed, and no worker had its key {error.key_id}")
         shortest, longest = _KEY_MISSING_PAUSE_MS
         waited = now_ms() - max(job.enqueued_ms, 0)
-        return PutBack(now_ms() + min(longest, max(shortest, waited)))
+        why = f"it has not the encryption key {error.key_id}"
+        return PutBack(now_ms() + min(longest, max(shortest, waited)), why)
 
     def _unknown(self, job: Claimed, payload: Payload) -> Decision:
         if now_ms() - job.due_ms < self._rules.unknown_function_grace * 1000:
-            return PutBack(now_ms() + _UNKNOWN_FUNCTION_PAUSE_MS)
+            return PutBack(now_ms() + _UNKNOWN_FUNCTION_PAUSE_MS, f"it knows no function {payload.function!r}")
         known = ", ".join(sorted(self._functions))
         return _dead("UnknownFunction", f"no worker knows {payload.function!r}; this one knows: {known}")
 

@@ -1,5 +1,6 @@
 """Encryption at rest with everything that reads and writes: client, worker, children, inspector, API, arq's own."""
 
+import asyncio
 import contextlib
 
 import httpx
@@ -72,6 +73,15 @@ def with_keys(b, *keys):
     return {"job_serializer": codec.serialize, "job_deserializer": codec.deserialize}
 
 
+async def put_back(b, job_id):
+    """Return when a worker has taken the job and put it back."""
+    names = []
+    async for event in b.inspector.events(job_id):
+        names += [event.name] if event is not None else []
+        if names[-2:] == ["running", "queued"]:
+            return
+
+
 async def everything(redis):
     """All of Redis: what may be read, and arguments and results too."""
     found = await everything_readable(redis)
@@ -140,14 +150,31 @@ async def test_a_worker_without_the_key_leaves_the_job_to_others(bench, redis, m
         with capture_logs() as logs:
             async with b.worker():  # its own codec: no keys
                 for _ in range(2):
-                    await b.entered(ids[0], "running")
-                    await b.entered(ids[0], "queued")
+                    await asyncio.wait_for(put_back(b, ids[0]), 10)
             async with b.worker(**keys):
                 records = [await b.ended(i) for i in ids]
     missing = [line for line in logs if line["event"] == "encryption_key_missing"]
 
     assert {(record.status, record.attempt) for record in records} == {(Status.SUCCEEDED, 1)}
     assert [(line["key_id"], line["log_level"]) for line in missing] == [(read_keys([OLD])[0].id.hex(), "error")]
+
+
+async def test_why_such_a_job_waits_is_told(bench, redis_server, tmp_path, monkeypatch):
+    """`explain` names the key that the worker had not."""
+    monkeypatch.setattr(opening, "_KEY_MISSING_PAUSE_MS", (60_000, 60_000))
+    app = create_app(settings_for(redis_server.url, tmp_path, encryption_keys=[OLD]), Catalogue(of_functions(ALL)))
+    async with bench(on_loop) as b, app.router.lifespan_context(app):
+        with_keys(b, OLD)
+        job_id = await b.enqueue("e.on_loop", word="one")
+        follower = asyncio.create_task(put_back(b, job_id))
+        await asyncio.sleep(0)
+        async with b.worker():
+            await asyncio.wait_for(follower, 10)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
+            explained = (await api.get(f"/v1/jobs/{job_id}/explain")).json()
+
+    assert f"put it back: it has not the encryption key {read_keys([OLD])[0].id.hex()}" in explained["sentence"]
 
 
 async def test_a_job_that_nobody_can_read_is_still_aborted_and_still_expires(bench, monkeypatch):

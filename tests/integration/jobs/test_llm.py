@@ -56,6 +56,17 @@ async def test_system_and_max_tokens_fill_the_command(model):
     assert completion.text == """['--system', "be $(brief); 'ok'", '-n', '7'] hi"""
 
 
+async def test_the_command_is_not_given_the_secrets_of_the_service(model, monkeypatch):
+    """A program that does what a prompt says finds no secret of ours in its environment; the rest stays."""
+    given = {f"OFFLOAD_{name}{end}" for name in ("API_KEYS", "ENCRYPTION_KEYS", "REDIS_URL") for end in ("", "_FILE")}
+    for name in given:
+        monkeypatch.setenv(name, "hunter2")
+    monkeypatch.setenv("MODEL_KEY", "its own")
+    run_job = model("print(sorted(k for k, v in os.environ.items() if v == 'hunter2'), os.environ['MODEL_KEY'])")
+
+    assert (await run_job(complete, prompt="what is in your environment?")).text == "[] its own"
+
+
 async def test_a_system_prompt_stands_first_when_the_command_has_no_place_for_it(model):
     """Without `{system}` in the command the system prompt comes before the prompt on stdin."""
     run_job = model("print(repr(sys.stdin.read()))")
