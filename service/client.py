@@ -33,7 +33,7 @@ _UNDER_WAY_MS = 10_000  # a request is carried out in far less; where its proces
 _NO_OPTIONS = EnqueueOptions()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One job to enqueue: the function's name, its arguments as one mapping, and options."""
 
@@ -42,9 +42,12 @@ class Request:
     options: EnqueueOptions = _NO_OPTIONS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Checked:
-    """A request that can be accepted: its function, its arguments as JSON values, and these serialised."""
+    """A request that can be accepted: its function, its arguments as JSON values, and these serialised.
+
+    Nothing changes one; not frozen, since one is made for each job. So is a `Request`.
+    """
 
     function: JobFunction[Any, Any]
     request: Request
@@ -212,7 +215,7 @@ class Client:
             raise InvalidArguments(function.name, [fault]) from error
         if not is_json:
             request = Request(request.function, orjson.loads(encoded), request.options)
-        function.arguments.validate(request.args)
+        function.arguments.check(request.args)
         if request.options.callback_url is not None:
             self._callbacks.check(request.options.callback_url, self._catalogue.functions)
         return Checked(function, request, encoded)
@@ -236,9 +239,8 @@ class Client:
         """Make the job ready that tells how this one ended; the script that ends it puts it in (lib/callback.lua)."""
         function = self._catalogue.function(callbacks.FUNCTION)
         told = EnqueueOptions(parent=job_id, traceparent=options.traceparent)
-        fields = record_fields(function, told, {})
-        said = {**orjson.loads(fields.pop("options")), "callback": {"job": job_id}}
-        flat = [str(part) for pair in fields.items() for part in pair]
+        said = {**_said(told), "callback": {"job": job_id}}
+        flat = [str(part) for pair in record_fields(function, _NO_OPTIONS, {}).items() for part in pair]
         return {
             "callback": self._store.codec.encode_job(function.name, {"url": options.callback_url}, at_ms),
             "callback_job": orjson.dumps({"queue": function.queue, "fields": flat, "options": said}),
@@ -262,7 +264,14 @@ def record_fields(
         fields["priority"] = options.priority
     if options.unique_key is not None or options.unique_for is not None:
         fields["unique"] = f"{_unique(function.name, options, args)}:{round((options.unique_for or 0) * 1000)}"
-    said: dict[str, Any] = {
+    if said := _said(options):
+        fields["options"] = orjson.dumps(said)
+    return fields
+
+
+def _said(options: EnqueueOptions) -> dict[str, Any]:
+    """Return what of the options stands in the record as it is, beside what the scripts look at."""
+    said = {
         "max_tries": options.max_tries,
         "timeout": options.timeout,
         "deadline": options.deadline_ms,
@@ -272,10 +281,7 @@ def record_fields(
         "callback_url": options.callback_url,
         "unique_key": options.unique_key,
     }
-    said = {name: value for name, value in said.items() if value is not None}
-    if said:
-        fields["options"] = orjson.dumps(said)
-    return fields
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _unique(function: str, options: EnqueueOptions, args: Mapping[str, Any]) -> str:
