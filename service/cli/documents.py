@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from service.domain.filters import BulkOutcome
 from service.domain.functions import JobFunction
 from service.domain.records import JobRecord, QueueState
 from service.settings import Settings
@@ -24,6 +25,13 @@ def jobs(records: tuple[JobRecord, ...]) -> list[Any]:
     from service.api import documents  # noqa: PLC0415 - see above
 
     return [documents.summary(record) for record in records]
+
+
+def bulk(outcome: BulkOutcome) -> Any:
+    """Return what became of all jobs that fit a filter."""
+    from service.api import documents  # noqa: PLC0415 - see above
+
+    return documents.bulk(outcome)
 
 
 def queues(states: list[QueueState]) -> list[Any]:

@@ -8,12 +8,12 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from service.cli import documents, failures, output, session
+from service.cli import documents, failures, output, selecting, session
 from service.cli.identity import who
 from service.cli.waiting import finished, tell_end
 from service.domain import reports
 from service.domain.clock import now_ms, rfc3339
-from service.domain.filters import Filter
+from service.domain.filters import BulkOutcome, Filter
 from service.domain.records import JobRecord
 from service.domain.states import Status
 from service.wiring import Offload
@@ -21,18 +21,25 @@ from service.wiring import Offload
 app = typer.Typer(help="Look at jobs, wait for them, stop them, put them back.", no_args_is_help=True)
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
-JobIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of jobs.")]
+JobIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of jobs.", show_default=False)]
 
 
 @app.command("list")
 def list_jobs(
-    status: Annotated[Status | None, typer.Option(help="Only jobs that stand there.")] = None,
+    status: selecting.WithStatus = None,
+    function: selecting.OfFunction = None,
+    queue: selecting.OfQueue = None,
+    tag: selecting.WithTag = None,
+    error: selecting.WithError = None,
+    enqueued_after: selecting.EnqueuedAfter = None,
+    enqueued_before: selecting.EnqueuedBefore = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Go on where a list ended.")] = None,
     as_json: output.Json = False,
 ) -> None:
-    """List jobs, newest first."""
-    page = session.run(lambda offload: offload.inspector.page(Filter(status=status), limit, cursor))
+    """List jobs that fit all filters, newest first."""
+    fits = selecting.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
+    page = session.run(lambda offload: offload.inspector.page(fits, limit, cursor))
     if as_json:
         output.print_json({"items": documents.jobs(page.items), "next": page.next})
         return
@@ -48,7 +55,8 @@ def list_jobs(
             output.seconds(now - record.enqueued_ms) if record.enqueued_ms else "",
             output.seconds(_ran_ms(record)),
         )
-    output.show(table if page.items else "no jobs" + (f" are {status}" if status else ""))
+    nobody = "none here" if page.next else "no jobs" + ("" if fits.is_empty else " fit")
+    output.show(table if page.items else nobody)
     if page.next:
         output.show(f"[dim]more: --cursor {page.next}[/dim]")
 
@@ -84,12 +92,34 @@ def wait(
 
 
 @app.command("abort")
-def abort(job_ids: JobIds, as_json: output.Json = False) -> None:
-    """Stop jobs: one that waits is aborted at once, one that runs is told to stop."""
+def abort(
+    job_ids: JobIds = None,
+    status: selecting.WithStatus = None,
+    function: selecting.OfFunction = None,
+    queue: selecting.OfQueue = None,
+    tag: selecting.WithTag = None,
+    error: selecting.WithError = None,
+    enqueued_after: selecting.EnqueuedAfter = None,
+    enqueued_before: selecting.EnqueuedBefore = None,
+    dry_run: selecting.DryRun = False,
+    limit: selecting.AtMost = 1000,
+    as_json: output.Json = False,
+) -> None:
+    """Stop jobs, named or all that fit filters: one that waits is aborted at once, one that runs is told to stop."""
+    ids = job_ids or []
+    fits = selecting.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
+    selecting.check_one_way(ids, fits, dry_run=dry_run)
+    if not ids:
+
+        async def act(offload: Offload, which: Filter, most: int) -> BulkOutcome:
+            return await offload.client.abort_all(which, most, dry_run=dry_run)
+
+        selecting.do_to_all("abort", act, fits, limit, dry_run=dry_run, as_json=as_json)
+        return
 
     async def work(offload: Offload) -> dict[str, str]:
         said = {}
-        for job_id in job_ids:
+        for job_id in ids:
             said[job_id] = await offload.client.abort(job_id)
             if said[job_id] not in {Status.SUCCEEDED, Status.DEAD}:
                 await offload.operations.audit(who(), "job.abort", job_id)
@@ -97,29 +127,51 @@ def abort(job_ids: JobIds, as_json: output.Json = False) -> None:
 
     said = session.run(work)
     if as_json:
-        output.print_json([{"id": job_id, "status": status} for job_id, status in said.items()])
+        output.print_json([{"id": job_id, "status": answer} for job_id, answer in said.items()])
     else:
-        for job_id, status in said.items():
-            print(f"{job_id} {status}")
-    if too_late := [job_id for job_id, status in said.items() if status in {Status.SUCCEEDED, Status.DEAD}]:
+        for job_id, answer in said.items():
+            print(f"{job_id} {answer}")
+    if too_late := [job_id for job_id, answer in said.items() if answer in {Status.SUCCEEDED, Status.DEAD}]:
         failures.say(f"error: already ended: {', '.join(too_late)}")
         raise typer.Exit(failures.USAGE)
 
 
 @app.command("retry")
-def retry(job_ids: JobIds, as_json: output.Json = False) -> None:
-    """Put dead or aborted jobs back, or run deferred and retrying ones now."""
+def retry(
+    job_ids: JobIds = None,
+    status: selecting.WithStatus = None,
+    function: selecting.OfFunction = None,
+    queue: selecting.OfQueue = None,
+    tag: selecting.WithTag = None,
+    error: selecting.WithError = None,
+    enqueued_after: selecting.EnqueuedAfter = None,
+    enqueued_before: selecting.EnqueuedBefore = None,
+    dry_run: selecting.DryRun = False,
+    limit: selecting.AtMost = 1000,
+    as_json: output.Json = False,
+) -> None:
+    """Put jobs back, named or all that fit filters: dead and aborted ones; deferred and retrying ones run now."""
+    ids = job_ids or []
+    fits = selecting.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
+    selecting.check_one_way(ids, fits, dry_run=dry_run)
+    if not ids:
+
+        async def act(offload: Offload, which: Filter, most: int) -> BulkOutcome:
+            return await offload.client.retry_all(which, most, dry_run=dry_run)
+
+        selecting.do_to_all("retry", act, fits, limit, dry_run=dry_run, as_json=as_json)
+        return
 
     async def work(offload: Offload) -> None:
-        for job_id in job_ids:
+        for job_id in ids:
             await offload.client.retry(job_id)
             await offload.operations.audit(who(), "job.retry", job_id)
 
     session.run(work)
     if as_json:
-        output.print_json([{"id": job_id, "status": Status.QUEUED} for job_id in job_ids])
+        output.print_json([{"id": job_id, "status": Status.QUEUED} for job_id in ids])
     else:
-        for job_id in job_ids:
+        for job_id in ids:
             print(f"{job_id} {Status.QUEUED}")
 
 
@@ -138,7 +190,8 @@ def view(record: JobRecord) -> Group:
             took = output.seconds(failed.ended_ms - failed.started_ms) if failed.started_ms else "no time"
             where = f" on {escape(failed.worker)}" if failed.worker else ""
             parts.append(f"  attempt {failed.attempt}, {rfc3339(failed.ended_ms)}, after {took}{where}")
-            parts.append(f"    [red]{escape(failed.error.type)}: {escape(failed.error.message)}[/red]")
+            like_it = f"  [dim]error {failed.error.fingerprint}[/dim]" if failed.error.fingerprint else ""
+            parts.append(f"    [red]{escape(failed.error.type)}: {escape(failed.error.message)}[/red]{like_it}")
             if failed.error.traceback:
                 parts.append(Padding(f"[dim]{escape(failed.error.traceback.rstrip())}[/dim]", (0, 0, 0, 4)))
     elif record.error:

@@ -1,6 +1,7 @@
 """Which jobs a list shows and a bulk call is about: one value, the same for the API, the command line and the store."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from service.domain.errors import InvalidOptions
 from service.domain.fingerprints import is_fingerprint
@@ -43,6 +44,10 @@ class Filter:
         """Whether every job fits."""
         return self == _EVERYTHING
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what it says, None where it says nothing."""
+        return asdict(self)
+
     def among(self, statuses: tuple[Status, ...], verb: str) -> tuple[Status, ...]:
         """Return which of the statuses fit; raises InvalidOptions for a status that is not among them."""
         if self.status is None:
@@ -54,6 +59,9 @@ class Filter:
 
 
 _EVERYTHING = Filter()
+
+
+IDS_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +78,8 @@ class BulkOutcome:
     is_dry_run: bool
     ids: tuple[str, ...]
     has_more: bool
+
+    def plus(self, following: "BulkOutcome") -> "BulkOutcome":
+        """Return what two calls came to, one after the other."""
+        matched, done = self.matched + following.matched, self.done + following.done
+        return BulkOutcome(matched, done, self.is_dry_run, (self.ids + following.ids)[:IDS_SHOWN], following.has_more)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from service.domain.errors import Conflict, NotFound
-from service.domain.filters import ABORTABLE, RETRYABLE, BulkOutcome, Filter
+from service.domain.filters import ABORTABLE, IDS_SHOWN, RETRYABLE, BulkOutcome, Filter
 from service.domain.states import Status
 from service.store import keys, listing, scripts
 from service.store.codec import Codec, Payload, Undecodable
@@ -16,7 +16,6 @@ from service.store.listing import Cursor
 BULK_SECONDS = 5.0
 """A bulk call takes no longer, and says that there is more."""
 _AT_ONCE = 500
-_IDS_SHOWN = 100
 
 Act = Callable[[Sequence[str]], Awaitable[list[str]]]
 
@@ -105,7 +104,7 @@ class Actions:
                     said = await act(piece.ids)
                     done += sum(one in done_when for one in said)
                 matched, cursor = matched + len(piece.ids), piece.following
-                ids = [*ids, *piece.ids][:_IDS_SHOWN]
+                ids = [*ids, *piece.ids][:IDS_SHOWN]
         return BulkOutcome(matched, done, is_dry_run=False, ids=tuple(ids), has_more=False)
 
     async def _count(self, which: Filter, statuses: Sequence[Status]) -> BulkOutcome:
@@ -115,7 +114,7 @@ class Actions:
         for status in statuses:
             seconds = max(0.0, ends - loop.time())
             n, first, is_whole = await listing.count(self._redis, replace(which, status=status), seconds=seconds)
-            matched, ids, is_all = matched + n, (ids + first)[:_IDS_SHOWN], is_all and is_whole
+            matched, ids, is_all = matched + n, (ids + first)[:IDS_SHOWN], is_all and is_whole
         return BulkOutcome(matched, 0, is_dry_run=True, ids=ids, has_more=not is_all)
 
     async def _run(self, script: str, ids: Sequence[str]) -> list[str]:

@@ -124,7 +124,7 @@ def test_waiting_for_a_job_that_failed_exits_with_1(on_redis, work):
     assert "attempt 1, " in view
     assert "raise NotYet(msg)" in view
     assert on_redis("jobs", "list", "--status", "dead", "--json").json["items"][0]["id"] == job_id
-    assert on_redis("jobs", "list", "--status", "succeeded").out == "no jobs are succeeded\n"
+    assert on_redis("jobs", "list", "--status", "succeeded").out == "no jobs fit\n"
 
 
 def test_a_wait_that_takes_too_long_exits_with_1(on_redis):

@@ -12,14 +12,18 @@ end
 local function is_over(status) return status == 'succeeded' or status == 'dead' or status == 'aborted' end
 local function forget(id, listed) -- listed: the status under which it was found, if it was
   local rec = redis.call('HMGET', 'offload:job:' .. id, 'status', 'queue', 'function', 'tags', 'errors')
-  for _, status in ipairs(rec[1] and {rec[1], listed} or {'succeeded', 'dead', 'aborted', listed}) do
-    take_out('offload:jobs:' .. status, id)
+  if rec[1] then take_out('offload:jobs:' .. rec[1], id) end
+  if listed and listed ~= rec[1] then take_out('offload:jobs:' .. listed, id) end
+  if not rec[1] then
+    for _, status in ipairs({'succeeded', 'dead', 'aborted'}) do take_out('offload:jobs:' .. status, id) end
   end
   if rec[2] then take_out('offload:jobs:queue:' .. rec[2], id) end
   if rec[3] then take_out('offload:jobs:function:' .. rec[3], id) end
   for _, tag in ipairs(rec[4] and cjson.decode(rec[4]) or {}) do take_out('offload:jobs:tag:' .. tag, id) end
   for fingerprint in string.gmatch(rec[5] or '', '%x+') do take_out('offload:jobs:error:' .. fingerprint, id) end
-  for _, list in ipairs({'offload:jobs', 'offload:due', 'offload:expires'}) do take_out(list, id) end
+  if not is_over(rec[1]) then take_out('offload:due', id) end
+  take_out('offload:jobs', id)
+  take_out('offload:expires', id)
   drop('offload:job:' .. id, 'offload:attempts:' .. id, 'offload:log:' .. id)
 end
 -- Of a stock producer's job a record is made at its first claim, and its function is known when a worker has read it.
