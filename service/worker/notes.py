@@ -17,6 +17,7 @@ log = structlog.get_logger("service.job")
 _PAUSE = 0.05  # progress of one job is written at most this often, in seconds; the last value always is
 _LINES_KEPT = 200
 _WAITING_LIMIT = 10_000
+_NOTE_BYTES = 4_000  # a line is for a person to read, and a job keeps 200 of them
 
 
 class Notes:
@@ -32,7 +33,7 @@ class Notes:
 
     def add(self, job: "Claimed", kind: str, said: dict[str, Any]) -> None:
         """Take a note; call it on the event loop."""
-        note = orjson.dumps(said, default=str)
+        note = _bounded(said)
         if kind == "progress":
             self._progress[job.id, job.token] = note
         elif len(self._lines) < _WAITING_LIMIT:
@@ -73,3 +74,13 @@ class Notes:
     def is_empty(self) -> bool:
         """Whether nothing is waiting to be written."""
         return not self._lines and not self._progress and not self._written.locked()
+
+
+def _bounded(said: dict[str, Any]) -> bytes:
+    """Serialise a note; of one that is too long stays the beginning of its message, and how many bytes it had."""
+    note = orjson.dumps(said, default=str)
+    if len(note) <= _NOTE_BYTES:
+        return note
+    message = f"{str(said.get('message') or '')[: _NOTE_BYTES // 8]}… ({len(note):,} bytes)"
+    short = {**said, "message": message}
+    return orjson.dumps({**short, "fields": {}} if "fields" in said else short)

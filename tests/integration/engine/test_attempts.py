@@ -7,6 +7,7 @@ import threading
 import time
 
 from service import GiveUp, JobContext, Retry, job
+from service.domain.filters import Filter
 from service.domain.policy import Backoff
 from service.domain.states import Status
 
@@ -33,6 +34,13 @@ async def fails(ctx: JobContext, times: int) -> int:
     if ctx.attempt <= times:
         raise ValueError(f"attempt {ctx.attempt}")
     return ctx.attempt
+
+
+@job(name="t.talks")
+async def talks(ctx: JobContext) -> None:
+    for n in range(300):
+        ctx.log.info("line", n=n)
+    ctx.log.warning("x" * 3_000, more="y" * 3_000)
 
 
 @job(name="t.gives_up")
@@ -208,3 +216,30 @@ async def test_a_waiting_job_is_aborted_at_once(bench):
         record = await b.inspector.get(job_id)
 
     assert (said, record.status) == ("aborted", Status.ABORTED)
+
+
+async def test_the_log_of_a_job_is_bounded(bench):
+    """The last 200 lines are kept; of a line that is too long the beginning, with how long it was."""
+    async with bench(talks) as b, b.worker():
+        record = await b.run("t.talks")
+    *lines, last = record.log
+
+    assert [line["fields"]["n"] for line in lines] == list(range(101, 300))
+    assert last["message"].startswith("xxx")
+    assert last["message"].endswith(" bytes)")
+    assert len(last["message"]) < 600
+    assert last["fields"] == {}
+
+
+async def test_jobs_that_failed_in_the_same_way_are_found_by_it(bench):
+    """Each failed attempt has a fingerprint: of where it failed, whatever the message."""
+    async with bench(fails, gives_up) as b, b.worker():
+        dead = [await b.run("t.fails", times=9) for _ in range(2)]
+        recovered = await b.run("t.fails", times=1)
+        await b.run("t.gives_up")
+        prints = {one.error.fingerprint for record in (*dead, recovered) for one in record.attempts}
+        [found] = [await b.inspector.page(Filter(error=one)) for one in prints]
+
+    assert [len(one.attempts) for one in (*dead, recovered)] == [3, 3, 1]
+    assert dead[0].error.fingerprint in prints
+    assert [one.id for one in found.items] == [recovered.id, dead[1].id, dead[0].id]
