@@ -73,6 +73,8 @@ def listen(request: Request, patience: Patience, last_id: str, until: frozenset[
         if isinstance(answer, Reply) and answer.status == 204:
             return
         if isinstance(answer, Reply) and answer.status == 200:
+            if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+                raise errors.stranger(answer, "a stream of events")
             decoder = Decoder(last_id)
             while isinstance(chunk := (yield Read()), bytes):
                 failures = 0

@@ -183,6 +183,12 @@ def problem(reply: Reply) -> OffloadAPIError:
     )
 
 
+def stranger(reply: Reply, expected: str) -> ServiceFault:
+    """Return the error of an answer that Offload does not give."""
+    why = f"the answer is not {expected}; is this the address of an Offload service?"
+    return ServiceFault(why, status=reply.status, request_id=reply.headers.get("x-request-id"))
+
+
 def unreachable(lost: Lost) -> Unreachable:
     """Return the error of a call that was not answered."""
     return Unreachable(f"no answer from the service: {lost.why}")

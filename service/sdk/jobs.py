@@ -10,7 +10,7 @@ from urllib.parse import quote
 from service.sdk.asking import Patience, ask, listen
 from service.sdk.documents import ENDED, Event, JobDocument, JobSummary, NewJob, Options
 from service.sdk.encoding import as_json, as_members, as_query
-from service.sdk.errors import JobFailed, ServiceFault, WaitTimeout
+from service.sdk.errors import JobFailed, WaitTimeout, stranger
 from service.sdk.exchange import Pause, Plan, Reply, Request, Stream
 from service.sdk.reports import ExplanationDocument
 
@@ -43,12 +43,10 @@ class JobCalls:
         With `wait`, up to 60 seconds, the job is returned when it has ended, if it does so in time.
         Raises UnknownFunction, InvalidArguments, InvalidCall, KeyReused.
         """
-        headers = self._key(idempotency_key)
-        if wait is not None:
-            headers["Prefer"] = f"wait={wait:g}"
-        query = as_query({"tag" if name == "tags" else name: value for name, value in options.items()})
+        said = {"tag" if name == "tags" else name: value for name, value in options.items()}
+        query = as_query({**said, "wait": wait})
         path = f"/v1/functions/{quote(function, safe='')}/jobs"
-        return self._json(Request("POST", path, query, as_json(args or {}), headers, wait or 0))
+        return self._json(Request("POST", path, query, as_json(args or {}), self._key(idempotency_key), wait or 0))
 
     def enqueue_many(self, jobs: Iterable[NewJob], *, idempotency_key: str | None = None) -> Plan[Jobs]:
         """Put many jobs in, of any functions, and return them in their order.
@@ -145,20 +143,19 @@ class JobCalls:
         return {"Idempotency-Key": given or secrets.token_hex(16)}
 
     def _json(self, request: Request, until: float = float("inf")) -> Plan[Any]:
-        return parsed((yield from ask(request, self._patience, until)))
+        return _parsed((yield from ask(request, self._patience, until)))
 
     def _whole(self, request: Request) -> Plan[Any]:
         """Ask for a list that has one page."""
         return (yield from self._json(request))["items"]
 
 
-def parsed(answer: Reply) -> Any:
+def _parsed(answer: Reply) -> Any:
     """Return the JSON of an answer; raises ServiceFault where it is something else, such as the page of a proxy."""
     try:
         return json.loads(answer.content)
     except ValueError:
-        why = "the answer is not JSON; is this the address of an Offload service?"
-        raise ServiceFault(why, status=answer.status) from None
+        raise stranger(answer, "JSON") from None
 
 
 def _job(job_id: str) -> str:

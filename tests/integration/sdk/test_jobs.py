@@ -28,9 +28,11 @@ async def test_a_job_goes_from_a_call_to_its_result(offload, bench, catalogue):
 async def test_an_enqueue_can_wait_for_the_end(offload, bench, catalogue):
     """With `wait` the finished job is the answer."""
     async with bench(catalogue=catalogue) as there, there.worker():
-        job = await offload.enqueue("numbers.add", {"a": 1, "b": 2}, wait=20)
+        job = await offload.enqueue("numbers.add", {"a": 1, "b": 2}, wait=19.5)
+        later = await offload.enqueue("numbers.add", {"a": 1, "b": 2}, wait=0.05, delay=60)
 
     assert (job["status"], job["result"]) == ("succeeded", 3)
+    assert later["status"] == "deferred"
 
 
 async def test_the_options_of_a_job_are_taken(offload):

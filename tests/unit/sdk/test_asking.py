@@ -12,6 +12,7 @@ from service.sdk.fleet import Calls
 LOST = Lost("ReadTimeout", was_sent=True)
 REFUSED = Lost("ConnectError", was_sent=False)
 OK = Reply(200, {}, b"{}")
+STREAM = Reply(200, {"content-type": "text/event-stream; charset=utf-8"})
 READ = Request("GET", "/x")
 ONCE = Request("POST", "/x", is_repeatable=False)
 
@@ -220,8 +221,8 @@ def test_a_stream_that_is_cut_goes_on_after_the_last_event():
     stream = listen(READ, patience(retries=1), "", frozenset({"dead"}))
     half = event("3", "progress")[:-1]
     sent, paused, emitted, _ = played(
-        stream, OK, event("1", "queued") + event("2", "running") + half, LOST, OK, event("3", "progress"), None,
-        OK, b": keep-alive\n\n", LOST, OK, event("4", "dead"),
+        stream, STREAM, event("1", "queued") + event("2", "running") + half, LOST, STREAM, event("3", "progress"), None,
+        STREAM, b": keep-alive\n\n", LOST, STREAM, event("4", "dead"),
     )  # fmt: skip
 
     assert [request.headers.get("Last-Event-ID") for request in sent] == [None, "2", "3", "3"]
@@ -234,7 +235,7 @@ def test_a_stream_that_is_cut_goes_on_after_the_last_event():
 def test_a_stream_that_brings_nothing_is_given_up():
     """Connections that are cut before anything came count as failures in a row."""
     with pytest.raises(errors.Unreachable, match="cut off"):
-        played(listen(READ, patience(retries=2), ""), OK, None, OK, None, OK, None)
+        played(listen(READ, patience(retries=2), ""), STREAM, None, STREAM, None, STREAM, None)
 
 
 def test_a_stream_that_has_nothing_more_to_say_ends():
@@ -248,6 +249,8 @@ def test_an_answer_that_is_not_json_is_a_fault():
     """A page of a proxy, or another service at the address, is said to be that."""
     with pytest.raises(errors.ServiceFault, match="not JSON"):
         played(Calls(patience()).get("j"), Reply(200, {}, b"<html>"))
+    with pytest.raises(errors.ServiceFault, match="not a stream of events"):
+        played(Calls(patience()).events("j"), Reply(200, {"content-type": "text/html"}))
 
 
 def test_a_bulk_call_goes_on_until_none_is_left():
