@@ -18,6 +18,7 @@ import socket
 import sys
 import time
 from array import array
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -44,7 +45,7 @@ class Load:
 
 
 async def load(
-    url: str,
+    url: str | Sequence[str],
     method: str = "GET",
     body: bytes = b"",
     connections: int = 32,
@@ -53,8 +54,12 @@ async def load(
     warm: float = 0.5,
     every: float = 0.0,
 ) -> Load:
-    """Load a server from a process of its own, so that the caller's own work is not in its way."""
-    arguments = [url, method, "--body", "-", "--connections", str(connections), "--seconds", str(seconds)]
+    """Load a server from a process of its own, so that the caller's own work is not in its way.
+
+    Of several URLs of one server each connection takes one, in turn.
+    """
+    urls = url if isinstance(url, str) else "\n".join(url)
+    arguments = [urls, method, "--body", "-", "--connections", str(connections), "--seconds", str(seconds)]
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -77,10 +82,11 @@ async def load(
 class Connection:
     """One connection, and where it stands with the request that is under way on it."""
 
-    __slots__ = ("at", "body_left", "due", "head", "is_good", "sock")
+    __slots__ = ("at", "body_left", "due", "head", "is_good", "request", "sock")
 
-    def __init__(self, address: tuple[str, int], due: float) -> None:
+    def __init__(self, address: tuple[str, int], request: bytes, due: float) -> None:
         self.at = address
+        self.request = request
         self.due = due
         self.open()
 
@@ -115,16 +121,19 @@ class Connection:
 
 
 class Generator:
-    """Sends one request over and over on many connections, until the time is up."""
+    """Sends requests over and over on many connections, one each, until the time is up."""
 
-    def __init__(self, url: str, method: str, body: bytes, connections: int, every: float) -> None:
-        parts = urlsplit(url)
-        self._request = encoded(url, method, body)
+    def __init__(self, urls: Sequence[str], method: str, body: bytes, connections: int, every: float) -> None:
+        parts = urlsplit(urls[0])
+        requests = [encoded(url, method, body) for url in urls]
         self._every = every
         self._poll = select.epoll()
         begin = time.perf_counter()
         address = (parts.hostname or "", parts.port or 80)
-        self._all = [Connection(address, begin + every * i / connections) for i in range(connections)]
+        self._all = [
+            Connection(address, requests[i % len(requests)], begin + every * i / connections)
+            for i in range(connections)
+        ]
         self._by_fd = {}
         self._waiting: list[tuple[float, int]] = []
         self.latencies = array("d")
@@ -140,7 +149,7 @@ class Generator:
             while self._waiting and self._waiting[0][0] <= now:
                 one = self._by_fd.get(heapq.heappop(self._waiting)[1])
                 if one is not None:
-                    one.sock.sendall(self._request)
+                    one.sock.sendall(one.request)
             soonest = min(ends, self._waiting[0][0] if self._waiting else ends) - now
             for fd, _ in self._poll.poll(max(soonest, 0)):
                 one = self._by_fd[fd]
@@ -162,7 +171,7 @@ class Generator:
         """Send the next request, or note when it is due."""
         if not self._every:
             one.due = now
-            one.sock.sendall(self._request)
+            one.sock.sendall(one.request)
             return
         one.due += self._every
         heapq.heappush(self._waiting, (one.due, one.sock.fileno()))
@@ -201,7 +210,7 @@ def measure(
     url: str, method: str, body: bytes, connections: int, seconds: float, warm: float, every: float = 0.0
 ) -> Load:
     """Load a server from this process."""
-    generator = Generator(url, method, body, connections, every)
+    generator = Generator(url.split("\n"), method, body, connections, every)
     try:
         generator.run(time.perf_counter() + warm)
         del generator.latencies[:]

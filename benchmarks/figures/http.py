@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -32,14 +32,14 @@ _LOADERS, _LOADER_EVERY_S = 32, 0.064  # 500 enqueues a second: a sixth of what 
 
 async def http(plan: Plan, side: str) -> dict[str, float]:
     """Load one server with single enqueues and, where it has them, batches and reads."""
-    async with _served(side) as url:
+    async with served(side) as url:
         single = await load(url + PATH, "POST", BODY, seconds=plan.http)
         found = {"rate": single.rate, "p99": single.p99, "errors": float(single.errors)}
         if side == "arq":
             return found
-        async with httpx.AsyncClient(base_url=url) as client:
-            stored = await client.post(PATH, content=BODY, headers={"Content-Type": "application/json"})
-        read = await load(f"{url}/v1/jobs/{stored.json()['id']}", seconds=plan.http)
+        async with httpx.AsyncClient(base_url=url, headers={"Content-Type": "application/json"}) as client:
+            stored = [await client.post(PATH, content=BODY) for _ in range(32)]
+        read = await load([f"{url}/v1/jobs/{one.json()['id']}" for one in stored], seconds=plan.http)
         found |= {"get": read.rate, "errors": found["errors"] + read.errors}
         if side == "empty":
             return found
@@ -55,7 +55,7 @@ async def http(plan: Plan, side: str) -> dict[str, float]:
 
 async def livez(plan: Plan, side: str) -> dict[str, float]:
     """Ask whether the API is alive while nothing is done, and while CPU-bound jobs run and many are put in."""
-    async with _served(side, works=True) as url:
+    async with served(side, works=True) as url:
         await _until_it_answers(url + "/v1/workers", b'"queues"')
         idle = await _probe(url, plan.http)
         async with httpx.AsyncClient(base_url=url, timeout=30) as client:
@@ -85,14 +85,21 @@ def _batch(count: int) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def _served(side: str, *, works: bool = False) -> AsyncIterator[str]:
-    """Start a server of one side on a fresh Redis, and a worker beside ours if asked; yields its address."""
+async def served(
+    side: str, *, works: bool = False, prepare: Callable[[str], Awaitable[None]] | None = None
+) -> AsyncIterator[str]:
+    """Start a server of one side on a fresh Redis, and a worker beside ours if asked; yields its address.
+
+    `prepare` is called with the address of Redis before anything else is started.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         directory, port = Path(temporary), _free_port()
         url, log = f"http://127.0.0.1:{port}", directory / "server.log"
         server = await asyncio.to_thread(EmbeddedRedis.start, directory, durable=False)
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(server.stop)
+            if prepare is not None:
+                await prepare(server.url)
             settings = {
                 "redis_url": server.url,
                 "jobs": ["benchmarks.workload"],

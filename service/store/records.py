@@ -16,6 +16,7 @@ from service.store import keys, listing
 from service.store.codec import Codec, KeyMissing, Payload, StoredResult, Undecodable, plain
 from service.store.connection import RedisClient, reaching_redis
 from service.store.listing import Cursor
+from service.store.looking import Looks
 
 _PAGE_SECONDS = 0.025  # of looking: what is left of 50 ms is for reading the jobs and sending them
 _ENDED = frozenset(status.encode() for status in TERMINAL)
@@ -26,6 +27,7 @@ class Records:
 
     def __init__(self, redis: RedisClient, codec: Codec, functions: Functions) -> None:
         self._redis = redis
+        self._looks = Looks(redis)
         self._codec = codec
         self._functions = functions
 
@@ -33,14 +35,13 @@ class Records:
         """Whether this is one of the functions whose secret arguments are known."""
         return function in self._functions
 
-    async def get(self, job_id: str, now_ms: int, *, history: bool = True) -> JobRecord | None:
-        """Return one job, with its failed attempts and log lines if `history`, or None for an unknown id."""
-        found = await self._load([job_id], now_ms, history=history)
-        return found[0]
+    async def get(self, job_id: str, now_ms: int) -> JobRecord | None:
+        """Return one job, with its failed attempts and log lines, or None for an unknown id."""
+        return self._record(job_id, await self._looks.at(job_id), now_ms)
 
     async def get_many(self, ids: list[str], now_ms: int) -> list[JobRecord]:
         """Return the jobs of these ids that still exist, in their order, without history."""
-        return [record for record in await self._load(ids, now_ms, history=False) if record is not None]
+        return [record for record in await self._load(ids, now_ms) if record is not None]
 
     async def page(
         self, which: Filter, limit: int, cursor: str | None, now_ms: int
@@ -62,7 +63,7 @@ class Records:
             data: bytes | None = await self._redis.get(keys.ARQ_RESULT + job_id)
         return data
 
-    async def _load(self, ids: list[str], now_ms: int, *, history: bool) -> list[JobRecord | None]:
+    async def _load(self, ids: list[str], now_ms: int) -> list[JobRecord | None]:
         if not ids:
             return []
         with reaching_redis():
@@ -71,12 +72,8 @@ class Records:
                 pipe.hgetall(keys.RECORD + job_id)
                 pipe.get(keys.ARQ_JOB + job_id)
                 pipe.get(keys.ARQ_RESULT + job_id)
-                if history:
-                    pipe.lrange(keys.ATTEMPTS + job_id, 0, -1)
-                    pipe.lrange(keys.LOG + job_id, 0, -1)
             rows = await pipe.execute()
-        width = 5 if history else 3
-        return [self._record(job_id, rows[i * width : (i + 1) * width], now_ms) for i, job_id in enumerate(ids)]
+        return [self._record(job_id, rows[i * 3 : i * 3 + 3], now_ms) for i, job_id in enumerate(ids)]
 
     async def _listed(self, ids: Sequence[str], now_ms: int) -> list[JobRecord | None]:
         """Load jobs for a list: without history, and without results but where a stock worker ended a job."""
