@@ -92,7 +92,7 @@ class CrossSite(InvalidRequest):
 
     def __init__(self, origin: str) -> None:
         super().__init__(
-            f"a page of {origin[:100]} sent this; OFFLOAD_CORS_ORIGINS lets it in, keys (OFFLOAD_API_KEYS) tell who calls"
+            f"a page of {origin[:100]} sent this; OFFLOAD_CORS_ORIGINS lets it in, or ask for keys (OFFLOAD_API_KEYS)"
         )
 
 

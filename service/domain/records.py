@@ -27,14 +27,16 @@ class FailedAttempt:
     error: ErrorInfo
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class JobRecord:
     """One job as it stands; times in ms since the epoch, None where that has not happened.
 
+    Nothing changes one; not frozen, since one is made for each job that is shown.
+
     `args` are the JSON arguments with secrets masked; None once they are no longer kept.
     `callback_url` is told of each end, the last one by the job `callback_id`.
-    `result` holds raw JSON, None while there is none or when its TTL has passed (`result_expired`). Where it is encrypted
-    by a key that this process has not, `args` and `result` are None and `missing_key` is the id of the key.
+    `result` holds raw JSON, None while there is none or when its TTL has passed (`result_expired`). Where it is
+    encrypted by a key that this process has not, `args` and `result` are None and `missing_key` is the id of the key.
     """
 
     id: str

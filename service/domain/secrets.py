@@ -6,6 +6,7 @@ left (an exception's message, a log line), the values that are known to be secre
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 MASK = "**********"
@@ -18,6 +19,9 @@ _SECRET_NAME = re.compile(
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^/?#@\s:]*):[^/?#@\s]+@")
 _SHORTEST = 4
 """Shorter values stand in ordinary words as well; cutting these out would spoil the text and hide nothing."""
+
+_LONGEST_KEPT = 64
+"""Callers choose names too: longer ones are looked at each time, so that none of them fills the memory."""
 
 
 def mask(value: Any, secret_names: frozenset[str] = frozenset()) -> Any:
@@ -36,7 +40,16 @@ def mask(value: Any, secret_names: frozenset[str] = frozenset()) -> Any:
 def _hides(key: Any, item: Any, secret_names: frozenset[str]) -> bool:
     if item is None or isinstance(item, bool):
         return False
-    return key in secret_names or _SECRET_NAME.search(str(key)) is not None
+    if key in secret_names:
+        return True
+    name = str(key)
+    return _tells(name) if len(name) <= _LONGEST_KEPT else _SECRET_NAME.search(name) is not None
+
+
+@lru_cache(4096)
+def _tells(name: str) -> bool:
+    """Whether a name tells that what stands under it is secret; the names of arguments are few, and come again."""
+    return _SECRET_NAME.search(name) is not None
 
 
 class Redaction:

@@ -124,9 +124,7 @@ def ending(
         case RetryAt(due_ms, error):
             error = _known(error, payload.function)
             failed = _attempt(job, ended_ms, error)
-            return finished(
-                "retry", due_ms=due_ms, failed_attempt=failed, fields=fields, fingerprint=error.fingerprint
-            )
+            return finished("retry", due_ms=due_ms, failed_attempt=failed, fields=fields, fingerprint=error.fingerprint)
         case Dead(error, exception, was_tried):
             error = _known(error, payload.function)
             data = result(error=error, exception=exception)
