@@ -39,6 +39,21 @@ async def test_what_is_done_to_a_job_is_in_the_audit(api, enqueue, entries):
     assert all(one["at"].endswith("Z") for one in found)
 
 
+async def test_forgetting_and_bulk_calls_are_in_the_audit(api, enqueue, entries):
+    """A bulk call is one entry, with its filter and how many jobs it was about; a dry run changed nothing."""
+    jobs = [await enqueue() for _ in range(3)]
+    for is_dry in (True, False):
+        await api.post("/v1/jobs:abort", json={"filter": {"function": "numbers.add"}, "dry_run": is_dry})
+    await api.delete(f"/v1/jobs/{jobs[0]['id']}")
+    await api.post("/v1/jobs:retry", json={"filter": {"status": "aborted"}})
+    retried, forgotten, aborted = await entries()
+
+    assert (aborted["action"], aborted["count"]) == ("jobs.abort", 3)
+    assert aborted["detail"]["filter"] == {"function": "numbers.add"}
+    assert (forgotten["action"], forgotten["target"]) == ("job.forget", jobs[0]["id"])
+    assert (retried["action"], retried["count"]) == ("jobs.retry", 2)
+
+
 async def test_pauses_and_resumptions_are_in_the_audit(api, entries):
     """With whether they changed anything."""
     for verb in ("pause", "pause", "resume"):
