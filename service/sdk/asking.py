@@ -79,10 +79,10 @@ def listen(request: Request, patience: Patience, last_id: str, until: frozenset[
             while isinstance(chunk := (yield Read()), bytes):
                 failures = 0
                 for message in decoder.feed(chunk):
-                    last_id = message.id
                     yield Emit(Event(message.id, message.event, json.loads(message.data)))
                     if message.event in until:
                         return
+                last_id = decoder.last_id
             answer = _CUT
         failures += 1
         pause = patience.pause(request, answer, failures)

@@ -21,13 +21,20 @@ class Message:
 
 @dataclass(slots=True)
 class Decoder:
-    """Takes the bytes of one connection as they come, and gives the events that are complete."""
+    """Takes the bytes of one connection as they come, and gives the events that are complete.
+
+    `last_id` is where a reader resumes: that of the last block that was complete, also of one without data.
+    """
 
     last_id: str = ""
+    _id: str = field(init=False)
     _rest: bytes = b""
     _event: str = ""
     _data: list[str] = field(default_factory=list)
     _ended_in_cr: bool = False
+
+    def __post_init__(self) -> None:
+        self._id = self.last_id
 
     def feed(self, chunk: bytes) -> Iterator[Message]:
         """Read on; an event that the end of the stream cuts off is dropped, for it will be sent again."""
@@ -52,11 +59,11 @@ class Decoder:
             case "event":
                 self._event = value
             case "id" if "\0" not in value:
-                self.last_id = value
+                self._id = value
             case _:  # a comment, or `retry`: how long to pause is ours to decide
                 pass
 
     def _dispatch(self) -> Message | None:
-        event, data = self._event, self._data
+        event, data, self.last_id = self._event, self._data, self._id
         self._event, self._data = "", []
         return Message(self.last_id, event or "message", "\n".join(data)) if data else None

@@ -41,6 +41,14 @@ def test_it_does_not_matter_where_the_bytes_are_cut(cuts):
     assert decoded(*(STREAM[a:b] for a, b in pairwise(places))) == WHOLE
 
 
+def test_a_block_of_an_id_alone_says_where_to_resume():
+    """It is no event, and still the place to go on from; one that is cut off is not."""
+    decoder = Decoder("1-0")
+    events = list(decoder.feed(b"id: 2-0\n\nid: 3-0\n"))
+
+    assert (events, decoder.last_id) == ([], "2-0")
+
+
 def test_an_event_without_an_id_has_the_one_that_was_resumed_from():
     """Whoever resumes after an event that had no id goes on from where it was."""
     assert decoded(b"data: x\n\n", last_id="7-0") == [Message("7-0", "message", "x")]
