@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from service import loader, logs, wiring
@@ -26,7 +26,6 @@ from service.api import (
     schedules,
 )
 from service.api.access import Access
-from service.api.afterwards import count_usage
 from service.api.breaker import Breaker
 from service.api.head import Head
 from service.api.keys import Keys
@@ -72,11 +71,10 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         exception_handlers=problems.HANDLERS,
         redirect_slashes=False,
     )
-    app.router.routes[:0] = enqueue.routes  # the hottest first
-    for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet):
-        app.include_router(room.router, dependencies=[Depends(count_usage)])
-    for room in (probes, metrics, pages):
+    app.router.routes[:0] = enqueue.routes
+    for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet, probes, metrics, pages):
         app.include_router(room.router)
+    app.add_middleware(enqueue.Lane)
     app.add_middleware(Head)
     _guard(app, settings, instruments)
     return app

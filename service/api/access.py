@@ -12,11 +12,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api import problems
 from service.api.headers import SecurityHeaders
+from service.api.scopes import KEY
+from service.domain.apikeys import ANONYMOUS
 
 log = structlog.get_logger(__name__)
 
-Note = Callable[[str, str, int, float], None]
-"""Is told of each request: method, route template, status, seconds."""
+Note = Callable[[str, str, int, float, str], None]
+"""Is told of each request: method, route template, status, seconds, the name of the caller's key."""
 
 CLIENT_GONE = 499  # nginx's number for a client that closed the connection before it was answered
 _PROBES = frozenset({"/livez", "/readyz"})
@@ -72,7 +74,7 @@ class Access:
             await problems.internal(scope)(scope, receive, send_noted)
         finally:
             took = time.monotonic() - started
-            self._note(scope["method"], _template(scope), status, took)
+            self._note(scope["method"], _template(scope), status, took, scope.get(KEY, ANONYMOUS).name)
             write = self._log.debug if scope["path"] in _PROBES else self._log.info
             write("request", method=scope["method"], route=_template(scope), status=status, ms=round(took * 1000, 1))
 

@@ -4,22 +4,23 @@ Both are ASGI applications of their own: FastAPI's way to a handler costs as muc
 serves all functions; `openapi` documents it as one typed operation for each.
 """
 
+import re
 from collections.abc import Sequence
 from functools import partial
 
+import orjson
 from starlette.datastructures import QueryParams
-from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api import batch, documents, incoming, options, scopes, waiting
-from service.api.incoming import Headers
+from service.api import asgi, batch, documents, options, waiting
+from service.api.asgi import Answer, Headers
 from service.api.once import HEADER, once
+from service.api.problems import respond
 from service.api.refusals import InvalidParameters
 from service.api.state import State
 from service.client import Enqueued, Request
-from service.domain.apikeys import ANONYMOUS
-from service.domain.errors import FieldError, InvalidArguments, JobNotKept, NotFound, Unavailable
+from service.domain.errors import FieldError, InvalidArguments, JobNotKept, NotFound, OffloadError, Unavailable
 from service.domain.functions import EnqueueOptions
 from service.domain.idempotency import Mark
 from service.domain.records import JobRecord
@@ -27,6 +28,7 @@ from service.domain.tracing import traceparent as valid_traceparent
 
 ACCEPTED, STANDS = 202, 200
 ONE, MANY = "/v1/functions/{name}/jobs", "/v1/jobs"
+_PATH = re.compile(r"/v1/functions/([^/]+)/jobs")
 
 
 class _One:
@@ -37,20 +39,20 @@ class _One:
         self._scope = scope
         self._receive = receive
         self._name: str = scope["path_params"]["name"]
-        self._sent = incoming.headers_of(scope)
+        self._sent = asgi.headers_of(scope)
         self._body = b""
         self._wait = 0.0
         self._applied: int | None = None
 
-    async def answer(self) -> Response:
+    async def answer(self) -> Answer:
         """Put the job in, once where a key says so, and answer with it."""
-        self._body = await incoming.body_of(self._receive)
+        self._body = await asgi.body_of(self._receive)
         key = self._sent.get(HEADER)
         if key is None:
             return await self._put(None)
         return await once(self._given, self._scope, key, self._body, self._put, self._again)
 
-    async def _put(self, mark: Mark | None) -> Response:
+    async def _put(self, mark: Mark | None) -> Answer:
         client = self._given.client
         wanted = self._options()
         checked = client.check(Request(self._name, self._arguments(), wanted), is_json=True)
@@ -60,7 +62,7 @@ class _One:
             return self._answer(record, STANDS if record.status.is_terminal else ACCEPTED)
         return self._answer(await self._held(await _found(self._given, stored)), STANDS)
 
-    async def _again(self, ids: tuple[str, ...]) -> Response:
+    async def _again(self, ids: tuple[str, ...]) -> Answer:
         self._options()
         [record] = await _kept(self._given, ids)
         return self._answer(await self._held(record), STANDS)
@@ -69,7 +71,10 @@ class _One:
         """Read query and headers; raises InvalidParameters."""
         query = self._scope["query_string"]
         trace = _trace(self._sent)
-        wanted, self._wait = options.parse(QueryParams(query), trace)
+        if query:
+            wanted, self._wait = options.parse(QueryParams(query), trace)
+        else:
+            wanted, self._wait = options.NONE if trace is None else EnqueueOptions(traceparent=trace), 0
         if not self._wait and (prefer := self._sent.get(b"prefer")) is not None:
             self._applied = waiting.preferred(prefer)
             self._wait = self._applied or 0
@@ -77,7 +82,7 @@ class _One:
 
     def _arguments(self) -> dict[str, object]:
         """Read the body: one JSON object, or nothing at all where no argument is given."""
-        given = incoming.json_of(self._body, self._sent) if self._body else {}
+        given = asgi.json_of(self._body, self._sent) if self._body else {}
         if not isinstance(given, dict):
             fault = FieldError("", "the arguments must be one JSON object", "object_type")
             self._given.inspector.catalogue.function(self._name)
@@ -94,11 +99,11 @@ class _One:
         except (Unavailable, NotFound):
             return record
 
-    def _answer(self, record: JobRecord, status: int) -> Response:
-        headers = {"Location": documents.location(record.id)}
+    def _answer(self, record: JobRecord, status: int) -> Answer:
+        headers = [(b"location", documents.location(record.id).encode())]
         if self._applied is not None:
-            headers["Preference-Applied"] = f"wait={self._applied}"
-        return documents.answer(documents.job(record), status, headers)
+            headers.append((b"preference-applied", b"wait=%d" % self._applied))
+        return Answer(status, orjson.dumps(documents.job(record)), headers)
 
 
 class _Many:
@@ -108,23 +113,23 @@ class _Many:
         self._given: State = scope["app"].state.offload
         self._scope = scope
         self._receive = receive
-        self._sent = incoming.headers_of(scope)
+        self._sent = asgi.headers_of(scope)
         self._body = b""
 
-    async def answer(self) -> Response:
+    async def answer(self) -> Answer:
         """Put the jobs in, once where a key says so, and answer with them."""
         if names := QueryParams(self._scope["query_string"]).keys():
             fault = partial(FieldError, message="a batch has its options with each job", code="unknown_parameter")
             raise InvalidParameters([fault(name) for name in names])
-        self._body = await incoming.body_of(self._receive)
+        self._body = await asgi.body_of(self._receive)
         key = self._sent.get(HEADER)
         if key is None:
             return await self._put(None)
         return await once(self._given, self._scope, key, self._body, self._put, self._again)
 
-    async def _put(self, mark: Mark | None) -> Response:
+    async def _put(self, mark: Mark | None) -> Answer:
         client = self._given.client
-        checked = batch.read(client, incoming.json_of(self._body, self._sent), _trace(self._sent))
+        checked = batch.read(client, asgi.json_of(self._body, self._sent), _trace(self._sent))
         stored = await self._given.promptly(client.put_all(checked, mark), client.longest_confirmation, "writes")
         held = [one.id for one in stored if not one.is_new]
         found = (
@@ -133,7 +138,7 @@ class _Many:
         is_any_new = len(held) < len(stored) or not stored
         return _answer_many([found.get(one.id) or one.record for one in stored], ACCEPTED if is_any_new else STANDS)
 
-    async def _again(self, ids: tuple[str, ...]) -> Response:
+    async def _again(self, ids: tuple[str, ...]) -> Answer:
         return _answer_many(await _kept(self._given, ids), STANDS)
 
 
@@ -147,10 +152,37 @@ class _Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         scope["route"] = self.route  # for the log and the metrics
-        response = await self._handler(scope, receive).answer()
-        await response(scope, receive, send)
-        state: State = scope["app"].state.offload
-        state.metrics.used(scope.get(scopes.KEY, ANONYMOUS).name, self.route.path)
+        answer = await self._handler(scope, receive).answer()
+        await answer.send(send)
+
+
+class Lane:
+    """Goes straight to these calls; for FastAPI's router and what it has around its routes is not needed for them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        endpoint = _endpoint_of(scope) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if endpoint is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            await endpoint(scope, receive, send)
+        except OffloadError as error:
+            await respond(error, scope, receive, send)
+
+
+def _endpoint_of(scope: Scope) -> _Endpoint | None:
+    path: str = scope["path"]
+    if path == MANY:
+        return _MANY
+    match = _PATH.fullmatch(path)
+    if match is None:
+        return None
+    scope["path_params"] = {"name": match[1]}
+    return _ONE
 
 
 def _trace(sent: Headers) -> str | None:
@@ -180,8 +212,11 @@ async def _kept(given: State, ids: Sequence[str]) -> Sequence[JobRecord]:
     return found
 
 
-def _answer_many(records: Sequence[JobRecord], status: int) -> Response:
-    return documents.answer({"items": [documents.summary(record) for record in records], "next": None}, status)
+def _answer_many(records: Sequence[JobRecord], status: int) -> Answer:
+    items = [documents.summary(record) for record in records]
+    return Answer(status, orjson.dumps({"items": items, "next": None}), [])
 
 
-routes = [_Endpoint(ONE, "enqueue", _One).route, _Endpoint(MANY, "enqueue_many", _Many).route]
+_ONE, _MANY = _Endpoint(ONE, "enqueue", _One), _Endpoint(MANY, "enqueue_many", _Many)
+routes = [_ONE.route, _MANY.route]
+"""The same calls for the router, which knows then what else is not allowed there."""

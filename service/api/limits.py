@@ -5,6 +5,10 @@ request's head is whole.
 """
 
 import asyncio
+from collections.abc import Coroutine, Generator
+from functools import partial
+from types import coroutine
+from typing import Any, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,6 +16,7 @@ from service.api.problems import respond
 from service.api.refusals import BodyTooLarge, BodyTooSlow, HeadersTooLarge, UrlTooLong
 from service.domain.errors import OffloadError
 
+T = TypeVar("T")
 URL_BYTES = 8_192
 HEADER_BYTES = 32_768
 
@@ -81,12 +86,20 @@ class _Body:
         """Receive a part within the limits; raises BodyTooLarge, BodyTooSlow."""
         if self._is_whole:  # what is awaited now is that the client goes away
             return await self._receive()
+        arriving: Any = self._receive()
+        try:
+            first = arriving.send(None)
+        except StopIteration as arrived:  # with the head, as most bodies: no timer is needed
+            return self._taken_in(arrived.value)
         try:
             async with asyncio.timeout_at(self._ends):
-                message = await self._receive()
+                message = await _rest(arriving, first)
         except TimeoutError:
             self.fault = BodyTooSlow(self._seconds)
             raise self.fault from None
+        return self._taken_in(message)
+
+    def _taken_in(self, message: Message) -> Message:
         self._taken += len(message.get("body", b""))
         self._is_whole = not message.get("more_body", False)
         if self._taken > self._limit:
@@ -100,3 +113,20 @@ class _Body:
             return
         self.is_answered = True
         await self._send(message)
+
+
+@coroutine
+def _rest(begun: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
+    """Go on with a coroutine whose first step was made by hand, and which waits for what that step gave."""
+    while True:
+        try:
+            value = yield waits_for
+        except BaseException as error:  # noqa: BLE001 - it is the coroutine's to handle
+            step = partial(begun.throw, error)
+        else:
+            step = partial(begun.send, value)
+        try:
+            waits_for = step()
+        except StopIteration as done:
+            result: T = done.value
+            return result

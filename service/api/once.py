@@ -7,10 +7,10 @@ script that puts the jobs in writes their ids in its place, in the same step.
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from starlette.responses import Response
 from starlette.types import Scope
 
 from service.api import scopes
+from service.api.asgi import Answer
 from service.api.refusals import InvalidParameters
 from service.api.state import State
 from service.domain import idempotency
@@ -26,9 +26,9 @@ async def once(
     scope: Scope,
     sent: bytes,
     body: bytes,
-    put: Callable[[Mark], Awaitable[Response]],
-    again: Callable[[tuple[str, ...]], Awaitable[Response]],
-) -> Response:
+    put: Callable[[Mark], Awaitable[Answer]],
+    again: Callable[[tuple[str, ...]], Awaitable[Answer]],
+) -> Answer:
     """Answer by `put` the first time, later by `again`, which is given the ids of the jobs that were put in.
 
     Raises IdempotencyKeyReused, IdempotencyKeyInUse, InvalidParameters, and what `put` raises: a request that was

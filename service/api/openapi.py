@@ -6,9 +6,13 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from pydantic import TypeAdapter
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import options, problems, scopes
+from service.api.parameters import never_null
 from service.client import ONE_STEP
 from service.domain.catalogue import Catalogue
 from service.domain.functions import JobFunction
@@ -29,6 +33,25 @@ class Documented(FastAPI):
         self._plain: Document | None = None
         self._whole: Document = {}
 
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put together what stands around the routes: FastAPI's, without what others of ours do or nobody uses.
+
+        That is: answers to what nobody foresaw (`access`), limits of bodies (`limits`), telemetry.
+        """
+        stack: ASGIApp = AsyncExitStackMiddleware(self.router)
+        stack = ExceptionMiddleware(stack, handlers=self.exception_handlers)
+        for around, args, named in reversed(self.user_middleware):
+            stack = around(stack, *args, **named)
+        return stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request: FastAPI's own way, without its look at a prefix and at telemetry, which are not used."""
+        if scope["type"] != "http" or self.middleware_stack is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
+
     def openapi(self) -> Document:
         """Return the document; made anew when routes were added."""
         plain = super().openapi()
@@ -45,7 +68,7 @@ def whole(plain: Document, catalogue: Catalogue) -> Document:
     known |= {"Problem": problems.schema(), "EnqueueOptions": options.BatchOptions.model_json_schema(), "Batch": {}}
     bodies, schemas = _bodies(catalogue, taken=set(known))
     components = {"schemas": known | schemas, "parameters": options.parameters() | _HEADERS}
-    paths, taken = dict(plain["paths"]), set[str]()
+    paths, taken = never_null(plain["paths"]), set[str]()
     for name in sorted(catalogue.functions):
         operation = _operation(catalogue.functions[name], bodies[name], components["schemas"], taken)
         paths[f"/v1/functions/{quote(name, safe='')}/jobs"] = {"post": operation}

@@ -18,7 +18,7 @@ from service.domain.callbacks import LONGEST_URL, check_callback_url
 from service.domain.clock import now_ms, to_ms
 from service.domain.errors import FieldError, InvalidDefinition
 from service.domain.functions import HIGHEST_PRIORITY, LONGEST_UNIQUE_KEY, LONGEST_UNIQUE_S, EnqueueOptions
-from service.domain.queues import check_queue_name
+from service.domain.queues import QUEUE_PATTERN, check_queue_name
 
 YEAR_S = 31_536_000
 FARTHEST_S = 10 * YEAR_S
@@ -40,6 +40,11 @@ def _queue(name: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _whole(number: object) -> object:
+    """Take 9.0 for 9, as JSON Schema does: JSON has one kind of number."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 CallbackUrl = Annotated[
     str, Field(max_length=LONGEST_URL, json_schema_extra={"format": "uri"}), AfterValidator(check_callback_url)
@@ -55,10 +60,10 @@ class Options(BaseModel):
     )
     run_at: Moment | None = Field(None, description="Start no earlier than this time; a past one means now.")
     deadline: Moment | None = Field(None, description="A job that has not finished by this time is dead.")
-    queue: Annotated[str, AfterValidator(_queue)] | None = Field(
+    queue: Annotated[str, Field(json_schema_extra={"pattern": QUEUE_PATTERN}), AfterValidator(_queue)] | None = Field(
         None, description="The queue to put it in, instead of the function's own."
     )
-    max_tries: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+    max_tries: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)] | None = Field(
         None, description="Attempts it has, instead of the function's."
     )
     timeout: Annotated[float, Field(gt=0, le=YEAR_S, allow_inf_nan=False)] | None = Field(
@@ -67,7 +72,7 @@ class Options(BaseModel):
     keep_result: Annotated[float, Field(ge=0, le=FARTHEST_S, allow_inf_nan=False)] | None = Field(
         None, description="Seconds for which the result is kept, instead of the function's."
     )
-    priority: Annotated[int, Field(ge=0, le=HIGHEST_PRIORITY)] = Field(
+    priority: Annotated[int, Field(ge=0, le=HIGHEST_PRIORITY), BeforeValidator(_whole)] = Field(
         0, description="Of the due jobs of a queue those of a higher priority start first."
     )
     unique_key: Annotated[str, Field(min_length=1, max_length=LONGEST_UNIQUE_KEY)] | None = Field(

@@ -19,6 +19,7 @@ import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.api.cork import Corked
 from service.api.kinds import BUSY, MALFORMED, TABLE, Kind
 from service.api.problems import MEDIA_TYPE, RETRY_AFTER_S
 from service.api.refusals import BodyTooSlow, HeadersTooLarge, UrlTooLong
@@ -102,7 +103,10 @@ class _Bounded(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """End the head."""
         self._is_in_head = False
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:
+            self.cycle.transport = Corked(self.transport, self.loop)
 
     def on_message_complete(self) -> None:
         """End a request: from here on it is for the service to be quick."""

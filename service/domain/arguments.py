@@ -19,7 +19,7 @@ from pydantic import (
     ValidationError,
     create_model,
 )
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, SchemaValidator, to_json
 
 from service.domain.errors import FieldError, InvalidArguments, InvalidDefinition, ResultNotSerializable
 from service.domain.secrets import Redaction, mask
@@ -94,6 +94,22 @@ class Arguments:
             faults = [FieldError(hide.text(f.path), hide.text(f.message), f.code) for f in field_errors(error)]
             raise InvalidArguments(self.function, faults) from None
         return {name: getattr(built, field) for name, field in self._fields}
+
+    def check(self, given: Mapping[str, Any]) -> None:
+        """Raise InvalidArguments where `validate` would."""
+        if self._validator is None:
+            self.validate(given)
+            return
+        try:
+            self._validator.validate_python(given)
+        except ValidationError:
+            self.validate(given)  # which says it in our words
+
+    @cached_property
+    def _validator(self) -> SchemaValidator | None:
+        """The model's own, which `model_validate` wraps."""
+        found = None if self.model is None else self.model.__pydantic_validator__
+        return found if isinstance(found, SchemaValidator) else None
 
     @cached_property
     def schema(self) -> dict[str, Any]:

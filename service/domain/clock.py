@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def now_ms() -> int:
@@ -9,6 +10,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@lru_cache(1024)
 def rfc3339(at_ms: int | None) -> str | None:
     """Render stored milliseconds as RFC 3339 in UTC, with milliseconds; None stays None."""
     if at_ms is None:

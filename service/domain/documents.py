@@ -127,7 +127,7 @@ def job(record: JobRecord) -> JobDocument:
 
 def location(job_id: str) -> str:
     """Return where a job is; stock producers choose ids freely."""
-    return f"/v1/jobs/{quote(job_id, safe='')}"
+    return f"/v1/jobs/{job_id if job_id.isascii() and job_id.isalnum() else quote(job_id, safe='')}"
 
 
 def links(record: JobRecord) -> dict[str, str]:

@@ -8,7 +8,8 @@ from service.domain.errors import InvalidDefinition
 DEFAULT_QUEUE = "default"
 BAND_MS = 10_000_000_000_000
 """What lies between two priorities in the scores of a queue (base.lua has the same): more than any time is."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
+QUEUE_PATTERN = "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"
+_NAME = re.compile(QUEUE_PATTERN)
 _RATE = re.compile(r"(\d+)/(\d*)(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

@@ -26,6 +26,6 @@ end
 local function leave_unique(id, said)
   local key, untill = read_unique(said)
   if redis.call('GET', key) ~= id then return 0 end
-  if untill > now then redis.call('PEXPIRE', key, untill - now) else drop(key) end
+  if untill > now then redis.call('PEXPIRE', key, untill - now + 60000) else drop(key) end -- `holds` knows when
   return math.max(untill - now, 0)
 end

@@ -1,0 +1,47 @@
+"""Sends the head of an answer together with the body that follows at once: one call of the system instead of two.
+
+uvicorn writes both as they come, and on uvloop each write is a call of the system; for a short answer that is as much
+work as all that was done to find it.
+"""
+
+import asyncio
+
+
+class Corked:
+    """Stands before the transport for one request and its answer; holds the first thing written to the end of the step.
+
+    So what has no body at once, as the head of a stream of events has none, goes out when the loop turns.
+    """
+
+    __slots__ = ("_held", "_is_open", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+        self._is_open = False
+
+    def write(self, data: bytes) -> None:
+        """Write soon, and in order."""
+        if self._held:
+            data, self._held = self._held + data, b""
+        elif not self._is_open:
+            self._is_open = True
+            self._held = data
+            self._loop.call_soon(self._flush)
+            return
+        self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        """Whether the transport is."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close the transport behind what was written."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.write(held)
