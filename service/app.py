@@ -18,6 +18,7 @@ from service.api import (
     fleet,
     functions,
     jobs,
+    looking,
     metrics,
     pages,
     probes,
@@ -75,6 +76,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet, probes, metrics, pages):
         app.include_router(room.router)
     app.add_middleware(enqueue.Lane)
+    app.add_middleware(looking.Lane)
     app.add_middleware(Head)
     _guard(app, settings, instruments)
     return app

@@ -1,4 +1,4 @@
-"""What the API does when it has answered: the audit line, the usage counters. Light work of its own, and nothing else.
+"""What the API does when it has answered: the audit line. Light work of its own that takes a round trip, nothing else.
 
 A thin wrapper over FastAPI's `BackgroundTasks`, which run in this process after the last byte of the answer. What fails
 here can be told to nobody, so it is logged and counted; what must not be lost is a job, see
@@ -61,12 +61,3 @@ async def _after(request: Request, tasks: BackgroundTasks) -> Afterwards:
 
 
 After = Annotated[Afterwards, Depends(_after)]
-
-
-async def count_usage(request: Request, after: After) -> None:
-    """Count a call by key and route once it was answered; a dependency of every route that needs a key."""
-
-    async def count() -> None:
-        state_of(request).metrics.used(after.who, request.scope["route"].path)
-
-    after.add("usage", count)

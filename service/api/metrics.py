@@ -50,20 +50,21 @@ class Metrics:
         self._callers: dict[tuple[str, str], Counter] = {}
         self._known: dict[tuple[str, str, int], Histogram] = {}
 
-    def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request; `route` is the template, `-` where none fits."""
+    def request(self, method: str, route: str, status: int, seconds: float, key: str) -> None:
+        """Count a request, and the usage of its key where it was answered; `route` is the template, `-` for none.
+
+        Called when the answer is out. A background task of FastAPI's would cost a request 70 µs for these two.
+        """
         labels = method if method in _METHODS else "other", route, status
         series = self._known.get(labels)
         if series is None:
             series = self._known[labels] = self._requests.labels(*labels)
         series.observe(seconds)
-
-    def used(self, key: str, route: str) -> None:
-        """Count a call of a key that was answered."""
-        series = self._callers.get((key, route))
-        if series is None:
-            series = self._callers[key, route] = self._usage.labels(key, route)
-        series.inc()
+        if status < 400 and route.startswith("/v1/"):
+            calls = self._callers.get((key, route))
+            if calls is None:
+                calls = self._callers[key, route] = self._usage.labels(key, route)
+            calls.inc()
 
     def background_failed(self, task: str) -> None:
         """Count work after an answer that failed."""
