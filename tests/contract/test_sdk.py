@@ -2,8 +2,10 @@
 
 import inspect
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from service.domain.states import TERMINAL, Status
 from service.sdk import documents, reports
 from service.sdk.fleet import Calls
 
+ROOT = Path(__file__).parents[2]
 SHAPES = {
     name: shape
     for module in (documents, reports)
@@ -61,6 +64,46 @@ def test_a_call_is_documented_where_it_is_called(client):
 
     assert without == []
     assert list(inspect.signature(client.enqueue).parameters)[:3] == ["self", "function", "args"]
+
+
+USED = """
+from typing import assert_type
+
+from service.sdk import Event, JobDocument, JobSummary, Offload, OffloadSync
+
+
+async def use(awaited: Offload, blocking: OffloadSync) -> None:
+    assert_type(await awaited.enqueue("a", {"x": 1}, delay=3, tags=["t"]), JobDocument)
+    assert_type(blocking.wait("a", timeout=3), JobDocument)
+    async for event in awaited.events("a"):
+        assert_type(event, Event)
+    for job in blocking.list(status="dead"):
+        assert_type(job, JobSummary)
+    await awaited.enqueue("a", {}, delya=3)
+    blocking.enqueue("a", {}, delay="x")
+    blocking.list(status="deadd")
+"""
+
+
+def test_a_type_checker_knows_each_call(tmp_path):
+    """In a program that uses it, what a call takes and gives is known, and a misspelt option is an error."""
+    (tmp_path / "program.py").write_text(USED, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file",
+        ROOT / "pyproject.toml",
+        tmp_path / "program.py",
+    ]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=55).stdout
+
+    assert re.findall(r"program\.py:(\d+): error: .*\[([a-z-]+)\]", said) == [
+        ("14", "call-arg"),
+        ("15", "arg-type"),
+        ("16", "arg-type"),
+    ], said
 
 
 def test_the_sdk_brings_nothing_of_the_engine():
