@@ -15,10 +15,14 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
 
 def conditional(request: Request, document: object) -> Response:
     """Answer with the document and its strong `ETag`, or 304 without it where `If-None-Match` names that."""
-    body = orjson.dumps(document)
+    return answer(orjson.dumps(document), request.headers.get("if-none-match"))
+
+
+def answer(body: bytes, asked: str | None) -> Response:
+    """Answer with a document in JSON and its tag, or 304; `asked` is what `If-None-Match` says."""
     tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if (asked := request.headers.get("if-none-match")) and is_named(tag, asked):
+    if asked and is_named(tag, asked):
         return Response(None, 304, headers)
     return Response(body, 200, headers, MEDIA_TYPE)
 
