@@ -118,7 +118,7 @@ def test_what_a_person_must_clear_away_comes_first():
 
 
 def test_a_deferred_job_says_what_will_hold_it_back_then():
-    """When the time of a deferred job comes it will not start either, if its queue is paused; limits may have changed."""
+    """When its time comes a deferred job will not start either, if its queue is paused; limits may have changed."""
     queue = replace(QUEUE, paused=True, max_running=1, running=1)
     why = explain(facts(replace(JOB, status=Status.DEFERRED), queue, offered_ms=NOW + 1000, position=None))
 
