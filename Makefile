@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test up check bench chaos arq-suite constraints format clean
+.PHONY: help demo test up check bench chaos fuzz arq-suite constraints format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ bench: $(STAMP) ## run the benchmarks, side by side with stock arq
 
 chaos: $(STAMP) ## kill and stop workers and Redis under 20,000 jobs; nothing may be lost
 	@$(BIN)/python tests/e2e/chaos.py $(ARGS)
+
+fuzz: $(STAMP) ## fuzz the whole HTTP API with schemathesis, 10,000 requests and more
+	@$(BIN)/python tests/e2e/fuzz.py $(ARGS)
 
 arq-suite: $(STAMP) ## run arq's own tests with Offload's worker in place of arq's
 	@$(BIN)/python tests/contract/arq_suite.py

@@ -23,19 +23,32 @@ log = structlog.get_logger(__name__)
 
 KEEP_ALIVE_S = 15.0  # as the specification advises, against proxies that close what is quiet
 
-_EXAMPLE = (
-    'event: running\ndata: {"job_id":"019ab1f5e0c4b7a0c8d4e5f60718293a","at":"2026-11-22T09:30:00.125Z",'
-    '"queue":"mail","function":"mail.send","attempt":1,"worker":"web-1:4021"}\nid: 1795339800125-0.0\n\n'
-)
 _EVENT = {
-    "type": "string",
-    "description": "Blocks of `id`, `event` and `data`, whose data is JSON; and comments, to keep the connection open.",
-    "examples": [_EXAMPLE],
+    "type": "object",
+    "description": "One event of the stream.",
+    "required": ["event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "Where to go on: `Last-Event-ID`. An event without one has no place."},
+        "event": {"type": "string", "description": "The state entered, or `progress`, `log`, `missed`."},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "examples": [
+        {
+            "id": "1795339800125-0.0",
+            "event": "running",
+            "data": '{"job_id":"019ab1f5e0c4b7a0c8d4e5f60718293a","at":"2026-11-22T09:30:00.125Z","queue":"mail",'
+            '"function":"mail.send","attempt":1,"worker":"web-1:4021"}',
+        }
+    ],
 }
+EVENT_ID = r"^([0-9]{1,19}-[0-9]{1,19}(\.[0-9]{1,9})?(\.end)?)?$"
 
 router = APIRouter()
 
-LastEventId = Annotated[str | None, Header(description="The last event that was seen; go on after it.")]
+LastEventId = Annotated[
+    str | None,
+    Header(description="The last event that was seen; go on after it.", pattern=EVENT_ID),
+]
 EventName = Literal["deferred", "queued", "running", "retrying", "succeeded", "dead", "aborted", "progress", "log"]
 
 
@@ -44,7 +57,7 @@ class Resuming(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    last_event_id: str | None = Field(None, description="As the header `Last-Event-ID`, which wins.")
+    last_event_id: str | None = Field(None, description="As the header `Last-Event-ID`, which wins.", pattern=EVENT_ID)
 
 
 class Listening(Resuming):

@@ -22,8 +22,7 @@ _PROBE_MS = 50  # after a failure: whether Redis is back is to be known sooner
 _AFTER_ALL = 1000  # an index behind that of every event in one entry of the stream
 _PAGE = 20  # entries of up to 100 events each: what a reader that comes back is given at once
 _REPLAYS = 4  # so many readers that come back are served at a time; a thousand may come in one moment
-_EVENT_ID = re.compile(r"(\d{1,20})-(\d{1,20})(?:\.(\d{1,9}))?", re.ASCII)
-_LARGEST = 2**64 - 1
+_EVENT_ID = re.compile(r"(\d{1,19})-(\d{1,19})(?:\.(\d{1,9}))?", re.ASCII)  # Redis has 64 bits for each of the first
 _BEGINNING = (0, 0, _AFTER_ALL)
 
 
@@ -160,8 +159,8 @@ def _events(row_id: bytes, fields: dict[bytes, bytes]) -> list[Event]:
 def place(event_id: str) -> tuple[int, int, int]:
     """Return an event id as a value that sorts in feed order; raises InvalidOptions for what is no event id."""
     found = _EVENT_ID.fullmatch(event_id)
-    ms, n, index = (int(part) if part else -1 for part in found.groups()) if found else (_LARGEST + 1, 0, 0)
-    if max(ms, n) > _LARGEST:
+    if found is None:
         msg = f"{event_id!r} is no event id; they look like 1763785298123-0.2"
         raise InvalidOptions(msg)
-    return ms, n, index
+    ms, n, index = found.groups()
+    return int(ms), int(n), -1 if index is None else int(index)

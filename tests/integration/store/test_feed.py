@@ -11,7 +11,7 @@ from support.server import restartable
 from service.domain.errors import InvalidOptions, Unavailable
 from service.domain.events import Event, Wanted
 from service.store.connection import client, settings_of
-from service.store.fanout import AT_ONCE, Channel, Reader, Rounds
+from service.store.fanout import AT_ONCE, STEP, Channel, Reader, Rounds
 from service.store.feed import Feed, place
 
 
@@ -154,7 +154,7 @@ async def test_a_crowd_is_woken_a_few_at_a_time():
             steps.append(woken)
     most = max(after - before for before, after in itertools.pairwise(steps))
 
-    assert most <= 2 * AT_ONCE
+    assert most <= 2 * STEP
 
 
 async def test_a_crowd_rests_between_rounds_and_is_told_all_in_the_next():
