@@ -27,6 +27,20 @@ def test_enqueue_prints_the_id_and_the_job_can_be_looked_at(on_redis):
     assert '{"seconds":1.5}' in view
 
 
+def test_enqueue_takes_every_option(on_redis):
+    """Priority, deadline, a unique key: the second of a key prints the job that stands, also as JSON."""
+    words = ["enqueue", "demo.tick", "--delay", "3600", "--deadline", "2099-01-01T00:00:00Z", "--priority", "3"]
+    first = on_redis(*words, "--unique-key", "k", "--json").json
+    again = on_redis("enqueue", "demo.tick", "--unique-key", "k").out.strip()
+    document = on_redis("enqueue", "demo.tick", "--unique-key", "k", "--unique-for", "60", "--json").json
+    wrong = on_redis("enqueue", "demo.tick", "--priority", "10")
+
+    assert (first["priority"], first["unique_key"], first["deadline"]) == (3, "k", "2099-01-01T00:00:00.000Z")
+    assert again == document["id"] == first["id"]
+    assert document["priority"] == 3
+    assert wrong.code == 2
+
+
 def test_enqueue_prints_the_document_as_json(on_redis):
     """`enqueue --json` prints the job as the API answers it, secrets masked."""
     document = on_redis("enqueue", "digest.pbkdf2", "password=12345", "salt=x", "--json").json
