@@ -18,16 +18,15 @@ async def one_job(
 ) -> AsyncGenerator[Event | None, None]:
     """Yield a job's state, then what happens to it, up to its end; None when `keep_alive` s were quiet."""
     async with feed.listen(job_id) as reader:
-        earlier: list[Event] = []
-        if after:
-            async for some in feed.since(after, Wanted(job_id), reader.starts_after):
-                earlier += some
+        earlier = await _missed(feed, job_id, after, reader.starts_after)
         record = await get(job_id)
+        if after and record.status.is_terminal and not _has_ended(earlier):
+            earlier = await _missed(feed, job_id, after)  # This process has not read as far as the job's end yet.
         seen = after or reader.starts_after
         for event in earlier:
             seen = event.id or seen
             yield event
-        if record.status.is_terminal and earlier and earlier[-1].name in TERMINAL:
+        if record.status.is_terminal and _has_ended(earlier):
             return  # An earlier end, which a replay followed, is not the end.
         is_whole = after and not (earlier and earlier[0].name == MISSED)
         if not is_whole or record.status.is_terminal:
@@ -37,6 +36,17 @@ async def one_job(
         async with aclosing(_live(reader, seen, keep_alive)) as live:
             async for next_event in live:
                 yield next_event
+
+
+async def _missed(feed: Feed, job_id: str, after: str | None, until: str = "") -> list[Event]:
+    """Return what the feed has of a job after an event, up to the id `until`, or all of it."""
+    if not after:
+        return []
+    return [event async for some in feed.since(after, Wanted(job_id), until) for event in some]
+
+
+def _has_ended(events: list[Event]) -> bool:
+    return bool(events) and events[-1].name in TERMINAL
 
 
 async def _live(reader: Reader, seen: str, keep_alive: float) -> AsyncGenerator[Event | None, None]:

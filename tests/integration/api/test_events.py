@@ -10,6 +10,7 @@ from integration.api.support import is_problem
 
 from service.api import events as events_module
 from service.domain.errors import ErrorInfo
+from service.store.feed import Feed
 
 
 @dataclass
@@ -122,6 +123,22 @@ async def test_a_reader_resumes_after_the_event_it_saw(served, worker, by):
 
     assert seen.name == "running"
     assert [event.name for event in missed] == ["progress", "succeeded"]
+
+
+async def test_a_reader_resumes_though_its_process_has_not_read_that_far(api, enqueue, worker, monkeypatch):
+    """What came between the event a reader saw and the job's end is told by a process whose own reading lags, too."""
+
+    async def not_yet(self):
+        self._last = "0-0"
+
+    monkeypatch.setattr(Feed, "_start", not_yet)
+    job = await enqueue()
+    claimed = await worker.start()
+    await worker.note(claimed, "progress", {"fraction": 1.0, "message": "done"})
+    await worker.succeed(claimed, b"3")
+    told = all_of(await api.get(job["links"]["events"], headers={"Last-Event-ID": "0-0.0"}))
+
+    assert [event.name for event in told] == ["queued", "running", "progress", "succeeded"]
 
 
 async def test_a_browser_that_reconnects_after_the_end_is_told_to_stop(api, enqueue, worker):
