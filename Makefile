@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test up check bench chaos fuzz arq-suite constraints format clean
+.PHONY: help demo test up check bench chaos fuzz client arq-suite constraints format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,12 @@ chaos: $(STAMP) ## kill and stop workers and Redis under 20,000 jobs; nothing ma
 
 fuzz: $(STAMP) ## fuzz the whole HTTP API with schemathesis, 10,000 requests and more
 	@$(BIN)/python tests/e2e/fuzz.py $(ARGS)
+
+client: $(STAMP) ## generate a client from the OpenAPI document, and use it
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT INT TERM; \
+	$(PYTHON) -m venv "$$dir"; \
+	"$$dir/bin/python" -m pip --disable-pip-version-check --quiet install 'openapi-python-client>=0.29,<1'; \
+	PATH="$$dir/bin:$$PATH" $(BIN)/python -m pytest -q tests/e2e/test_generated_client.py
 
 arq-suite: $(STAMP) ## run arq's own tests with Offload's worker in place of arq's
 	@$(BIN)/python tests/contract/arq_suite.py

@@ -40,12 +40,12 @@ def environment(url: str, directory: Path, **more: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def service(directory: Path, *, keys: bool, jobs: str) -> Iterator[tuple[str, Path]]:
-    """Run Redis, the API with all functions, and a worker for ours; yield the API's address, and its log."""
+def service(directory: Path, *, keys: bool, jobs: str, served_by: str = "fuzz_app") -> Iterator[tuple[str, Path]]:
+    """Run Redis, the API with the functions of some modules, and a worker; yield the API's address, and its log."""
     log = directory / "api.log"
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    more = {"OFFLOAD_API_KEYS": KEY} if keys else {}
+    more = {"OFFLOAD_API_KEYS": KEY, "OFFLOAD_OPEN_DOCS": "true"} if keys else {}
     api = [sys.executable, "-m", "uvicorn", "--factory", "fuzz_app:create", "--port", str(port)]
     worker = [sys.executable, "-m", "service", "worker"]
     with (
@@ -55,7 +55,7 @@ def service(directory: Path, *, keys: bool, jobs: str) -> Iterator[tuple[str, Pa
     ):
         for command, env in (
             ([*api, "--log-level", "warning"], environment(redis.url, directory, OFFLOAD_JOBS=jobs, **more)),
-            (worker, environment(redis.url, directory, OFFLOAD_JOBS="fuzz_app")),
+            (worker, environment(redis.url, directory, OFFLOAD_JOBS=served_by)),
         ):
             process = subprocess.Popen(command, env=env, cwd=directory, stdout=out, stderr=out)
             stack.callback(process.wait)
