@@ -17,7 +17,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.clock import now_ms
 from service.domain.errors import FieldError, InvalidArguments
 from service.domain.filters import BulkOutcome, Filter
-from service.domain.functions import EnqueueOptions, JobFunction
+from service.domain.functions import NO_OPTIONS, EnqueueOptions, JobFunction
 from service.domain.idempotency import Mark
 from service.domain.records import JobRecord
 from service.domain.states import Status
@@ -30,7 +30,6 @@ ONE_STEP = 1000
 _STEP = 500
 _AHEAD = 2
 _UNDER_WAY_MS = 10_000  # a request is carried out in far less; where its process died, the next may try then
-_NO_OPTIONS = EnqueueOptions()
 
 
 @dataclass(slots=True)
@@ -39,7 +38,7 @@ class Request:
 
     function: str
     args: Mapping[str, Any] = field(default_factory=dict)
-    options: EnqueueOptions = _NO_OPTIONS
+    options: EnqueueOptions = NO_OPTIONS
 
 
 @dataclass(slots=True)
@@ -119,7 +118,7 @@ class Client:
         Raises UnknownFunction, InvalidArguments (each field named), Unavailable, and Unconfirmed where it is stored
         but replicas or disks that were to confirm it did not in time.
         """
-        return await self.put(self.check(Request(function, args or {}, options or _NO_OPTIONS)))
+        return await self.put(self.check(Request(function, args or {}, options or NO_OPTIONS)))
 
     async def put(self, checked: Checked, mark: Mark | None = None) -> Enqueued:
         """Store one checked request; with a mark only while that stands, else raises IdempotencyKeyInUse."""
@@ -240,7 +239,7 @@ class Client:
         function = self._catalogue.function(callbacks.FUNCTION)
         told = EnqueueOptions(parent=job_id, traceparent=options.traceparent)
         said = {**_said(told), "callback": {"job": job_id}}
-        flat = [str(part) for pair in record_fields(function, _NO_OPTIONS, {}).items() for part in pair]
+        flat = [str(part) for pair in record_fields(function, NO_OPTIONS, {}).items() for part in pair]
         return {
             "callback": self._store.codec.encode_job(function.name, {"url": options.callback_url}, at_ms),
             "callback_job": orjson.dumps({"queue": function.queue, "fields": flat, "options": said}),
@@ -256,7 +255,7 @@ def record_fields(
         fields["max_tries"] = tries
     if timeout := options.timeout or function.timeout:
         fields["timeout"] = round(timeout * 1000)
-    if options is _NO_OPTIONS:
+    if options is NO_OPTIONS:
         return fields
     if options.tags:
         fields["tags"] = orjson.dumps(options.tags)

@@ -17,7 +17,7 @@ from service.domain.arguments import field_errors
 from service.domain.callbacks import LONGEST_URL, check_callback_url
 from service.domain.clock import now_ms, to_ms
 from service.domain.errors import FieldError, InvalidDefinition
-from service.domain.functions import HIGHEST_PRIORITY, LONGEST_UNIQUE_KEY, LONGEST_UNIQUE_S, EnqueueOptions
+from service.domain.functions import HIGHEST_PRIORITY, LONGEST_UNIQUE_KEY, LONGEST_UNIQUE_S, NO_OPTIONS, EnqueueOptions
 from service.domain.queues import QUEUE_PATTERN, check_queue_name
 
 YEAR_S = 31_536_000
@@ -112,7 +112,7 @@ class BatchOptions(Options):
     tags: _Tags = Field(None, description="Words to find the job by.")
 
 
-NONE = EnqueueOptions()
+NONE = NO_OPTIONS
 
 
 def parse(query: QueryParams, traceparent: str | None = None) -> tuple[EnqueueOptions, float]:

@@ -48,6 +48,7 @@ def api(
         # uvicorn raises a signal once more after it has stopped; so one that was asked for is a success.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)
+        serving.settle()
         log.info("api_listening", url=listening.url_of(listener))
         server.run(sockets=[listener])
 

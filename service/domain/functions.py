@@ -193,10 +193,10 @@ class EnqueueOptions:
     """What a caller may say about one job, beside its arguments; None takes the function's or the worker's value.
 
     `delay`, `timeout`, `keep_result`, `unique_for` in seconds; `run_at_ms`, `deadline_ms` in ms since the epoch. A job
-    that has not finished by its deadline is dead. Of the due jobs of a queue those of a higher `priority`, 0 to 9, start
-    first. While a job with the same `unique_key` has not ended, or `unique_for` seconds from its enqueue have not passed,
-    no other of its function is put in; `unique_for` alone takes the arguments for the key.
-    `callback_url` is told how the job ended.
+    that has not finished by its deadline is dead. Of the due jobs of a queue those of a higher `priority`, 0 to 9,
+    start first. While a job with the same `unique_key` has not ended, or `unique_for` seconds from its enqueue have not
+    passed, no other of its function is put in; `unique_for` alone takes the arguments for the key. `callback_url` is
+    told how the job ended.
     """
 
     job_id: str | None = None
@@ -216,43 +216,44 @@ class EnqueueOptions:
     callback_url: str | None = None
 
     def __post_init__(self) -> None:
+        if fault := self._wrong_time() or self._wrong_number() or self._wrong_text():
+            raise InvalidOptions(fault)
+
+    def _wrong_time(self) -> str | None:
         if self.delay is not None and self.run_at_ms is not None:
-            msg = "use either delay or run_at, not both"
-            raise InvalidOptions(msg)
+            return "use either delay or run_at, not both"
         if self.delay is not None and self.delay < 0:
-            msg = f"delay={self.delay} must not be negative"
-            raise InvalidOptions(msg)
+            return f"delay={self.delay} must not be negative"
         if self.run_at_ms is not None and self.run_at_ms < 0:
-            msg = f"run_at_ms={self.run_at_ms} must not be before 1970"
-            raise InvalidOptions(msg)
-        if not 0 <= self.priority <= HIGHEST_PRIORITY:
-            msg = f"priority={self.priority} must be from 0 to {HIGHEST_PRIORITY}, the first to run"
-            raise InvalidOptions(msg)
-        if self.unique_key is not None and not 1 <= len(self.unique_key) <= LONGEST_UNIQUE_KEY:
-            msg = f"unique_key has {len(self.unique_key)} characters; it must have from 1 to {LONGEST_UNIQUE_KEY}"
-            raise InvalidOptions(msg)
+            return f"run_at_ms={self.run_at_ms} must not be before 1970"
         if self.unique_for is not None and not 0 < self.unique_for <= LONGEST_UNIQUE_S:
-            msg = f"unique_for={self.unique_for} must be more than 0 seconds, and at most ten years"
-            raise InvalidOptions(msg)
+            return f"unique_for={self.unique_for} must be more than 0 seconds, and at most ten years"
+        return None
+
+    def _wrong_number(self) -> str | None:
+        if not 0 <= self.priority <= HIGHEST_PRIORITY:
+            return f"priority={self.priority} must be from 0 to {HIGHEST_PRIORITY}, the first to run"
         if self.max_tries is not None and not 1 <= self.max_tries <= 1000:
-            msg = f"max_tries={self.max_tries} must be from 1 to 1000"
-            raise InvalidOptions(msg)
+            return f"max_tries={self.max_tries} must be from 1 to 1000"
         if self.timeout is not None and self.timeout <= 0:
-            msg = f"timeout={self.timeout} must be more than 0 seconds"
-            raise InvalidOptions(msg)
+            return f"timeout={self.timeout} must be more than 0 seconds"
         if self.keep_result is not None and self.keep_result < 0:
-            msg = f"keep_result={self.keep_result} must not be negative"
-            raise InvalidOptions(msg)
-        if self.queue is not None:
-            try:
+            return f"keep_result={self.keep_result} must not be negative"
+        return None
+
+    def _wrong_text(self) -> str | None:
+        if self.unique_key is not None and not 1 <= len(self.unique_key) <= LONGEST_UNIQUE_KEY:
+            return f"unique_key has {len(self.unique_key)} characters; it must have from 1 to {LONGEST_UNIQUE_KEY}"
+        try:
+            if self.queue is not None:
                 check_queue_name(self.queue)
-            except InvalidDefinition as error:
-                raise InvalidOptions(str(error)) from None
-        if self.callback_url is not None:
-            try:
+            if self.callback_url is not None:
                 check_callback_url(self.callback_url)
-            except ValueError as error:
-                raise InvalidOptions(f"callback_url {error}") from None
+        except InvalidDefinition as error:
+            return str(error)
+        except ValueError as error:
+            return f"callback_url {error}"
+        return None
 
     def due_ms(self, now_ms: int) -> int:
         """Return when the job may start."""
@@ -260,5 +261,8 @@ class EnqueueOptions:
             return self.run_at_ms
         return now_ms + round((self.delay or 0) * 1000)
 
+
+NO_OPTIONS = EnqueueOptions()
+"""What most callers say; who looks for it need not look at each option."""
 
 Functions = Mapping[str, JobFunction[Any, Any]]

@@ -17,6 +17,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^/?#@\s:]*):[^/?#@\s]+@")
+_BARE = frozenset({int, float, bool, type(None)})
 _SHORTEST = 4
 """Shorter values stand in ordinary words as well; cutting these out would spoil the text and hide nothing."""
 
@@ -26,14 +27,17 @@ _LONGEST_KEPT = 64
 
 def mask(value: Any, secret_names: frozenset[str] = frozenset()) -> Any:
     """Replace, at any depth, the values of keys that are declared secret or are named like one, and URLs' passwords."""
-    if isinstance(value, Mapping):
+    kind = type(value)
+    if kind in _BARE:
+        return value
+    if kind is str or isinstance(value, str):
+        return _PASSWORD_IN_URL.sub(rf"\1:{MASK}@", value) if "://" in value and "@" in value else value
+    if kind is dict or isinstance(value, Mapping):  # asked in this order: the last takes as long as all the rest
         return {
             key: MASK if _hides(key, item, secret_names) else mask(item, secret_names) for key, item in value.items()
         }
     if isinstance(value, list | tuple):
         return [mask(item, secret_names) for item in value]
-    if isinstance(value, str) and "://" in value and "@" in value:
-        return _PASSWORD_IN_URL.sub(rf"\1:{MASK}@", value)
     return value
 
 
