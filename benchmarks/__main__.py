@@ -34,7 +34,7 @@ def _arguments() -> argparse.Namespace:
 def _plan(asked: argparse.Namespace) -> Plan:
     plan = QUICK if asked.quick else Plan()
     if asked.full:
-        plan = replace(plan, backlog=1_000_000)
+        plan = replace(plan, backlog=1_000_000, listed=1_000_000)
     if asked.slots or asked.quick:
         plan = replace(plan, slots=dict.fromkeys(SIDES, asked.slots or 100))
     return replace(plan, runs=asked.runs or plan.runs, backlog=asked.backlog or plan.backlog)

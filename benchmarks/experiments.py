@@ -1,6 +1,6 @@
 """All that `make bench` measures, with the goals of the project."""
 
-from benchmarks.figures import http, idling, latency, producing, throughput
+from benchmarks.figures import http, idling, latency, lists, producing, throughput
 from benchmarks.table import Experiment, Figure, Goal
 
 EXPERIMENTS = (
@@ -73,6 +73,21 @@ EXPERIMENTS = (
             Figure("busy", "the same, CPU-bound jobs and 500 enqueues/s, p99 ms", None, None),
             Figure("busy_to_idle", "the same to idle", Goal("ours", "most", 2), None),
             Figure("errors", "answers not 2xx", Goal("ours", "most", 0), None),
+        ),
+        ("offload",),
+    ),
+    Experiment(
+        "lists",
+        lists.lists,
+        (
+            *(
+                Figure(f"{name} p99", f"GET /v1/jobs by {name}, p99 ms", Goal("ours", "most", 50), None)
+                for name in lists.COMBINATIONS
+            ),
+            Figure("worst p50", "the slowest of these, p50 ms", None, None),
+            Figure("dry run", "POST /v1/jobs:retry, dry run by function and error, ms", None, None),
+            Figure("retry", "the same, 10,000 dead jobs put back, ms", None, None),
+            Figure("bytes", "memory of Redis, bytes a job", None, None),
         ),
         ("offload",),
     ),

@@ -21,6 +21,8 @@ class Plan:
     crowd_jobs: int = 60
     http: float = 4.0
     batch: int = 1000
+    listed: int = 100_000
+    pages: int = 300
     slots: dict[str, int] = field(default_factory=dict)
 
     def slots_of(self, side: str) -> int:
@@ -28,5 +30,5 @@ class Plan:
         return self.slots.get(side, 100)
 
 
-QUICK = Plan(2, 400, 200, 200, 500, 4, 3, 5, 1.0, 2_000, (2, 4), 5, 0.4, 50)
+QUICK = Plan(2, 400, 200, 200, 500, 4, 3, 5, 1.0, 2_000, (2, 4), 5, 0.4, 50, 2_000, 9)
 """A smoke test: every measurement once each way; its figures mean nothing."""

@@ -66,7 +66,8 @@ async def pieces(
 ) -> AsyncIterator[Piece]:
     """Yield what fits, up to `limit` ids, some at a time, for so many seconds at most; the last says how it ends."""
     loop = asyncio.get_running_loop()
-    ends, names = loop.time() + seconds, lists(which)
+    now, longest, names = loop.time(), 0.0, lists(which)
+    ends = now + seconds
     window = (_or("-inf", which.enqueued_after_ms), _or("+inf", which.enqueued_before_ms))
     moves = int(which.status in _MOVED_BY_TIME)
     left, following = limit, cursor
@@ -76,8 +77,10 @@ async def pieces(
         )
         ids = tuple(one.decode() for one in answer[0])
         following, moves, left = Cursor(answer[1].decode(), answer[2].decode()), 0, left - len(ids)
+        before, now = now, loop.time()
+        longest = max(longest, now - before)
         yield Piece(ids, following if answer[3] else None)
-        if not answer[3] or left <= 0 or loop.time() >= ends:
+        if not answer[3] or left <= 0 or now + longest >= ends:  # another piece may take as long again
             return
 
 
