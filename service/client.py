@@ -165,6 +165,10 @@ class Client:
         stands_ms = _UNDER_WAY_MS + round(self.longest_confirmation * 1000)
         return await idempotency.begin(self._store.redis, who, key, fingerprint, stands_ms)
 
+    async def confirm(self, ids: Sequence[str]) -> None:
+        """Return when what a request put in before is confirmed, as it is for new jobs; raises as `enqueue` does."""
+        await self._store.confirm_again(ids)
+
     async def give_up(self, mark: Mark) -> None:
         """Let an idempotency key be used again: its request was refused, and nothing was put in."""
         await idempotency.give_up(self._store.redis, mark)

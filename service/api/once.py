@@ -42,6 +42,8 @@ async def once(
     wanted = idempotency.fingerprint(scope["method"], scope["path"], scope["query_string"], body)
     begun = await given.promptly(given.client.begin(who, key, wanted), part="writes")
     if not isinstance(begun, Mark):
+        if wait := given.client.longest_confirmation:
+            await given.promptly(given.client.confirm(begun), wait, "writes")
         return await again(begun)
     try:
         return await put(begun)

@@ -66,6 +66,16 @@ class Confirming:
             raise Unconfirmed(ids, missing)
         return answer
 
+    async def again(self, ids: Sequence[str]) -> None:
+        """Wait once more for what was stored before; raises Unavailable, Unconfirmed."""
+        if not self._confirm.is_asked:
+            return
+        with reaching_redis():
+            async with self._redis.client() as one:
+                missing = await self._missing(one, has_written=False)
+        if missing is not None:
+            raise Unconfirmed(ids, missing)
+
     async def _check(self, one: RedisClient) -> None:
         """Raise Unavailable, before anything is stored, where the server can confirm no disk."""
         try:

@@ -88,6 +88,10 @@ class JobStore:
             raise IdempotencyKeyInUse
         return now_ms, [_stored(answer) for answer in answers]
 
+    async def confirm_again(self, ids: Sequence[str]) -> None:
+        """Return when jobs that were stored before are confirmed as asked; raises Unavailable, Unconfirmed."""
+        await self._confirming.again(ids)
+
     async def _put_all(self, jobs: Sequence[NewJob]) -> tuple[int, list[Stored | None]]:
         """Store what callers of `put` wait for; None for a job whose mark no longer stands."""
         argv = [part for job in jobs for part in job.argv()]

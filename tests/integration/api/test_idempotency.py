@@ -185,3 +185,15 @@ async def test_a_request_without_a_key_asks_redis_for_nothing_more(api, redis_cl
     after = (await redis_client.info("commandstats"))["cmdstat_evalsha"]["calls"]
 
     assert after - before == 1
+
+
+async def test_what_was_not_confirmed_is_not_told_as_done(redis_client, redis_server, catalogue, tmp_path):
+    """Sent again the request waits for the confirmation anew, and puts nothing in: 503 until it comes."""
+    settings = settings_for(redis_server.url, tmp_path, enqueue_replicas=1, enqueue_confirm_seconds=0.05)
+    async with calling(settings, catalogue) as api:
+        first = await api.post(ADD, json=BODY, headers=KEY)
+        again = await api.post(ADD, json=BODY, headers=KEY)
+
+    assert is_problem(first, 503, "enqueue-unconfirmed")
+    assert is_problem(again, 503, "enqueue-unconfirmed")
+    assert await count(redis_client) == 1

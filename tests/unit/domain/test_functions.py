@@ -156,6 +156,13 @@ def test_two_functions_are_never_equal():
         {"timeout": 0},
         {"keep_result": -1},
         {"queue": "a b"},
+        {"run_at_ms": -1},
+        {"priority": 10},
+        {"priority": -1},
+        {"unique_key": ""},
+        {"unique_key": "x" * 201},
+        {"unique_for": 0},
+        {"unique_for": 1e12},
     ],
 )
 def test_an_enqueue_option_out_of_its_range_is_refused(options):
