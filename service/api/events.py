@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api import problems
 from service.api.frames import END, KEEP_ALIVE, Frames
+from service.api.protocol import ENDLESS
 from service.api.state import Given
 from service.domain import documents
 from service.domain.errors import NotFound, Unavailable
@@ -79,6 +80,7 @@ class EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream, and close its sources whatever happens."""
+        scope[ENDLESS] = True
         async with aclosing(self._events), aclosing(self._sent):
             await super().__call__(scope, receive, send)
 

@@ -26,6 +26,7 @@ from service.api.refusals import BodyTooSlow, HeadersTooLarge, UrlTooLong
 
 URL_BYTES = 16_384
 HEAD_BYTES = 65_536
+ENDLESS = "offload.endless"  # the key in the ASGI scope of a request whose answer goes on until somebody leaves
 _FORGET = struct.pack("ii", 1, 0)
 _SLACK_S = 2.0  # the application's own limit on a body comes first
 
@@ -115,6 +116,13 @@ class _Bounded(HttpToolsProtocol):
         super().on_message_complete()
 
     # What becomes of answers.
+
+    def shutdown(self) -> None:
+        """Let an answer end, when the service stops; but a stream, which has no end, is its reader's to go on with."""
+        if self._is_answering() and self.cycle.scope.get(ENDLESS):
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def on_response_complete(self) -> None:
         """End an answer; the client must take what is left of it."""

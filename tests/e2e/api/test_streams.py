@@ -1,10 +1,13 @@
 """A thousand open event streams on one API process."""
 
 import asyncio
+import contextlib
+import signal
 import time
 
+import httpx
 import pytest
-from support.service import REDIS, until
+from support.service import REDIS, ApiProcess, until
 
 STREAMS = 1000
 ADD = "/v1/functions/h.add/jobs"
@@ -50,3 +53,23 @@ async def test_a_thousand_streams_do_not_hold_up_an_enqueue(api, process):
     assert heard[0] == 60 * STREAMS
     assert sorted(times)[len(times) // 2] < 0.1
     assert grown < STREAMS * 200_000
+
+
+async def test_a_stopping_service_lets_its_streams_go(project, own_redis):
+    """SIGTERM ends open streams at once, for their readers to go on elsewhere; it does not wait for what has no end."""
+    with contextlib.closing(ApiProcess.start(own_redis.url, project, ["hostile_app"])) as process:
+        address = await process.listens()
+        async with httpx.AsyncClient(base_url=address) as client:
+            heard = [0]
+            streams = [await follow(client, "/v1/events", heard) for _ in range(20)]
+        began = time.monotonic()
+        process.kill(signal.SIGTERM)
+        code = await process.ended()
+        took = time.monotonic() - began
+        for writer, task in streams:
+            await task
+            writer.close()
+
+    assert code == 0
+    assert took < 3
+    assert process.faults == []
