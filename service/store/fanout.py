@@ -16,6 +16,8 @@ KEPT = 1000
 """So many events wait for a reader; when it is slower than that it loses the oldest."""
 AT_ONCE = 16
 """So few readers are woken together as soon as something happens."""
+BATCH = 64
+"""So many events a reader takes at once: what it has not passed on yet is the only thing kept for it alone."""
 STEP = 4
 """So many of a crowd are woken in one turn of the loop, some 0.1 ms each: what else is ready waits for them."""
 _REST = 3.0
@@ -58,7 +60,7 @@ class Reader:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._at = channel.end
+        self._at = self._until = channel.end  # it may read on up to the latter; a crowd then waits for its next turn
         self._woken: asyncio.Future[None] | None = None
         self.starts_after = "0-0"  # an event id: what is later in the feed reaches this reader
 
@@ -68,9 +70,9 @@ class Reader:
             self._woken.set_result(None)
 
     async def batch(self, timeout: float | None = None) -> list[Event]:
-        """Return the events since the last call, the first `missed` where some are lost; [] after `timeout` s."""
+        """Return some events since the last call, the first `missed` where some are lost; [] after `timeout` s."""
         await self._wait(timeout)
-        lost, events = self._channel.after(self._at, KEPT)
+        lost, events = self._channel.after(self._at, BATCH)
         self._at += lost + len(events)
         return [missed(lost, now_ms()), *events] if lost else events
 
@@ -86,7 +88,7 @@ class Reader:
     async def _wait(self, timeout: float | None) -> None:
         """Wait for an event; among many readers for one's turn, so that each is told much at once."""
         behind = self._channel.end - self._at
-        if behind and (behind > KEPT // 2 or len(self._channel.readers) <= AT_ONCE):
+        if self._at < self._until or (behind and (behind > KEPT // 2 or len(self._channel.readers) <= AT_ONCE)):
             return
         loop = asyncio.get_running_loop()
         self._woken = woken = loop.create_future()
@@ -97,6 +99,7 @@ class Reader:
             await woken
         finally:
             self._woken = None
+            self._until = self._channel.end
             if timer is not None:
                 timer.cancel()
 

@@ -122,7 +122,7 @@ async def test_a_reader_that_does_not_read_is_told_how_much_it_missed(served, re
         await loop.sock_connect(client, (host, port))
         await loop.sock_sendall(client, b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         head = await loop.sock_recv(client, 100)
-        message = "x" * 20_000
+        message = "x" * 8_000
         async with following(served, "/v1/events?event=queued") as next_event:
             for _ in range(80):
                 pipe = redis_client.pipeline(transaction=False)

@@ -11,7 +11,7 @@ from support.server import restartable
 from service.domain.errors import InvalidOptions, Unavailable
 from service.domain.events import Event, Wanted
 from service.store.connection import client, settings_of
-from service.store.fanout import AT_ONCE, STEP, Channel, Reader, Rounds
+from service.store.fanout import AT_ONCE, BATCH, STEP, Channel, Reader, Rounds
 from service.store.feed import Feed, place
 
 
@@ -116,12 +116,29 @@ async def test_a_slow_reader_loses_the_oldest_and_is_told_how_many():
     happens(channel, 3)
     quick = await fast.batch(1)
     happens(channel, 1000, first=3)
+    while len(quick) < 1003:
+        quick += await fast.batch(1)
     slow = await at_once.batch(1)
     told, first = await one_by_one.next(1), await one_by_one.next(1)
 
-    assert [event.job_id for event in (*quick, *await fast.batch(1))] == [f"j{n}" for n in range(1003)]
-    assert (slow[0].name, slow[0].data, slow[1].job_id, len(slow)) == ("missed", {"count": 3}, "j3", 1001)
+    assert [event.job_id for event in quick] == [f"j{n}" for n in range(1003)]
+    assert (slow[0].name, slow[0].data, slow[1].job_id, len(slow)) == ("missed", {"count": 3}, "j3", BATCH + 1)
     assert (told.name, told.data, first.job_id) == ("missed", {"count": 3}, "j3")
+
+
+async def test_a_reader_in_a_crowd_takes_all_of_its_turn():
+    """However much happened meanwhile, it needs one turn for it, though it takes it in parts."""
+    channel, readers = crowd(AT_ONCE * 2)
+    reading = [asyncio.create_task(reader.batch(5)) for reader in readers]
+    await asyncio.sleep(0)
+    happens(channel, 300)
+    heard = await reading[0]
+    async with asyncio.timeout(1):
+        while len(heard) < 300:
+            heard += await readers[0].batch()
+    await asyncio.gather(*reading)
+
+    assert [event.job_id for event in heard] == [f"j{n}" for n in range(300)]
 
 
 async def test_readers_who_want_the_same_share_what_is_kept():
