@@ -5,7 +5,6 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import orjson
@@ -59,15 +58,22 @@ class Enqueued:
     `id` is that of the job which stands; `record` is what was asked for.
     """
 
+    __slots__ = ("_made", "_record", "id", "is_new")
+
     def __init__(self, job: NewJob, checked: Checked, at_ms: int, stored: Stored) -> None:
         self.id = stored if isinstance(stored, str) else job.id
         self.is_new = stored is True
         self._made = (job, checked, at_ms)
+        self._record: JobRecord | None = None
 
-    @cached_property
+    @property
     def record(self) -> JobRecord:
         """The job as it was stored; made when it is asked for, since most who enqueue many do not."""
-        job, checked, at_ms = self._made
+        if self._record is None:  # functools' cached_property takes a lock
+            self._record = self._as_record(*self._made)
+        return self._record
+
+    def _as_record(self, job: NewJob, checked: Checked, at_ms: int) -> JobRecord:
         function, request, options = checked.function, checked.request, checked.request.options
         due_ms = job.due_ms or at_ms
         return JobRecord(
@@ -92,7 +98,13 @@ class Enqueued:
 
 def new_id(at_ms: int) -> str:
     """Return a job id: 32 hex digits, the first twelve the time in ms, so that ids sort by age."""
-    return f"{at_ms:012x}{os.urandom(10).hex()}"
+    return new_ids(at_ms, 1)[0]
+
+
+def new_ids(at_ms: int, count: int) -> list[str]:
+    """Return job ids of one time; many cost the system one call."""
+    time, chance = f"{at_ms:012x}", os.urandom(10 * count).hex()
+    return [time + chance[at : at + 20] for at in range(0, 20 * count, 20)]
 
 
 class Client:
@@ -152,7 +164,8 @@ class Client:
         if not checked and mark is None:
             return []
         made_ms = now_ms()
-        jobs = [self._prepare(one, made_ms) for one in checked]
+        ids = new_ids(made_ms, len(checked))
+        jobs = [self._prepare(one, made_ms, job_id) for one, job_id in zip(checked, ids, strict=True)]
         at_ms, stored = await self._store.put_many(jobs, mark)
         return [Enqueued(job, one, at_ms, said) for job, one, said in zip(jobs, checked, stored, strict=True)]
 
@@ -223,12 +236,12 @@ class Client:
             self._callbacks.check(request.options.callback_url, self._catalogue.functions)
         return Checked(function, request, encoded)
 
-    def _prepare(self, checked: Checked, at_ms: int) -> NewJob:
-        """Make a checked request ready to be stored."""
+    def _prepare(self, checked: Checked, at_ms: int, job_id: str = "") -> NewJob:
+        """Make a checked request ready to be stored, under this id where it names none."""
         function, options = checked.function, checked.request.options
         codec, args = self._store.codec, checked.request.args
         job = NewJob(
-            id=options.job_id or new_id(at_ms),
+            id=options.job_id or job_id or new_id(at_ms),
             queue=options.queue or function.queue,
             due_ms=0 if options.delay is None and options.run_at_ms is None else options.due_ms(at_ms),
             payload=codec.encode_job(function.name, args, at_ms, encoded=checked.encoded),
