@@ -75,7 +75,7 @@ _ANSWERS: Mapping[int | str, dict[str, Any]] = {
     openapi_extra=_BODY,
 )
 async def retry_jobs(request: Request, given: Given, after: After) -> Response:
-    """Put dead and aborted jobs back, run retrying and deferred ones now; with a `status` in the filter only those.
+    """Put dead and aborted jobs back, or only those of the `status` in the filter; retrying and deferred ones run now.
 
     The newest come first. One call takes no longer than some seconds: while `more` is true, call again.
     """

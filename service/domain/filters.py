@@ -9,6 +9,8 @@ from service.domain.states import Status
 
 RETRYABLE = (Status.DEAD, Status.ABORTED, Status.RETRYING, Status.DEFERRED)
 """Jobs that a person can put back, or have run now."""
+ENDED_WITHOUT = (Status.DEAD, Status.ABORTED)
+"""Of these, those that a bulk retry is about when no status is named: what waits for its time keeps its time."""
 ABORTABLE = (Status.DEFERRED, Status.RETRYING, Status.QUEUED, Status.RUNNING)
 """Jobs that a person can stop, in the order in which they move: one that moves on meanwhile is met again."""
 
@@ -48,10 +50,15 @@ class Filter:
         """Return what it says, None where it says nothing."""
         return asdict(self)
 
-    def among(self, statuses: tuple[Status, ...], verb: str) -> tuple[Status, ...]:
-        """Return which of the statuses fit; raises InvalidOptions for a status that is not among them."""
+    def among(
+        self, statuses: tuple[Status, ...], verb: str, unless_named: tuple[Status, ...] = ()
+    ) -> tuple[Status, ...]:
+        """Return which of the statuses fit; raises InvalidOptions for a status that is not among them.
+
+        Where the filter names none it is all of them, or those `unless_named`.
+        """
         if self.status is None:
-            return statuses
+            return unless_named or statuses
         if self.status not in statuses:
             msg = f"status: no {self.status} job can be {verb}; only {', '.join(statuses)} ones can"
             raise InvalidOptions(msg)

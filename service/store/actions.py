@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from service.domain.errors import Conflict, NotFound
-from service.domain.filters import ABORTABLE, IDS_SHOWN, RETRYABLE, BulkOutcome, Filter
+from service.domain.filters import ABORTABLE, ENDED_WITHOUT, IDS_SHOWN, RETRYABLE, BulkOutcome, Filter
 from service.domain.states import Status
 from service.store import keys, listing, scripts
 from service.store.codec import Codec, Payload, Undecodable
@@ -75,7 +75,7 @@ class Actions:
 
     async def replay_all(self, which: Filter, limit: int, *, dry_run: bool) -> BulkOutcome:
         """Replay jobs that fit, the newest of each status first, at most `limit`; raises InvalidOptions."""
-        statuses = which.among(RETRYABLE, "retried")
+        statuses = which.among(RETRYABLE, "retried", ENDED_WITHOUT)
         if dry_run:
             return await self._count(which, statuses)
 

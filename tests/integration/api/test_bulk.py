@@ -134,6 +134,15 @@ async def test_an_empty_filter_is_refused_with_what_is_needed(api):
     assert "at least one of status, function, queue, tag, error" in response.json()["detail"]
 
 
+async def test_a_retry_of_no_status_leaves_what_waits_for_its_time(api, enqueue):
+    """A deferred job keeps its time, unless its status is named."""
+    await enqueue(tag="later", delay=600)
+    without = (await api.post("/v1/jobs:retry", json={"filter": {"tag": "later"}})).json()
+    named = (await api.post("/v1/jobs:retry", json={"filter": {"tag": "later", "status": "deferred"}})).json()
+
+    assert (without["matched"], named["done"]) == (0, 1)
+
+
 @pytest.mark.parametrize(("verb", "status"), [("retry", "succeeded"), ("retry", "running"), ("abort", "dead")])
 async def test_a_status_that_the_action_is_not_for_is_422(api, verb, status):
     """The problem says which it is for."""

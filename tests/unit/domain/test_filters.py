@@ -24,6 +24,7 @@ def test_an_action_takes_the_statuses_that_it_is_for():
     """All of them, or the one that is named; another one is refused, with those that are possible."""
     assert Filter().among(RETRYABLE, "retried") == RETRYABLE
     assert Filter(status=Status.DEAD).among(RETRYABLE, "retried") == (Status.DEAD,)
+    assert Filter().among(RETRYABLE, "retried", (Status.DEAD,)) == (Status.DEAD,)
     with pytest.raises(InvalidOptions, match="no succeeded job can be retried; only dead, aborted"):
         Filter(status=Status.SUCCEEDED).among(RETRYABLE, "retried")
 
