@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from service.api import documents, problems
 from service.api.afterwards import After
-from service.api.filters import FilterDocument
 from service.api.asgi import headers_of, json_of
+from service.api.filters import FilterDocument
 from service.api.refusals import InvalidParameters
 from service.api.state import Given
 from service.domain.arguments import field_errors

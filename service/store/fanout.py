@@ -16,9 +16,9 @@ KEPT = 1000
 """So many events wait for a reader; when it is slower than that it loses the oldest."""
 AT_ONCE = 16
 """So few readers are woken together as soon as something happens."""
-BATCH = 64
+BATCH = 256
 """So many events a reader takes at once: what it has not passed on yet is the only thing kept for it alone."""
-STEP = 4
+STEP = 2
 """So many of a crowd are woken in one turn of the loop, some 0.1 ms each: what else is ready waits for them."""
 _REST = 3.0
 _LONGEST_REST = 1.0

@@ -10,7 +10,6 @@ from typing import Any
 from service.settings import child_environment
 from support.engine import WorkerProcess
 
-
 REDIS = 66
 """So many connections to Redis an API process may keep for the next calls."""
 

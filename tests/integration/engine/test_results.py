@@ -7,10 +7,10 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from service import JobContext, job
-from service.domain.secrets import MASK
 from service.domain.errors import ResultExpired
 from service.domain.functions import EnqueueOptions
 from service.domain.policy import Backoff
+from service.domain.secrets import MASK
 from service.domain.states import Status
 
 SECRET = "correct-horse-battery"

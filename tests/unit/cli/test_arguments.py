@@ -74,7 +74,11 @@ def test_what_cannot_be_read_is_named(words, whole, said):
 
 def test_a_time_without_a_zone_is_utc():
     """--run-at takes RFC 3339; without a zone it means UTC."""
-    assert moment_ms("--run-at", "2026-12-24T18:00:00Z") == moment_ms("--run-at", "2026-12-24T18:00:00") == 1_798_135_200_000
+    assert (
+        moment_ms("--run-at", "2026-12-24T18:00:00Z")
+        == moment_ms("--run-at", "2026-12-24T18:00:00")
+        == 1_798_135_200_000
+    )
     assert moment_ms("--run-at", "2026-12-24T19:00:00+01:00") == 1_798_135_200_000
     assert moment_ms("--run-at", None) is None
     with pytest.raises(InvalidOptions, match="--run-at: 'soon' is no time"):
