@@ -18,16 +18,16 @@ KEEP_ALIVE = format_sse_event(comment="keep-alive")
 END = ".end"  # ends the id of a terminal event, so that a browser that reconnects after it can be told to stop
 _KEPT_BYTES = 8_388_608  # of the latest events; more than readers that are not slow ask for
 
-_Key = tuple[str, str, str, bool]
-
 
 class Frames:
     """Encodes events, and remembers the latest."""
 
     def __init__(self) -> None:
-        self._known: dict[_Key, bytes] = {}
+        self._known: dict[str, tuple[Event, bytes]] = {}
         self._bytes = 0
-        self._making: dict[_Key, asyncio.Lock] = {}
+        self._endings: dict[tuple[str, str, str], bytes] = {}
+        self._ending_bytes = 0
+        self._making: dict[tuple[str, str, str], asyncio.Lock] = {}
 
     def together(self, events: Iterable[Event]) -> bytes:
         """Return events as they are sent, in one piece."""
@@ -35,28 +35,34 @@ class Frames:
 
     def of(self, event: Event) -> bytes:
         """Return an event as it is sent."""
-        if not event.id:  # `missed`, which is about one reader
-            return _encoded(event, None)
-        key = (event.id, event.name, event.job_id, False)
-        return self._known.get(key) or self._keep(key, _encoded(event, None))
+        known = self._known.get(event.id)
+        if known is not None and known[0] is event:  # another one may go by its id: the state that a stream begins with
+            return known[1]
+        frame = _encoded(event, None)
+        if event.id and known is None:  # not `missed`, which is about one reader
+            self._known[event.id] = (event, frame)
+            self._bytes += len(frame)
+            while self._bytes > _KEPT_BYTES:
+                self._bytes -= len(self._known.pop(next(iter(self._known)))[1])
+        return frame
 
     async def ending(self, event: Event, document: Callable[[str], Awaitable[JobDocument | None]]) -> bytes:
         """Return a job's terminal event with the job's document, which is asked for once for all who follow it."""
-        key = (event.id, event.name, event.job_id, True)
-        if known := self._known.get(key):
+        key = (event.id, event.name, event.job_id)
+        if known := self._endings.get(key):
             return known
         lock = self._making.setdefault(key, asyncio.Lock())
         try:
             async with lock:
-                return self._known.get(key) or self._keep(key, _encoded(event, {"job": await document(event.job_id)}))
+                return self._endings.get(key) or self._end(key, _encoded(event, {"job": await document(event.job_id)}))
         finally:
             self._making.pop(key, None)
 
-    def _keep(self, key: _Key, frame: bytes) -> bytes:
-        self._known[key] = frame
-        self._bytes += len(frame)
-        while self._bytes > _KEPT_BYTES:
-            self._bytes -= len(self._known.pop(next(iter(self._known))))
+    def _end(self, key: tuple[str, str, str], frame: bytes) -> bytes:
+        self._endings[key] = frame
+        self._ending_bytes += len(frame)
+        while self._ending_bytes > _KEPT_BYTES:
+            self._ending_bytes -= len(self._endings.pop(next(iter(self._endings))))
         return frame
 
 

@@ -1,8 +1,8 @@
 """From one feed to many readers: what is kept for the slow, and how those who wait are woken without holding the loop.
 
 Readers that want the same share one bounded list, each with a place in it, so memory does not grow with readers. Many
-readers are woken a few at a time, and a round of that is followed by a rest of three times its length: telling a
-thousand of them takes at most a quarter of the event loop, and the busier they are the more each is told at once.
+readers are woken a few at a time, and a round of that is followed by a rest of three times its length, at most 1 s:
+telling a thousand of them leaves most of the event loop to others, and the busier it is the more each is told at once.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from service.domain.clock import now_ms
 from service.domain.events import Event, Wanted, missed
 
-KEPT = 1000
+KEPT = 2000
 """So many events wait for a reader; when it is slower than that it loses the oldest."""
 AT_ONCE = 16
 """So few readers are woken together as soon as something happens."""
-BATCH = 256
+BATCH = 64
 """So many events a reader takes at once: what it has not passed on yet is the only thing kept for it alone."""
 STEP = 2
 """So many of a crowd are woken in one turn of the loop, some 0.1 ms each: what else is ready waits for them."""

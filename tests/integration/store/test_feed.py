@@ -11,7 +11,7 @@ from support.server import restartable
 from service.domain.errors import InvalidOptions, Unavailable
 from service.domain.events import Event, Wanted
 from service.store.connection import client, settings_of
-from service.store.fanout import AT_ONCE, BATCH, STEP, Channel, Reader, Rounds
+from service.store.fanout import AT_ONCE, BATCH, KEPT, STEP, Channel, Reader, Rounds
 from service.store.feed import Feed, place
 
 
@@ -115,13 +115,13 @@ async def test_a_slow_reader_loses_the_oldest_and_is_told_how_many():
     channel, (one_by_one, at_once, fast) = crowd(3)
     happens(channel, 3)
     quick = await fast.batch(1)
-    happens(channel, 1000, first=3)
-    while len(quick) < 1003:
+    happens(channel, KEPT, first=3)
+    while len(quick) < KEPT + 3:
         quick += await fast.batch(1)
     slow = await at_once.batch(1)
     told, first = await one_by_one.next(1), await one_by_one.next(1)
 
-    assert [event.job_id for event in quick] == [f"j{n}" for n in range(1003)]
+    assert [event.job_id for event in quick] == [f"j{n}" for n in range(KEPT + 3)]
     assert (slow[0].name, slow[0].data, slow[1].job_id, len(slow)) == ("missed", {"count": 3}, "j3", BATCH + 1)
     assert (told.name, told.data, first.job_id) == ("missed", {"count": 3}, "j3")
 
