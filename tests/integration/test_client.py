@@ -53,3 +53,20 @@ async def test_the_record_of_a_stored_job_is_made_when_it_is_asked_for(bench):
 
         assert (stored.record.status, stored.record.args) == (read.status, read.args)
         assert (stored.record.enqueued_ms, stored.record.due_ms) == (read.enqueued_ms, read.due_ms)
+
+
+async def test_jobs_of_one_moment_are_run_in_their_order(bench):
+    """Those of one call, and of calls one after the other, start first in first out, though they share a time."""
+    ran = []
+
+    @job(name="t.order")
+    async def order(ctx: JobContext, n: int) -> None:
+        ran.append(n)
+
+    async with bench(order) as b:
+        stored = await b.client.enqueue_many([Request("t.order", {"n": n}) for n in range(300)])
+        stored += [await b.client.enqueue("t.order", {"n": n}) for n in range(300, 400)]
+        async with b.worker(max_jobs=1):
+            await b.ended(stored[-1].id)
+
+    assert ran == list(range(400))
