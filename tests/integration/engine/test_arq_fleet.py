@@ -6,7 +6,7 @@ import arq
 import pytest
 from arq.connections import create_pool
 from arq.jobs import Job, JobStatus
-from arq.worker import Worker as StockWorker
+from support.stock import StockWorker
 
 from service import JobContext, job
 from service.domain.states import Status

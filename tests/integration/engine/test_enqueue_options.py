@@ -8,7 +8,7 @@ import structlog
 from arq.connections import create_pool
 from arq.jobs import Job, JobStatus
 from arq.worker import Retry as ArqRetry
-from arq.worker import Worker as StockWorker
+from support.stock import StockWorker
 
 from service import JobContext, job
 from service.domain.functions import EnqueueOptions

@@ -144,12 +144,13 @@ async def test_an_api_that_is_replaced_ends_no_wait_and_no_stream(calling, redis
             proxy.lead_to(first)
             job = await offload.enqueue("numbers.add", {"a": 1, "b": 2})
             waiting = group.create_task(offload.wait(job["id"], 20))
-            group.create_task(listen(job["id"]))
+            listener = group.create_task(listen(job["id"]))
             await listening.wait()
         await worker.succeed(await worker.start(), b"3")
         async with serving(create_app(settings, catalogue)) as second:
             proxy.lead_to(second)
             ended = await waiting
+            await listener
 
     assert ended["result"] == 3
     assert seen == ["queued", "running", "succeeded"]
