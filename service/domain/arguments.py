@@ -95,6 +95,11 @@ class Arguments:
             raise InvalidArguments(self.function, faults) from None
         return {name: getattr(built, field) for name, field in self._fields}
 
+    @cached_property
+    def takes_nothing(self) -> bool:
+        """Whether there is nothing to check in no arguments at all."""
+        return self.model is None or not self._fields
+
     def check(self, given: Mapping[str, Any]) -> None:
         """Raise InvalidArguments where `validate` would."""
         if self._validator is None:
