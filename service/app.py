@@ -1,5 +1,6 @@
 """The web process put together: job modules, Redis, the API. Nothing else knows all three."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -36,7 +37,11 @@ from service.api.openapi import Documented
 from service.api.state import Defaults, State
 from service.domain.apikeys import Keyring
 from service.domain.catalogue import Catalogue
+from service.loopwatch.reporter import Reporter
+from service.loopwatch.requests import Watched
+from service.loopwatch.watch import LoopWatch
 from service.settings import Settings, SettingsError, get_settings
+from service.store.stalls import StallWriter
 
 _ABOUT = """Job functions as HTTP endpoints: put work in with `POST /v1/functions/{name}/jobs`, which answers at once,
 then wait for it, follow it, or come back for it. Whatever goes wrong is `application/problem+json` (RFC 9457)."""
@@ -93,6 +98,7 @@ def _guard(app: FastAPI, settings: Settings, instruments: metrics.Metrics) -> No
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     app.add_middleware(Limits, body=settings.max_body_bytes, seconds=settings.request_timeout)
     app.add_middleware(Access, hsts_seconds=settings.hsts_seconds, note=instruments.request)
+    app.add_middleware(Watched, slot=lambda: watch.slot if (watch := getattr(app.state, "watch", None)) else None)
 
 
 def check_exposure(settings: Settings) -> None:
@@ -120,7 +126,9 @@ def _lifespan(
         async with (
             wiring.connect(settings, catalogue, must_answer=False) as offload,
             Breaker(offload.inspector.ready) as breaker,
+            _watched(settings, offload.stalls, instruments) as watch,
         ):
+            app.state.watch = watch
             defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result)
             app.state.offload = State(
                 offload.client, offload.inspector, offload.operations, defaults, offload.away, instruments, breaker
@@ -128,6 +136,21 @@ def _lifespan(
             yield
 
     return lifespan
+
+
+@asynccontextmanager
+async def _watched(settings: Settings, stalls: StallWriter, instruments: metrics.Metrics) -> AsyncIterator[LoopWatch]:
+    """Watch the loop that this runs on."""
+    reporter = Reporter("api", None, stalls.keep)
+    instruments.stalls = reporter
+    watch = LoopWatch(asyncio.get_running_loop(), reporter.put, threshold=settings.stall_ms / 1000)
+    await asyncio.to_thread(reporter.start)
+    await watch.start()
+    try:
+        yield watch
+    finally:
+        await watch.stop()
+        await asyncio.to_thread(reporter.stop)
 
 
 def _version() -> str:

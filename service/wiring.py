@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from service.client import Client
 from service.domain.callbacks import Callbacks
@@ -17,9 +18,12 @@ from service.store.away import Away
 from service.store.codec import Codec
 from service.store.confirming import Confirm
 from service.store.feed import Feed
+from service.store.guard import connect as connect_blocking
+from service.store.guard import portable
 from service.store.jobs import JobStore, Kept
 from service.store.records import Records
 from service.store.sealing import Sealer
+from service.store.stalls import StallWriter
 
 _CONNECTIONS = 64  # more would not be served faster by one Redis
 
@@ -33,6 +37,7 @@ class Offload:
     inspector: Inspector
     operations: Operations
     away: Away
+    stalls: StallWriter
 
 
 def kept(settings: Settings) -> Kept:
@@ -61,6 +66,7 @@ async def connect(settings: Settings, catalogue: Catalogue, *, must_answer: bool
     blocking = connection.client(arq_settings, answer_timeout=10.0)  # longer than the feed's blocking read
     away = Away()
     feed = Feed(blocking, away)
+    stalls = StallWriter(partial(connect_blocking, portable(arq_settings)))
     try:
         if must_answer:
             await connection.check(redis, address)
@@ -72,8 +78,9 @@ async def connect(settings: Settings, catalogue: Catalogue, *, must_answer: bool
         confirm = Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds)
         callbacks = Callbacks(bool(settings.webhook_secrets), settings.allow_private_addresses)
         client = Client(JobStore(redis, codec, confirm), catalogue, kept(settings), callbacks)
-        yield Offload(catalogue, client, inspector, Operations(redis, client, catalogue), away)
+        yield Offload(catalogue, client, inspector, Operations(redis, client, catalogue), away, stalls)
     finally:
+        stalls.close()
         await feed.close()
         await redis.aclose()
         await blocking.aclose()

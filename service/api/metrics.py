@@ -7,6 +7,7 @@ a caller sent, so that nobody can make series without end.
 import asyncio
 from collections.abc import Iterator
 from http import HTTPMethod
+from typing import Protocol
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
@@ -47,6 +48,8 @@ class Metrics:
         )
         self._fleet = _Fleet()
         self._registry.register(self._fleet)
+        self.stalls: Stalls | None = None
+        self._registry.register(_Loop(self))
         self._callers: dict[tuple[str, str], Counter] = {}
         self._known: dict[tuple[str, str, int], Histogram] = {}
 
@@ -74,6 +77,34 @@ class Metrics:
         """Return the text of a scrape; without vitals Redis is away."""
         self._fleet.vitals, self._fleet.at_ms = vitals, at_ms
         return generate_latest(self._registry)
+
+
+class Stalls(Protocol):
+    """What was found to hold this process's loop: how often and for how many seconds, by kind and route."""
+
+    counts: dict[tuple[str, str], tuple[int, float]]
+    dropped: int
+
+
+class _Loop(Collector):
+    """Turns what held this process's loop into metrics."""
+
+    def __init__(self, owner: Metrics) -> None:
+        self._owner = owner
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what is known; nothing before the loop is watched."""
+        found = self._owner.stalls
+        if found is None:
+            return
+        count = CounterMetricFamily("offload_loop_stalls", "What held the event loop.", labels=("kind", "name"))
+        seconds = CounterMetricFamily("offload_loop_stall_seconds", "For how long.", labels=("kind", "name"))
+        for labels, (times, held) in sorted(found.counts.items()):
+            count.add_metric(labels, times)
+            seconds.add_metric(labels, held)
+        yield count
+        yield seconds
+        yield CounterMetricFamily("offload_loop_stalls_dropped", "Stalls that found no room.", value=found.dropped)
 
 
 class _Fleet(Collector):

@@ -218,7 +218,7 @@ def _facts(record: JobRecord) -> Table:
         "started": rfc3339(record.started_ms),
         "finished": rfc3339(record.finished_ms),
         "ran": output.seconds(_ran_ms(record)),
-        "on the loop": None if record.loop_ms is None else f"{record.loop_ms:.3g} ms",
+        "on the loop": None if record.loop_ms is None else f"{record.loop_ms:.3g} ms in {record.steps} steps",
         "worker": record.worker,
         "tags": ", ".join(record.tags),
         "progress": f"{said}{progress.message or ''}" if progress else None,

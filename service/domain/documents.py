@@ -70,6 +70,8 @@ class JobSummary(TypedDict):
     callback_url: str | None
     worker: str | None
     loop_ms: float | None
+    steps: int | None
+    max_step_ms: float | None
     links: dict[str, str]
 
 
@@ -111,6 +113,8 @@ def summary(record: JobRecord) -> JobSummary:
         "callback_url": record.callback_url,
         "worker": record.worker,
         "loop_ms": record.loop_ms,
+        "steps": record.steps,
+        "max_step_ms": record.max_step_ms,
         "links": links(record),
     }
 

@@ -61,6 +61,8 @@ class JobRecord:
     progress: Progress | None = None
     tags: tuple[str, ...] = ()
     loop_ms: float | None = None
+    steps: int | None = None
+    max_step_ms: float | None = None
     aborting: bool = False
     parent: str | None = None
     priority: int = 0

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from pydantic import ConfigDict, with_config
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from service.domain.clock import rfc3339
 from service.domain.explanations import Explanation, Facts, Named, Reason
@@ -227,10 +227,14 @@ class StallDocument(TypedDict):
     file: str | None
     line: int | None
     code: str | None
+    call: NotRequired[str | None]
     callee: str | None
     held_ms: int
     stack: str
     hint: str
+    line_exact: NotRequired[bool]
+    samples: NotRequired[int]
+    fingerprint: NotRequired[str]
 
 
 class StallList(TypedDict):

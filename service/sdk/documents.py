@@ -124,6 +124,8 @@ class JobSummary(TypedDict):
     callback_url: str | None
     worker: str | None
     loop_ms: float | None
+    steps: int | None
+    max_step_ms: float | None
     links: dict[str, str]
 
 

@@ -3,7 +3,7 @@
 As in `documents`, times are RFC 3339 in UTC, and a newer service may send members that are not listed here.
 """
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from service.sdk.documents import Status
 
@@ -196,10 +196,14 @@ class StallDocument(TypedDict):
     file: str | None
     line: int | None
     code: str | None
+    call: NotRequired[str | None]
     callee: str | None
     held_ms: int
     stack: str
     hint: str
+    line_exact: NotRequired[bool]
+    samples: NotRequired[int]
+    fingerprint: NotRequired[str]
 
 
 class BulkDocument(TypedDict):

@@ -33,7 +33,7 @@ class LeaseGuard:
     def __init__(self, address: Mapping[str, Any], worker: str, lease_ms: int) -> None:
         self.worker = worker
         self.lease_ms = lease_ms
-        self._redis: Any = _connect(address)
+        self._redis: Any = connect(address)
 
     def renew(self) -> tuple[list[str], list[str]]:
         """Extend the leases the worker holds; return the ids lost and those past their deadline. Raises Unavailable."""
@@ -76,7 +76,8 @@ class LeaseGuard:
                 raise
 
 
-def _connect(address: Mapping[str, Any]) -> Any:
+def connect(address: Mapping[str, Any]) -> Any:
+    """Return a blocking client for an address as from `portable`; no connection is opened yet."""
     common: dict[str, Any] = {
         "db": address["database"],
         "username": address["username"],

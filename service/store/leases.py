@@ -64,6 +64,7 @@ class Finished:
     failed_attempt: bytes = b""
     fields: tuple[tuple[str, str | int | float], ...] = ()
     fingerprint: str = ""
+    loop: str = ""
 
     @property
     def is_terminal(self) -> bool:
@@ -74,7 +75,7 @@ class Finished:
         """Return the ending as arguments of finish.lua."""
         flat = json.dumps([str(part) for pair in self.fields for part in pair]) if self.fields else "[]"
         ending: list[scripts.Arg] = [self.id, self.token, self.verb, self.result, self.keep_ms, self.kept_ms]
-        return [*ending, self.due_ms, self.failed_attempt, self.function, flat, self.fingerprint]
+        return [*ending, self.due_ms, self.failed_attempt, self.function, flat, self.fingerprint, self.loop]
 
 
 async def claim(

@@ -129,7 +129,7 @@ class Records:
             error=_error(stored, result),
             progress=_progress(stored.get("progress")),
             tags=tuple(orjson.loads(stored["tags"]) if "tags" in stored else options.get("tags", ())),
-            loop_ms=_number(stored.get("loop_ms")),
+            **_loop(stored.get("loop")),
             aborting="aborting" in stored and status is Status.RUNNING,
             parent=options.get("parent"),
             priority=int(stored.get("priority", 0)),
@@ -217,3 +217,11 @@ def _number(data: bytes | None, scale: float | None = None) -> Any:
 
 def _text(data: bytes | None) -> str | None:
     return data.decode() if data else None
+
+
+def _loop(data: bytes | None) -> dict[str, Any]:
+    """Read what a job took of the event loop: total, steps, longest step, in µs."""
+    if not data:
+        return {}
+    total, steps, longest = (int(part) for part in data.split())
+    return {"loop_ms": total / 1000, "steps": steps, "max_step_ms": longest / 1000}

@@ -10,6 +10,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from types import CoroutineType
 from typing import Any, Literal
 
 from arq.utils import ms_to_datetime
@@ -28,6 +29,7 @@ from service.domain.policy import (
     Stopped,
     decide,
 )
+from service.loopwatch.clock import Scope, Slot, current, drive
 from service.store import leases
 from service.store.codec import Codec, Payload
 from service.store.leases import Claimed
@@ -69,6 +71,7 @@ class Running:
     port: LoopPort | ThreadPort | None = None
     why: str | None = None
     performing: bool = False
+    scope: Scope | None = None
 
     def begin(self) -> None:
         """Let `stop` cancel from here on; raise CancelledError if it was called before, or the lease may be over.
@@ -107,7 +110,9 @@ class Attempts:
         finisher: Finisher,
         words: Words,
         loop: asyncio.AbstractEventLoop,
+        slot: Slot,
     ) -> None:
+        self._slot = slot
         self._opener = opener
         self._codec = codec
         self._rules = rules
@@ -137,7 +142,7 @@ class Attempts:
             if isinstance(decision, Dead) and not decision.was_tried:
                 job = replace(job, attempt=job.attempt - 1)
         self._words.ended(job, payload, decision)
-        written = ending(job, payload, decision, self._codec, self._rules.kept, keep_result)
+        written = ending(job, payload, decision, self._codec, self._rules.kept, keep_result, loop=_taken(running.scope))
         if written is None:
             return decision
         held = opened.function.held_after if isinstance(opened, Opened) else None
@@ -185,18 +190,27 @@ class Attempts:
     ) -> Outcome:
         function, payload = opened.function, opened.payload
         if function.is_plain:
-            value = await function.fn(ctx, *payload.args, **payload.kwargs)
+            value = await self._steps(running, function, function.fn(ctx, *payload.args, **payload.kwargs))
             return Returned(b"null", value) if self._codec.kind != "json" else returned(function, value, self._limit)
         given = function.arguments.bind(payload.args, payload.kwargs)
         if function.runs_in == "loop":
             arguments = function.arguments.validate(given)
             port = running.port = LoopPort(self._services, job, self._loop, opened.without_secrets)
             context = JobContext(self._facts(job, opened), port, port)
-            value = await function.fn(context, **arguments)
+            value = await self._steps(running, function, function.fn(context, **arguments))
             await port.settle()
             return returned(function, value, self._limit)
         running.port = ThreadPort(self._services, job, self._loop, opened.without_secrets)
         return await self._call_elsewhere(running.port, job, opened, given, timer)
+
+    def _steps(self, running: Running, function: JobFunction[Any, Any], call: Awaitable[Any]) -> Awaitable[Any]:
+        """Count the steps of a job's coroutine, and of the tasks that it starts."""
+        if not isinstance(call, CoroutineType):
+            return call
+        code = call.cr_code
+        scope = running.scope = Scope("job", running.job.id, function.name, code.co_filename, code.co_firstlineno)
+        current.set(scope)
+        return drive(call, scope, self._slot)
 
     async def _call_elsewhere(
         self, port: ThreadPort, job: Claimed, opened: Opened, given: dict[str, Any], timer: asyncio.Timeout
@@ -304,3 +318,10 @@ def _in_thread(port: ThreadPort, facts: Facts, function: JobFunction[Any, Any], 
     context = JobContext(facts, port)
     context.raise_if_aborted()
     return function.fn(context, **arguments)
+
+
+def _taken(scope: Scope | None) -> str:
+    """Say what a job took of the event loop as the record keeps it: total, steps, longest step, in µs."""
+    if scope is None:
+        return ""
+    return f"{scope.loop_ns // 1000} {scope.steps} {scope.max_step_ns // 1000}"

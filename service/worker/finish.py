@@ -101,6 +101,7 @@ def ending(
     kept: Kept,
     keep_result: float,
     fields: tuple[tuple[str, str | int | float], ...] = (),
+    loop: str = "",
 ) -> Finished | None:
     """Turn a decision into what is written; None where nothing may be. `keep_result` in seconds, -1 for ever."""
     keep_ms = -1 if keep_result < 0 else round(keep_result * 1000)
@@ -114,7 +115,7 @@ def ending(
         )
 
     def finished(verb: str, **about: Any) -> Finished:
-        return Finished(id=job.id, token=job.token, verb=verb, function=payload.function, **about)
+        return Finished(id=job.id, token=job.token, verb=verb, function=payload.function, loop=loop, **about)
 
     match decision:
         case Succeed(value_json, value):

@@ -40,6 +40,7 @@ class WorkerOptions:
     parent_guard_fd: int | None = None
     pulse_fd: int | None = None
     stuck_grace: float = 5.0
+    stall_seconds: float = 0.1
     confirm: Confirm = field(default_factory=Confirm)
     callbacks: Callbacks = field(default_factory=Callbacks)
 
@@ -57,6 +58,7 @@ def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> Wor
         "lease_seconds": settings.lease_seconds,
         "abort_grace": settings.abort_grace,
         "stuck_grace": settings.stuck_grace,
+        "stall_seconds": settings.stall_ms / 1000,
         "unknown_function_grace": settings.unknown_function_grace,
         "keep_records": settings.keep_records,
         "keep_dead": settings.keep_dead,

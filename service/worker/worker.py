@@ -153,6 +153,8 @@ class Worker(ArqWorker):
         self._sides.start(upkeep(self.pool, self.worker_id, parts.away, self._about))
         self._sides.start(parts.ticks.run())
         parts.pulse.offer_stack()
+        await asyncio.to_thread(parts.reporter.start)
+        await parts.watch.start()
         self._sides.start(parts.pulse.run())
         if self.offload.has_guardian:  # a burst that is over at once does without
             delay = self.offload.lease_seconds / 6 if self.burst else 0

@@ -14,7 +14,11 @@ WRONG = {
     "domain imports nothing of ours": ("service/domain/wrong.py", "import service.logs"),
     "store imports domain": ("service/store/wrong.py", "import service.settings"),
     "client and inspector import store and domain, and not each other": ("service/client.py", "import service.worker"),
-    "worker imports client, inspector, store and domain": ("service/worker/wrong.py", "import service.settings"),
+    "loopwatch imports domain": ("service/loopwatch/wrong.py", "import service.store.keys"),
+    "worker imports client, inspector, store, loopwatch and domain": (
+        "service/worker/wrong.py",
+        "import service.settings",
+    ),
     "operations imports client, store and domain": ("service/operations.py", "import service.inspector"),
     "api imports client, inspector, operations and domain": ("service/api/wrong.py", "import service.store.keys"),
     "sdk imports nothing of ours, and of others httpx alone": ("service/sdk/wrong.py", "import service.domain.clock"),

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- Record how attempts ended, all that ended since the last call, each fenced by its claim's token.
--- ARGV: now, worker, then per attempt eleven: id, token, verb (succeeded dead aborted retry putback), result (arq's bytes
+-- ARGV: now, worker, then per attempt twelve: id, token, verb (succeeded dead aborted retry putback), result (arq's bytes
 --       or ''), keep ms, record kept ms, due ms (putback: 0 keeps its place), failed attempt (JSON or ''; dead without
---       one: none was made, and none is counted), function, fields for the record (flat JSON list), error's fingerprint or ''.
+--       one: none was made, and none is counted), function, fields for the record (flat JSON list), error's fingerprint or '', the loop's time or ''.
 -- Returns 1 or 0 for each: 0 where another holds the job, or has ended it, and then nothing was written.
 -- @include base
 -- @include index
@@ -13,7 +13,7 @@
 -- @include counts
 -- @include untaken
 local worker, written, touched, leases = ARGV[2], {}, {}, {}
-for i = 3, #ARGV, 11 do leases[#leases + 1] = 'arq:in-progress:' .. ARGV[i] end
+for i = 3, #ARGV, 12 do leases[#leases + 1] = 'arq:in-progress:' .. ARGV[i] end
 local holders = fetch(leases)
 
 local function finish(i)
@@ -21,7 +21,7 @@ local function finish(i)
   if holders[lease] ~= ARGV[i + 1] and (holders[lease] ~= false or not is_untaken(id, ARGV[i + 1])) then return 0 end
   holders[lease] = nil
   local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'enqueued', 'attempt', 'due', 'priority', 'unique', 'started', 'callback', 'function')
-  local q, enqueued, attempt, fields = rec[1], rec[2], tonumber(rec[3]), ARGV[i + 9] ~= '[]' and cjson.decode(ARGV[i + 9]) or {}
+  local q, enqueued, attempt, fields = rec[1], rec[2], tonumber(rec[3]), fields_of(ARGV[i + 9], ARGV[i + 11])
   if not rec[9] then learn_function(id, ARGV[i + 8], enqueued) end
   keep_attempt(id, ARGV[i + 7], ARGV[i + 10], enqueued)
   forget_lease(id, q, worker)
@@ -51,7 +51,7 @@ local function finish(i)
   return 1
 end
 
-for i = 3, #ARGV, 11 do written[#written + 1] = finish(i) end
+for i = 3, #ARGV, 12 do written[#written + 1] = finish(i) end
 write_counts()
 write_sets()
 for q, has_retry in pairs(touched) do

@@ -1,0 +1,125 @@
+"""The step clock: which job or request holds the event loop at this moment, and how long each has held it in all.
+
+A coroutine is driven through a thin wrapper that publishes "this scope executes since t0" around each of its steps, so
+scope and duration are exact, without sampling and whatever the loop (asyncio, uvloop) is made of. `slot` is written by
+the loop's thread alone and read by the watchdog's; each attribute is replaced as a whole.
+"""
+
+import asyncio
+import types
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import ContextVar
+from time import monotonic_ns
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Scope:
+    """What steps are counted for: a job (`id`, function as `name`) or a request (`id`, route as `name`)."""
+
+    __slots__ = ("budget_ns", "id", "kind", "line", "loop_ns", "max_step_ns", "name", "over_ns", "path", "steps")
+
+    def __init__(self, kind: str, scope_id: str, name: str, path: str = "", line: int = 0, budget_ns: int = 0) -> None:
+        self.kind = kind
+        self.id = scope_id
+        self.name = name
+        self.path = path
+        self.line = line
+        self.budget_ns = budget_ns
+        self.loop_ns = 0
+        self.steps = 0
+        self.max_step_ns = 0
+        self.over_ns = 0  # the longest step over its budget
+
+    def label(self) -> str:
+        """Return the name of the job function or of the route."""
+        return self.name
+
+
+class Slow(NamedTuple):
+    """A step that took as long as is reported."""
+
+    step: int
+    scope: Scope
+    started_ns: int
+    held_ns: int
+
+
+class Slot:
+    """What one loop is at; `step` counts all steps, so that a sample can be tied to the step it was taken in."""
+
+    __slots__ = ("busy_ns", "is_idle", "limit_ns", "scope", "slow", "started_ns", "step", "wake")
+
+    def __init__(self, limit_ns: int, wake: Callable[[], None]) -> None:
+        self.limit_ns = limit_ns
+        self.wake = wake
+        self.is_idle = False
+        self.scope: Scope | None = None
+        self.started_ns = 0
+        self.step = 0
+        self.busy_ns = 0
+        self.slow: list[Slow] = []
+
+
+current: ContextVar[Scope | None] = ContextVar("offload_scope", default=None)
+
+
+@types.coroutine
+def drive(coro: Coroutine[Any, Any, T], scope: Scope, slot: Slot) -> Generator[Any, Any, T]:
+    """Run a coroutine, each of its steps counted for the scope."""
+    send, throw = coro.send, coro.throw
+    value: Any = None
+    error: BaseException | None = None
+    while True:
+        if slot.is_idle:
+            slot.wake()
+        outer, outer_started = slot.scope, slot.started_ns
+        step = slot.step = slot.step + 1
+        slot.scope = scope
+        slot.started_ns = started = monotonic_ns()
+        try:
+            awaited = send(value) if error is None else throw(error)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        finally:
+            held = monotonic_ns() - started
+            slot.scope, slot.started_ns = outer, outer_started
+            slot.busy_ns += held
+            scope.loop_ns += held
+            scope.steps += 1
+            if held > scope.max_step_ns:
+                scope.max_step_ns = held
+                if held >= slot.limit_ns:
+                    slot.slow.append(Slow(step, scope, started, held))
+            elif held >= slot.limit_ns:
+                slot.slow.append(Slow(step, scope, started, held))
+        value = error = None
+        try:
+            value = yield awaited
+        except GeneratorExit:
+            coro.close()
+            raise
+        except BaseException as thrown:  # noqa: BLE001 - a cancellation, mostly: it goes on into the coroutine
+            error = thrown
+
+
+async def follow(coro: Coroutine[Any, Any, T], scope: Scope, slot: Slot) -> T:
+    """Drive a child task of a scope; a native coroutine, as tasks want them."""
+    return await drive(coro, scope, slot)
+
+
+def install(loop: asyncio.AbstractEventLoop, slot: Slot) -> Callable[[], None]:
+    """Count the steps of tasks that a scope starts, by a task factory before the one there is; return the undo."""
+    before = loop.get_task_factory()
+
+    def factory(loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> Any:
+        scope = current.get()
+        if scope is not None and asyncio.iscoroutine(coro):
+            driven: Any = follow(coro, scope, slot)
+            driven.__name__, driven.__qualname__ = getattr(coro, "__name__", ""), getattr(coro, "__qualname__", "")
+            coro = driven
+        return asyncio.Task(coro, loop=loop, **more) if before is None else before(loop, coro, **more)
+
+    loop.set_task_factory(factory)
+    return lambda: loop.set_task_factory(before)

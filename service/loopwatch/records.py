@@ -1,0 +1,135 @@
+"""From a stall, as the watchdog found it, to a record that people read: the line, the call, what to do instead.
+
+Source files are read here, on the reporter's thread, and never while a stack is sampled.
+"""
+
+import hashlib
+import linecache
+import site
+import sysconfig
+from collections import Counter
+from pathlib import Path, PurePath
+from types import CodeType
+from typing import Any
+
+from service.domain import hints
+from service.loopwatch.samples import Place, Sample
+from service.loopwatch.watch import Stall
+
+_FOREIGN = tuple(
+    {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    | set(site.getsitepackages())
+    | {str(Path(__file__).resolve().parents[1])}  # this package itself
+)
+_DEPTH = 20
+_CODE = 200
+
+
+def position(code: CodeType, lasti: int) -> tuple[int, int, int, int]:
+    """Return first line, last line, first and last column of the instruction; 0 where the compiler kept none."""
+    found = list(code.co_positions())
+    index = lasti // 2
+    first, last, left, right = found[index] if 0 <= index < len(found) else (None, None, None, None)
+    return first or code.co_firstlineno, last or 0, left or 0, right or 0
+
+
+def source_of(place: Place) -> str:
+    """Return the source of the call that is under way, `requests.get(url)`; the whole line where that is unknown."""
+    code, lasti = place
+    first, last, left, right = position(code, lasti)
+    line = linecache.getline(code.co_filename, first)
+    if first == last and right > left:
+        return line.encode()[left:right].decode(errors="replace")[:_CODE]
+    return line.strip()[:_CODE]
+
+
+def is_foreign(code: CodeType) -> bool:
+    """Whether code belongs to Python, to an installed package, or to Offload."""
+    return code.co_filename.startswith((*_FOREIGN, "<"))
+
+
+def blamed(sample: Sample) -> Place | None:
+    """Return the innermost place of the user's own code; the innermost of all where there is none."""
+    if not sample.stack:
+        return None
+    return next((place for place in sample.stack if not is_foreign(place[0])), sample.stack[0])
+
+
+def culprit(samples: list[Sample]) -> tuple[Place | None, Sample | None]:
+    """Return the place that most samples agree on, and one that saw it."""
+    seen = [(place, one) for one in samples if (place := blamed(one)) is not None]
+    if not seen:
+        return None, None
+    lines = Counter((place[0], position(*place)[0]) for place, _ in seen)
+    (code, line), _ = lines.most_common(1)[0]
+    return next((place, one) for place, one in seen if place[0] is code and position(*place)[0] == line)
+
+
+def record(stall: Stall, process: str, worker: str | None) -> dict[str, Any]:
+    """Describe a stall; `at` is left to whoever stores it."""
+    scope = stall.scope
+    place, sample = culprit(stall.samples)
+    innermost = sample.stack[0] if sample is not None else None
+    file = place[0].co_filename if place else (scope.path or None) if scope else None
+    line = position(*place)[0] if place else (scope.line or None) if scope else None
+    name = scope.label() if scope else None
+    about = f"{stall.kind}|{name}|{file}|{place[0].co_qualname if place else ''}"
+    return {
+        "kind": stall.kind,
+        "process": process,
+        "worker": worker,
+        "job_id": scope.id if scope and scope.kind == "job" else None,
+        "function": name if scope and scope.kind == "job" else None,
+        "route": name if scope and scope.kind == "route" else None,
+        "file": file,
+        "line": line,
+        "line_exact": place is not None,
+        "code": linecache.getline(file, line).strip()[:_CODE] if file and line else None,
+        "call": source_of(place) if place else None,
+        "callee": f"{innermost[0].co_qualname} ({PurePath(innermost[0].co_filename).name})" if innermost else None,
+        "held_ms": round(stall.held_ns / 1e6),
+        "samples": len(stall.samples),
+        "stack": _stack(sample),
+        "hint": _hint(stall, place, innermost),
+        "fingerprint": hashlib.sha256(about.encode()).hexdigest()[:12],
+    }
+
+
+def _hint(stall: Stall, place: Place | None, innermost: Place | None) -> str:
+    if stall.kind not in ("step", "callback"):
+        return hints.OF_KIND[stall.kind]
+    if place is None or innermost is None:
+        return hints.remedy("", "", _waiting(stall))
+    file = PurePath(place[0].co_filename)
+    call, name = source_of(place), innermost[0].co_filename
+    instead = hints.remedy(
+        call, _module(name), _waiting(stall), is_job=stall.scope is None or stall.scope.kind == "job"
+    )
+    at = f"{'/'.join(file.parts[-2:])}:{position(*place)[0]}"
+    return f"`{call}` in {at} held the loop {stall.held_ns / 1e9:.2f} s: {instead}"
+
+
+def _module(file: str) -> str:
+    """Return the module of a file of Python or of a package: `requests.sessions`, `smtplib`."""
+    for root in sorted(_FOREIGN, key=len, reverse=True):
+        if file.startswith(root + "/"):
+            return file[len(root) + 1 :].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    return ""
+
+
+def _waiting(stall: Stall) -> hints.Waiting:
+    """Say how the loop was held: its thread computed, or slept; in C with the GIL where the watchdog was held too."""
+    seen = stall.evidence
+    if seen.watchdog_late_ns > seen.held_ns // 2:
+        return "gil-held"
+    return "computing" if seen.cpu_ns > seen.gap_ns // 2 else "sleeping"
+
+
+def _stack(sample: Sample | None) -> str:
+    if sample is None:
+        return ""
+    lines = []
+    for place in sample.stack[:_DEPTH]:
+        code = place[0]
+        lines.append(f'  File "{code.co_filename}", line {position(*place)[0]} in {code.co_qualname}')
+    return "\n".join(lines)
