@@ -4,11 +4,11 @@ Each shape is declared once, for the API and for `--json`. Times are RFC 3339 in
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NotRequired, TypeVar
 from urllib.parse import quote
 
 from pydantic import ConfigDict, with_config
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from service.domain.clock import rfc3339
 from service.domain.explanations import Explanation, Facts, Named, Reason
