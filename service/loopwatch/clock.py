@@ -18,19 +18,17 @@ T = TypeVar("T")
 class Scope:
     """What steps are counted for: a job (`id`, function as `name`) or a request (`id`, route as `name`)."""
 
-    __slots__ = ("budget_ns", "id", "kind", "line", "loop_ns", "max_step_ns", "name", "over_ns", "path", "steps")
+    __slots__ = ("id", "kind", "line", "loop_ns", "max_step_ns", "name", "path", "steps")
 
-    def __init__(self, kind: str, scope_id: str, name: str, path: str = "", line: int = 0, budget_ns: int = 0) -> None:
+    def __init__(self, kind: str, scope_id: str, name: str, path: str = "", line: int = 0) -> None:
         self.kind = kind
         self.id = scope_id
         self.name = name
         self.path = path
         self.line = line
-        self.budget_ns = budget_ns
         self.loop_ns = 0
         self.steps = 0
         self.max_step_ns = 0
-        self.over_ns = 0  # the longest step over its budget
 
     def label(self) -> str:
         """Return the name of the job function or of the route."""
@@ -88,11 +86,8 @@ def drive(coro: Coroutine[Any, Any, T], scope: Scope, slot: Slot) -> Generator[A
             slot.busy_ns += held
             scope.loop_ns += held
             scope.steps += 1
-            if held > scope.max_step_ns:
-                scope.max_step_ns = held
-                if held >= slot.limit_ns:
-                    slot.slow.append(Slow(step, scope, started, held))
-            elif held >= slot.limit_ns:
+            scope.max_step_ns = max(scope.max_step_ns, held)
+            if held >= slot.limit_ns:
                 slot.slow.append(Slow(step, scope, started, held))
         value = error = None
         try:

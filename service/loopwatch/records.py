@@ -5,22 +5,16 @@ Source files are read here, on the reporter's thread, and never while a stack is
 
 import hashlib
 import linecache
-import site
-import sysconfig
 from collections import Counter
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from types import CodeType
 from typing import Any
 
 from service.domain import hints
+from service.loopwatch.foreign import FOREIGN
 from service.loopwatch.samples import Place, Sample
 from service.loopwatch.watch import Stall
 
-_FOREIGN = tuple(
-    {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    | set(site.getsitepackages())
-    | {str(Path(__file__).resolve().parents[1])}  # this package itself
-)
 _DEPTH = 20
 _CODE = 200
 
@@ -45,7 +39,7 @@ def source_of(place: Place) -> str:
 
 def is_foreign(code: CodeType) -> bool:
     """Whether code belongs to Python, to an installed package, or to Offload."""
-    return code.co_filename.startswith((*_FOREIGN, "<"))
+    return code.co_filename.startswith((*FOREIGN, "<"))
 
 
 def blamed(sample: Sample) -> Place | None:
@@ -111,7 +105,7 @@ def _hint(stall: Stall, place: Place | None, innermost: Place | None) -> str:
 
 def _module(file: str) -> str:
     """Return the module of a file of Python or of a package: `requests.sessions`, `smtplib`."""
-    for root in sorted(_FOREIGN, key=len, reverse=True):
+    for root in sorted(FOREIGN, key=len, reverse=True):
         if file.startswith(root + "/"):
             return file[len(root) + 1 :].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     return ""

@@ -10,7 +10,6 @@ import linecache
 import os
 import select
 import signal
-import sysconfig
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,13 +22,13 @@ from service import logs
 from service.domain import stalls
 from service.domain.errors import ErrorInfo, Unavailable
 from service.domain.stalls import Suspect
+from service.loopwatch.foreign import FOREIGN
 from service.store.away import Away
 from service.store.guard import LeaseGuard
 from service.worker.pulse import DUMP, Pulse
 
 log = structlog.get_logger(__name__)
 # Code that is nobody's job: Python's, libraries', ours.
-_FOREIGN = (*{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}, str(Path(__file__).parents[1]))
 _STUCK_AFTER = 1.0  # seconds without a beat, beside a job past its time, make a worker stuck
 _DUMP_WAIT = 0.2
 _LOOK_EVERY = 0.5  # seconds between looks at the worker's memory: what it was last tells why it died
@@ -104,9 +103,9 @@ class Guardian:
     def _record_stall(self, overdue: list[str], held_s: float) -> None:
         stack = self._pulse.stack()
         suspects = [Suspect(job_id, name, job_id in overdue) for job_id, name in self._guard.running()]
-        at = stalls.culprit(stalls.frames(stack), _FOREIGN)
+        at = stalls.culprit(stalls.frames(stack), FOREIGN)
         code = linecache.getline(at.file, at.line).strip() if at else ""
-        self._guard.record_stall(stalls.stuck(self._charge.worker, held_s, stack, suspects, _FOREIGN, code or None))
+        self._guard.record_stall(stalls.stuck(self._charge.worker, held_s, stack, suspects, FOREIGN, code or None))
 
     def release(self, how: str, **known: Any) -> None:
         """Give the jobs of the dead worker back, trying for a lease while Redis is away; then they are due anyhow.
