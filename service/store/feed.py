@@ -149,11 +149,13 @@ class Feed:
 
 
 def _events(row_id: bytes, fields: dict[bytes, bytes]) -> list[Event]:
-    base = row_id.decode()
-    return [
-        Event(f"{base}.{i}", item.pop("event"), item.pop("id"), item.pop("at"), item)
-        for i, item in enumerate(orjson.loads(fields[b"e"]))
-    ]
+    """Read an entry: a list of what was told, each of one job (`id`) or the same of several (`ids`)."""
+    base, events = row_id.decode(), list[Event]()
+    for item in orjson.loads(fields[b"e"]):
+        name, at_ms = item.pop("event"), item.pop("at")
+        for job_id in (item.pop("id"),) if "id" in item else item.pop("ids"):
+            events.append(Event(f"{base}.{len(events)}", name, job_id, at_ms, item))
+    return events
 
 
 def place(event_id: str) -> tuple[int, int, int]:

@@ -25,7 +25,7 @@ ARQ_ABORT = abort_jobs_ss
 RECORD = "offload:job:"
 ATTEMPTS = "offload:attempts:"
 LOG = "offload:log:"
-JOBS = "offload:jobs"
+JOBS = "offload:jobs:"
 OF_FUNCTION = "offload:jobs:function:"
 OF_QUEUE = "offload:jobs:queue:"
 WITH_TAG = "offload:jobs:tag:"
@@ -58,11 +58,11 @@ IDEMPOTENCY = "offload:idempotency:"
 PERMANENT = {
     "arq:queue": "members: a job that ends; a worker's claim",
     ARQ_ABORT: "members: a job that ends; prune after an hour",
-    JOBS: "members: prune, when the record expires; forget (also offload:jobs:<status>, and those below)",
-    OF_FUNCTION: "members: as of offload:jobs",
-    OF_QUEUE: "members: as of offload:jobs",
-    WITH_TAG: "members: as of offload:jobs",
-    WITH_ERROR: "members: as of offload:jobs",
+    JOBS: "members: prune, when the record expires; forget",
+    OF_FUNCTION: "members: as of offload:jobs:<status>",
+    OF_QUEUE: "members: as of offload:jobs:<status>",
+    WITH_TAG: "members: as of offload:jobs:<status>",
+    WITH_ERROR: "members: as of offload:jobs:<status>",
     DUE: "members: claim, and the listing that promotes them",
     EXPIRES: "members: prune",
     EVENTS: "capped at about 2,000 entries",

@@ -16,6 +16,8 @@ from service.store.connection import RedisClient, reaching_redis
 
 CANDIDATES = 2000
 """So many a call: about two milliseconds of Redis for each list beside the first."""
+_OF_EACH_STATUS = [str(status) for status in Status]
+"""The lists that hold all jobs, each job in one of them."""
 _MOVED_BY_TIME = (Status.DEFERRED, Status.QUEUED, Status.RETRYING)
 
 
@@ -50,9 +52,9 @@ class Piece:
 
 
 def lists(which: Filter) -> list[str]:
-    """Return the lists that a job must be in, as the scripts name them."""
+    """Return the lists that a job must be in, as the scripts name them; none where all jobs are wanted."""
     named = (
-        (keys.JOBS + ":", which.status),
+        (keys.JOBS, which.status),
         (keys.OF_FUNCTION, which.function),
         (keys.OF_QUEUE, which.queue),
         (keys.WITH_TAG, which.tag),
@@ -69,11 +71,12 @@ async def pieces(
     now, longest, names = loop.time(), 0.0, lists(which)
     ends = now + seconds
     window = (_or("-inf", which.enqueued_after_ms), _or("+inf", which.enqueued_before_ms))
+    walked: list[scripts.Arg] = [0, *names] if names else [1, *_OF_EACH_STATUS]
     moves = int(which.status in _MOVED_BY_TIME)
     left, following = limit, cursor
     while True:
         answer = await scripts.run(
-            redis, "list", 0, left, CANDIDATES, moves, *window, following.score, following.job_id, *names
+            redis, "list", 0, left, CANDIDATES, moves, *window, following.score, following.job_id, *walked
         )
         ids = tuple(one.decode() for one in answer[0])
         following, moves, left = Cursor(answer[1].decode(), answer[2].decode()), 0, left - len(ids)
@@ -97,10 +100,12 @@ async def walk(redis: RedisClient, which: Filter, limit: int, cursor: Cursor, *,
 async def count(redis: RedisClient, which: Filter, *, seconds: float) -> tuple[int, tuple[str, ...], bool]:
     """Count what fits, for so many seconds at most: `(how many, the first ids, whether that is all)`."""
     if len(names := lists(which)) <= 1:
-        before = "+inf" if which.enqueued_before_ms is None else f"({which.enqueued_before_ms}"
+        window = _or("-inf", which.enqueued_after_ms), f"({_or('+inf', which.enqueued_before_ms)}"
         with reaching_redis():
-            key = keys.JOBS + "".join(names)
-            found: int = await redis.zcount(key, _or("-inf", which.enqueued_after_ms), before)
+            pipe = redis.pipeline(transaction=False)
+            for name in names or _OF_EACH_STATUS:
+                pipe.zcount(keys.JOBS + name, *window)
+            found = sum(await pipe.execute())
         first = await walk(redis, which, 100, Cursor(), seconds=seconds)
         return found, first.ids, True
     n, ids, is_all = 0, (), False  # type: int, tuple[str, ...], bool
@@ -111,7 +116,7 @@ async def count(redis: RedisClient, which: Filter, *, seconds: float) -> tuple[i
 
 async def sweep(redis: RedisClient, which: Filter, ids: Sequence[str]) -> None:
     """Take ids that have no record any more out of the lists in which they were found."""
-    names = lists(which)
+    names = lists(which) or _OF_EACH_STATUS
     await scripts.run(redis, "sweep", 0, len(names), *names, *ids)
 
 

@@ -4,21 +4,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from service.domain.records import Point, Recent
+from service.domain.states import Status
 from service.store import keys, queues, scripts
 from service.store.connection import RedisClient, reaching_redis
 
 _HOUR_MS = 3_600_000
 _RAN = "ms"  # what the scripts count beside the endings: for how long those that succeeded ran
-_STATUSES = ("deferred", "queued", "running", "retrying", "succeeded", "dead", "aborted")
 
 
 async def counts_by_status(redis: RedisClient) -> dict[str, int]:
     """Return how many kept jobs there are of each stored status."""
     with reaching_redis():
         pipe = redis.pipeline(transaction=False)
-        for status in _STATUSES:
-            pipe.zcard(f"{keys.JOBS}:{status}")
-        return dict(zip(_STATUSES, await pipe.execute(), strict=True))
+        for status in Status:
+            pipe.zcard(keys.JOBS + status)
+        return dict(zip(map(str, Status), await pipe.execute(), strict=True))
 
 
 async def endings_by_function(redis: RedisClient, now_ms: int, hours: int = 24) -> dict[str, dict[str, int]]:

@@ -76,7 +76,7 @@ class Worker(ArqWorker):
         self.allow_pick_jobs, self._is_stopping, self._is_told_to_stop = True, False, False
         if self.on_startup:
             await self.on_startup(self.ctx)
-        parts = self._parts = await self._compose()
+        parts = await self._compose()
         self.words.starting(self.worker_id, self.queue_names, list(self.found))
         try:
             await self._claim_until_done(parts)
@@ -143,7 +143,7 @@ class Worker(ArqWorker):
     # The parts and who runs them.
 
     async def _compose(self) -> Parts:
-        parts = Parts(composition.plan(self), self._running, self._start, self._stop_attempt, self.loop)
+        parts = self._parts = Parts(composition.plan(self), self._running, self._start, self._stop_attempt, self.loop)
         if not await self._is_declared(parts):
             self._sides.start(self._declare_later(parts))
         self._sides.start(parts.finisher.run())

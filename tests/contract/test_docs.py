@@ -124,7 +124,7 @@ def test_every_key_is_in_the_architecture():
     }
     real = {value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)}
 
-    assert named - {"arq:queue", "arq:queue:", keys.JOBS + ":"} == real - {keys.DEFAULT_QUEUE}
+    assert named - {"arq:queue", "arq:queue:"} == real - {keys.DEFAULT_QUEUE}
 
 
 # The log.

@@ -119,7 +119,7 @@ class Ledger:
 
     async def look(self, later_ms: int = 0) -> None:
         """List jobs."""
-        await self.run("list", 100, 100, 1, "-inf", "+inf", "", "", later_ms=later_ms)
+        await self.run("list", 100, 100, 1, "-inf", "+inf", "", "", 1, "queued", later_ms=later_ms)
 
 
 async def test_scripts_make_the_documented_moves_and_no_other(redis):

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from service.domain.states import Status
 from service.store import keys, scripts
 
 START = 1_700_000_000_000
@@ -139,9 +140,10 @@ class Clockwork:
         self, *lists: str, limit: int = 100, after: str = "", candidates: int = 2000,
         window: Sequence[Any] = ("-inf", "+inf"),
     ) -> tuple[list[str], str]:  # fmt: skip
-        """Return one step through lists (`:dead`, `:tag:x`), and the cursor to go on from, '' at the end."""
+        """Return one step through lists (`dead`, `tag:x`), or all jobs, and the cursor to go on from, if any."""
         score, _, last = after.partition("~")
-        ids, score, last, more = await self.run("list", limit, candidates, 1, *window, score, last, *lists)
+        walked = [0, *lists] if lists else [1, *Status]
+        ids, score, last, more = await self.run("list", limit, candidates, 1, *window, score, last, *walked)
         return [one.decode() for one in ids], f"{score.decode()}~{last.decode()}" if more else ""
 
     async def renew(self, worker: str = "w1", lease: int = LEASE) -> tuple[list[str], list[str]]:
@@ -192,12 +194,13 @@ class Clockwork:
     async def events(self) -> list[tuple[str, str]]:
         """Return all that the feed holds: `(event, job)`, oldest first."""
         rows = await self.redis.xrange(keys.EVENTS)
-        return [(one["event"], one["id"]) for _, row in rows for one in orjson.loads(row[b"e"])]
+        told = [one for _, row in rows for one in orjson.loads(row[b"e"])]
+        return [(one["event"], job_id) for one in told for job_id in one.get("ids") or [one["id"]]]
 
     async def listed(self, status: str = "") -> set[str]:
         """Return the ids that the list of a status holds, or of all jobs."""
-        name = f"{keys.JOBS}:{status}" if status else keys.JOBS
-        return {one.decode() for one in await self.redis.zrange(name, 0, -1)}
+        lists = [keys.JOBS + one for one in ([status] if status else Status)]
+        return {one.decode() for name in lists for one in await self.redis.zrange(name, 0, -1)}
 
     async def snapshot(self) -> dict[str, Any]:
         """Return every key with its value, to see that something changed nothing."""

@@ -28,13 +28,12 @@ local function abort(id, result, name)
     status, rec = nil, {}
   end
   local enqueued = rec[3] or now
-  put_in('offload:jobs', enqueued, id)
   learn_queue(id, rec[2], q, enqueued)
   if not rec[5] then learn_function(id, name, enqueued) end
   if status == 'running' then forget_lease(id, q, rec[4]) end -- its lease ran out and nobody has taken it up
   terminate({id = id, queue = q, from = status, enqueued = enqueued, status = 'aborted', result = result,
     keep = keep, kept = kept, unique = rec[6], callback = rec[7], fields = {'enqueued', enqueued}})
-  emit('aborted', id, {queue = q, ['function'] = rec[5] or nil})
+  emit('aborted', id, q, rec[5])
   return 'aborted'
 end
 

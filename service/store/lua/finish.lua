@@ -45,7 +45,7 @@ local function finish(i)
     end
     terminate({id = id, queue = q, from = 'running', enqueued = enqueued, status = verb, result = ARGV[i + 3],
       keep = tonumber(ARGV[i + 4]), kept = tonumber(ARGV[i + 5]), unique = rec[6], callback = rec[8], fields = fields})
-    emit(verb, id, {queue = q, ['function'] = ARGV[i + 8], attempt = attempt})
+    emit(verb, id, q, ARGV[i + 8], nil, attempt)
   end
   count(verb, ARGV[i + 8], verb == 'succeeded' and now - tonumber(rec[7] or now))
   return 1

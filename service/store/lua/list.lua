@@ -1,43 +1,29 @@
 #!lua flags=allow-oom
 -- One step of a list, newest first, from where a cursor stands: jobs that are in each of some lists and in a window of
 -- time. It walks the smallest list and looks at a bounded number of candidates; a job keeps its place in every list for
--- as long as it is there, so cursors stay good while jobs move.
+-- as long as it is there, so cursors stay good while jobs move. Lists that share no job can be walked as one instead.
 -- ARGV: now, how many jobs, how many candidates, 1 to move due jobs to queued first, window in ms ('-inf': from the
---       first; '+inf': to the last, else before), score and id of the cursor ('' at the start), lists (':dead', ':tag:x').
+--       first; '+inf': to the last, else before), score and id of the cursor ('' at the start), 1 to walk the lists as one, lists ('dead', 'tag:x').
 -- Returns {ids, score and id of the cursor to go on from, 1 if there are more candidates}.
 -- @include base
 -- @include index
+-- @include walk
 local limit, most, from, before, score, last = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local lists, walked, smallest = {}, 1, nil
 if ARGV[4] == '1' then promote(1000) end
-for i = 9, math.max(9, #ARGV) do
-  lists[#lists + 1] = 'offload:jobs' .. (ARGV[i] or '')
-  local size = redis.call('ZCOUNT', lists[#lists], from, before == '+inf' and before or '(' .. before)
-  if not smallest or size < smallest then walked, smallest = #lists, size end
+for i = 10, #ARGV do lists[#lists + 1] = list_of(ARGV[i]) end
+if ARGV[9] == '1' then
+  local found, more
+  found, score, last, more = merged(lists, math.min(limit, most), from, before, score, last)
+  return {found, score, last, more and 1 or 0}
+end
+for i, key in ipairs(lists) do
+  local size = redis.call('ZCOUNT', key, from, before == '+inf' and before or '(' .. before)
+  if not smallest or size < smallest then walked, smallest = i, size end
 end
 local key = table.remove(lists, walked)
 
--- Ids of one moment are in the order of their bytes; Lua's own < goes by the locale.
-local function is_less(a, b)
-  for i = 1, math.min(#a, #b) do
-    local x, y = string.byte(a, i), string.byte(b, i)
-    if x ~= y then return x < y end
-  end
-  return #a < #b
-end
-
-local rank = before == '+inf' and 0 or redis.call('ZCOUNT', key, before, '+inf')
-local stop = redis.call('ZCOUNT', key, from, '+inf')
-if score ~= '' then -- past the cursor: found by halving among the jobs of its moment, for its own job may have gone
-  local low = redis.call('ZCOUNT', key, '(' .. score, '+inf')
-  local high = low + redis.call('ZCOUNT', key, score, score)
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    if is_less(redis.call('ZREVRANGE', key, middle, middle)[1], last) then high = middle else low = middle + 1 end
-  end
-  rank = math.max(rank, low)
-end
-
+local rank, stop = span(key, from, before, score, last)
 local found, looked = {}, 0
 while rank < stop and looked < most and #found < limit do
   local chunk = math.min(#lists == 0 and limit - #found or math.max(limit, 200), most - looked, stop - rank)

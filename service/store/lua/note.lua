@@ -21,7 +21,8 @@ for i = 3, #ARGV, 4 do
       redis.call('LTRIM', log, -tonumber(ARGV[2]), -1)
       redis.call('EXPIRE', log, 2592000)
     end
-    emit(ARGV[i + 2], id, said)
+    said.event, said.id = ARGV[i + 2], id
+    tell(said)
   end
 end
 publish()

@@ -40,7 +40,7 @@ for _, one in ipairs(held) do
   if is_last then
     terminate({id = id, queue = q, from = 'running', enqueued = rec[3], status = 'dead', result = '', keep = 0,
       kept = tonumber(ARGV[4]), unique = rec[10], callback = rec[11], fields = {'error', cjson.encode(lost)}})
-    emit('dead', id, {queue = q, ['function'] = name, attempt = attempt})
+    emit('dead', id, q, name, nil, attempt)
     dead[#dead + 1] = id
   else
     requeue({id = id, queue = q, enqueued = rec[3], status = 'queued', due = tonumber(rec[8]), priority = rec[9],

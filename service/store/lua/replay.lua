@@ -33,7 +33,7 @@ local function replay(id)
   redis.call('HSET', record, 'status', 'queued', 'due', now)
   put_in(queue_key(q), place(now, rec[6]), id)
   file_under(id, status, 'queued', rec[3])
-  emit('queued', id, {queue = q, ['function'] = rec[5] or nil})
+  emit('queued', id, q, rec[5])
   touched[q] = true
   return 'queued'
 end

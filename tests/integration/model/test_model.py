@@ -200,7 +200,7 @@ class Scripts(RuleBasedStateMachine):
     @rule(queue=queues, tag=tags)
     def look(self, queue, tag):
         self.model.promote()
-        ids, _ = self.do(self.store.page(":queued", f":queue:{queue}", *([f":tag:{tag}"] if tag else [])))
+        ids, _ = self.do(self.store.page("queued", f"queue:{queue}", *([f"tag:{tag}"] if tag else [])))
         queued = {one: job for one, job in self.model.jobs.items() if job.status == "queued" and job.queue == queue}
 
         assert set(ids) == {one for one, job in queued.items() if tag in (None, job.tag)}
@@ -310,12 +310,9 @@ class Scripts(RuleBasedStateMachine):
 
     def _of_all(self) -> dict[str, Any]:
         known = {one: job for one, job in self.model.jobs.items() if job.status is not None}
-        lists = {
-            f"{keys.JOBS}:{status}": {one for one, job in known.items() if job.status == status} for status in STATUSES
-        }
+        lists = {keys.JOBS + status: {one for one, job in known.items() if job.status == status} for status in STATUSES}
         return {
             **lists,
-            keys.JOBS: set(known),
             **{
                 keys.OF_QUEUE + queue: {one for one, job in known.items() if job.queue == queue}
                 for queue in (*QUEUES, CALLBACKS)

@@ -121,9 +121,9 @@ async def test_several_lists_show_what_is_in_all_of_them(store):
     await store.enqueue("c", "d", queue="mail", tags='["x"]')
     await store.enqueue("e", queue="mail")
 
-    assert (await store.page(":queue:mail", ":tag:x"))[0] == ["d", "c"]
-    assert (await store.page(":tag:x", ":queue:mail", ":queued", ":function:t.f"))[0] == ["d", "c"]
-    assert (await store.page(":tag:x", ":dead"))[0] == (await store.page(":tag:nobody"))[0] == []
+    assert (await store.page("queue:mail", "tag:x"))[0] == ["d", "c"]
+    assert (await store.page("tag:x", "queue:mail", "queued", "function:t.f"))[0] == ["d", "c"]
+    assert (await store.page("tag:x", "dead"))[0] == (await store.page("tag:nobody"))[0] == []
 
 
 async def test_a_step_looks_at_a_bounded_number_of_candidates(store):
@@ -132,8 +132,8 @@ async def test_a_step_looks_at_a_bounded_number_of_candidates(store):
         await store.enqueue(f"j{n:02}", queue="mail" if n % 10 == 0 else "default", tags='["x"]')
         await store.enqueue(f"k{n:02}", queue="mail")
         store.now += 1
-    ids, after = await store.page(":tag:x", ":queue:mail", candidates=5)
-    seen, steps = await walked(store, ":tag:x", ":queue:mail", candidates=5)
+    ids, after = await store.page("tag:x", "queue:mail", candidates=5)
+    seen, steps = await walked(store, "tag:x", "queue:mail", candidates=5)
 
     assert (ids, after != "") == ([], True)
     assert (seen, steps) == (["j20", "j10", "j00"], 6)
@@ -163,7 +163,7 @@ async def test_a_window_of_time_holds_its_start_and_not_its_end(store, window, f
 
     assert (await store.page(window=window))[0] == found
     assert (await walked(store, limit=1, window=window))[0] == found
-    assert (await walked(store, ":tag:x", ":queued", window=window, candidates=1))[0] == found
+    assert (await walked(store, "tag:x", "queued", window=window, candidates=1))[0] == found
 
 
 async def test_jobs_of_one_moment_are_walked_by_the_bytes_of_their_ids(store):
@@ -189,7 +189,7 @@ async def test_walking_while_jobs_move_shows_each_that_stays_once(store):
         store.now += n % 2
     seen, after, turn = [], "", 0
     while turn == 0 or after:
-        ids, after = await store.page(":tag:x", ":queued", limit=3, after=after)
+        ids, after = await store.page("tag:x", "queued", limit=3, after=after)
         seen, turn = seen + ids, turn + 1
         await store.enqueue(f"new{turn}", tags='["x"]')
         await store.abort(f"m{20 - turn:02}", f"m{turn:02}", queues=("other",), keep=0, kept=0)
@@ -204,7 +204,7 @@ async def test_what_outlived_its_record_is_swept_from_the_lists_that_show_it(sto
     await store.enqueue("a", "b", tags='["x"]')
     await redis.delete(keys.RECORD + "a", keys.ARQ_JOB + "a")
     await redis.zrem("arq:queue", "a")
-    gone = await store.run("sweep", 2, ":tag:x", ":queued", "a", "b")
+    gone = await store.run("sweep", 2, "tag:x", "queued", "a", "b")
 
     assert gone == 1
     assert await members(store, keys.WITH_TAG + "x") == await store.listed() == await store.listed("queued") == {"b"}

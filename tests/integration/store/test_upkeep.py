@@ -132,10 +132,10 @@ async def test_a_cursor_survives_that_its_job_moves_on(store):
     await store.enqueue("a", "b", "c")
     store.now += 1
     await store.enqueue("d", "e")
-    first, after = await store.page(":queued", limit=3)
+    first, after = await store.page("queued", limit=3)
     await store.redis.zadd("arq:queue", {"c": START - SECOND})
     moved = await store.claim_one(slots=1)
-    second, _ = await store.page(":queued", limit=3, after=after)
+    second, _ = await store.page("queued", limit=3, after=after)
 
     assert moved.id == first[-1]
     assert first == ["e", "d", "c"]
@@ -145,9 +145,9 @@ async def test_a_cursor_survives_that_its_job_moves_on(store):
 async def test_a_cursor_survives_that_its_job_is_gone(store):
     """Pruned or aborted meanwhile, among others of its moment."""
     await store.enqueue("a", "b", "c", "d")
-    first, after = await store.page(":queued", limit=2)
+    first, after = await store.page("queued", limit=2)
     await store.abort("c", keep=0, kept=1000)
-    second, _ = await store.page(":queued", limit=5, after=after)
+    second, _ = await store.page("queued", limit=5, after=after)
 
     assert (first, second) == (["d", "c"], ["b", "a"])
 
@@ -155,10 +155,10 @@ async def test_a_cursor_survives_that_its_job_is_gone(store):
 async def test_a_list_moves_the_jobs_whose_time_has_come(store):
     """A deferred job that is due is listed as queued."""
     await store.enqueue("a", due=START + SECOND)
-    before, _ = await store.page(":deferred")
+    before, _ = await store.page("deferred")
     store.now += SECOND
-    after, _ = await store.page(":deferred")
-    queued, _ = await store.page(":queued")
+    after, _ = await store.page("deferred")
+    queued, _ = await store.page("queued")
 
     assert (before, after, queued) == (["a"], [], ["a"])
     assert await store.status("a") == "queued"

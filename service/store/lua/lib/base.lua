@@ -8,11 +8,26 @@ end
 
 local STALE_IDLE_MS = 5000 -- an idle worker notes itself at each poll; an older note is a dead worker's
 
-local function queue_key(q)
+-- Names of keys that recur in a call are made once: Lua makes a string anew for each `..`.
+local function named(name_of)
+  local known = {}
+  return function(what)
+    local key = known[what]
+    if not key then
+      key = name_of(what)
+      known[what] = key
+    end
+    return key
+  end
+end
+local queue_key = named(function(q)
   if q == 'default' then return 'arq:queue' end
   if string.sub(q, 1, 1) == '=' then return string.sub(q, 2) end -- a stock queue with a name of its own
   return 'arq:queue:' .. q
-end
+end)
+local list_of = named(function(what) return 'offload:jobs:' .. what end) -- a status, or 'tag:x' …
+local list_of_queue = named(function(q) return 'offload:jobs:queue:' .. q end)
+local list_of_function = named(function(name) return 'offload:jobs:function:' .. name end)
 
 -- A job's place in its queue is its due time; one that is due stands before all of a lower priority, 0 to 9. Stock
 -- workers take jobs in the same order, and a job for later has the place that they and arq's Job know: its due time.
@@ -39,3 +54,4 @@ local function wake(q)
 end
 
 -- @include gather
+-- @include feed

@@ -17,7 +17,6 @@ local function take(id, q, key, worker, aborting)
   if attempt > 1 then redis.call('PERSIST', attempts) end -- a stock worker lets it live a day; it must outlast any backoff
   if not status then -- made by a stock producer: from here on the payload must outlast any backoff
     redis.call('PERSIST', 'arq:job:' .. id)
-    put_in('offload:jobs', enqueued, id)
     redis.call('HSET', record, 'enqueued', enqueued, 'due', due)
   end
   learn_queue(id, rec[9], q, enqueued)
@@ -36,7 +35,7 @@ local function take(id, q, key, worker, aborting)
   redis.call('HSET', record, 'queue', q, 'status', 'running', 'started', now, 'worker', worker, 'token', token,
     'attempt', attempt)
   file_under(id, status, 'running', enqueued)
-  emit('running', id, {queue = q, ['function'] = rec[5] or nil, attempt = attempt, worker = worker})
+  emit('running', id, q, rec[5], nil, attempt, worker)
   return {id, q, attempt, false, enqueued, due, rec[4] or '', rec[5] or '', lost,
     aborting and redis.call('ZSCORE', 'arq:abort', id) and 1 or 0}
 end

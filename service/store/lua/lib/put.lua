@@ -22,12 +22,11 @@ local function put(id, q, due, payload, fields)
   redis.call('SET', 'arq:job:' .. id, payload)
   put_in(queue_key(q), place(due, priority), id)
   redis.call('HSET', record, 'queue', q, 'status', status, 'enqueued', now, 'due', due, unpack(fields))
-  put_in('offload:jobs', now, id)
-  put_in('offload:jobs:queue:' .. q, now, id)
-  put_in('offload:jobs:function:' .. fields[2], now, id)
+  put_in(list_of_queue(q), now, id)
+  put_in(list_of_function(fields[2]), now, id)
   for _, tag in ipairs(tags and cjson.decode(tags) or {}) do put_in('offload:jobs:tag:' .. tag, now, id) end
   file_under(id, nil, status, now)
   if status == 'deferred' then put_in('offload:due', due, id) end
-  emit(status, id, {queue = q, ['function'] = fields[2], due = due})
+  emit(status, id, q, fields[2], due)
   return 1
 end

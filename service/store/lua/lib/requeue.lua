@@ -8,5 +8,5 @@ local function requeue(r, name)
   redis.call('HDEL', record, 'worker', 'token', 'progress')
   file_under(r.id, 'running', r.status, r.enqueued)
   if r.status == 'retrying' then put_in('offload:due', r.due, r.id) end
-  emit(r.event, r.id, {queue = r.queue, ['function'] = name or nil, due = r.due, attempt = r.attempt})
+  emit(r.event, r.id, r.queue, name, r.due, r.attempt)
 end
