@@ -1,8 +1,6 @@
 """What callers call to put work in: enqueue, wait, abort, retry. Reading is `service.inspector`."""
 
 import asyncio
-import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +20,8 @@ from service.domain.records import JobRecord
 from service.domain.states import Status
 from service.store import idempotency
 from service.store.actions import Actions
+from service.store.fields import record_fields, said
+from service.store.ids import new_id, new_ids
 from service.store.jobs import JobStore, Kept, NewJob, Stored
 
 ONE_STEP = 1000
@@ -94,38 +94,6 @@ class Enqueued:
             priority=options.priority,
             unique_key=options.unique_key,
         )
-
-
-def new_id(at_ms: int) -> str:
-    """Return a job id: 32 hex digits, the first twelve the time in ms, so that ids sort by age."""
-    return new_ids(at_ms, 1)[0]
-
-
-def new_ids(at_ms: int, count: int) -> list[str]:
-    """Return job ids of one time, in their order; many cost the system one call.
-
-    Redis takes jobs of one ms in the order of their ids, so six digits behind the time count on within this process:
-    what one caller puts in comes out in that order. The fourteen that follow are random.
-    """
-    first = _made.count % _COUNTED if at_ms == _made.at_ms else 0
-    _made.at_ms, _made.count = at_ms, first + count
-    chance = os.urandom(7 * count).hex()
-    time = f"{at_ms:012x}"
-    return [f"{time}{(first + n) % _COUNTED:06x}{chance[14 * n : 14 * n + 14]}" for n in range(count)]
-
-
-_COUNTED = 1 << 24
-
-
-@dataclass(slots=True)
-class _Made:
-    """How many ids this process has made in the last ms in which it made any."""
-
-    at_ms: int = 0
-    count: int = 0
-
-
-_made = _Made()
 
 
 class Client:
@@ -278,55 +246,9 @@ class Client:
         """Make the job ready that tells how this one ended; the script that ends it puts it in (lib/callback.lua)."""
         function = self._catalogue.function(callbacks.FUNCTION)
         told = EnqueueOptions(parent=job_id, traceparent=options.traceparent)
-        said = {**_said(told), "callback": {"job": job_id}}
+        its_options = {**said(told), "callback": {"job": job_id}}
         flat = [str(part) for pair in record_fields(function, NO_OPTIONS, {}).items() for part in pair]
         return {
             "callback": self._store.codec.encode_job(function.name, {"url": options.callback_url}, at_ms),
-            "callback_job": orjson.dumps({"queue": function.queue, "fields": flat, "options": said}),
+            "callback_job": orjson.dumps({"queue": function.queue, "fields": flat, "options": its_options}),
         }
-
-
-def record_fields(
-    function: JobFunction[Any, Any], options: EnqueueOptions, args: Mapping[str, Any]
-) -> dict[str, str | int | bytes]:
-    """Return what the record of a new job holds beside its queue and times; `function` comes first."""
-    fields: dict[str, str | int | bytes] = {"function": function.name}
-    if tries := options.max_tries or function.max_tries:
-        fields["max_tries"] = tries
-    if timeout := options.timeout or function.timeout:
-        fields["timeout"] = round(timeout * 1000)
-    if options is NO_OPTIONS:
-        return fields
-    if options.tags:
-        fields["tags"] = orjson.dumps(options.tags)
-    if options.priority:
-        fields["priority"] = options.priority
-    if options.unique_key is not None or options.unique_for is not None:
-        fields["unique"] = f"{_unique(function.name, options, args)}:{round((options.unique_for or 0) * 1000)}"
-    if said := _said(options):
-        fields["options"] = orjson.dumps(said)
-    return fields
-
-
-def _said(options: EnqueueOptions) -> dict[str, Any]:
-    """Return what of the options stands in the record as it is, beside what the scripts look at."""
-    said = {
-        "max_tries": options.max_tries,
-        "timeout": options.timeout,
-        "deadline": options.deadline_ms,
-        "keep_result": options.keep_result,
-        "traceparent": options.traceparent,
-        "parent": options.parent,
-        "callback_url": options.callback_url,
-        "unique_key": options.unique_key,
-    }
-    return {name: value for name, value in said.items() if value is not None}
-
-
-def _unique(function: str, options: EnqueueOptions, args: Mapping[str, Any]) -> str:
-    """Return the name in Redis of what a job is alone in: the key given, or else its arguments in any order."""
-    if options.unique_key is not None:
-        about = f"{function}\0key\0{options.unique_key}".encode()
-    else:
-        about = f"{function}\0args\0".encode() + orjson.dumps(args, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha1(about, usedforsecurity=False).hexdigest()

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 import orjson
 
-from service.client import Client, Request, new_id
+from service.client import Client, Request
 from service.domain.artifacts import Artifact
 from service.domain.clock import now_ms
 from service.domain.functions import EnqueueOptions
 from service.store import artifacts, stats
 from service.store.artifacts import ArtifactFiles
+from service.store.ids import new_id
 from service.store.leases import Claimed
 from service.store.records import Records
 from service.worker import callbacks, child
