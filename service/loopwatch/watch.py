@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from service.loopwatch import clock, samples
 from service.loopwatch.clock import Scope, Slot, Slow
+from service.loopwatch.figures import Figures
 from service.loopwatch.judge import Evidence, Kind, judge
 from service.loopwatch.samples import Kernel, Sample
 
@@ -75,6 +76,9 @@ class LoopWatch:
         self._undo: Callable[[], None] | None = None
         self._quiet_since = 0
         self._seen_step = -1
+        self._due_ns = 0
+        self._lag_ns = self._max_lag_ns = 0
+        self._asked = (monotonic_ns(), 0)  # when figures were asked for last, and how busy it had been by then
         self.dog = Watchdog(self)
 
     async def start(self) -> None:
@@ -99,6 +103,17 @@ class LoopWatch:
         await asyncio.to_thread(self.dog.stop)
         self.kernel.close()
 
+    def figures(self) -> Figures:
+        """Return how the loop is doing; from any thread, and for one asker."""
+        now, slot = monotonic_ns(), self.slot
+        started = slot.started_ns
+        busy = slot.busy_ns + (now - started if started else 0)
+        (before, busy_before), self._asked = self._asked, (now, busy)
+        overdue = now - self._due_ns if self._due_ns else 0
+        lag, self._max_lag_ns, most = max(self._lag_ns, overdue), 0, self._max_lag_ns
+        share = max(0, busy - busy_before) / max(now - before, 1)
+        return Figures(lag / 1e6, max(most, lag) / 1e6, min(share, 1.0), dict(slot.spent_ns))
+
     def _stamp(self, due_ns: int) -> None:
         used = resource.getrusage(resource.RUSAGE_THREAD)
         slot = self.slot
@@ -122,6 +137,8 @@ class LoopWatch:
     def _beat(self) -> None:
         self._stamp(self._due_ns)
         slot, now = self.slot, self.beats[-1].at_ns
+        self._lag_ns = max(0, now - self._due_ns)
+        self._max_lag_ns = max(self._max_lag_ns, self._lag_ns)
         if slot.step != self._seen_step:
             self._seen_step, self._quiet_since = slot.step, now
         if now - self._quiet_since >= IDLE_AFTER_NS:

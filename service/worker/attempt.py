@@ -7,10 +7,9 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
-from types import CoroutineType
 from typing import Any, Literal
 
 from arq.utils import ms_to_datetime
@@ -110,7 +109,7 @@ class Attempts:
         finisher: Finisher,
         words: Words,
         loop: asyncio.AbstractEventLoop,
-        slot: Slot,
+        slot: Slot | None,
     ) -> None:
         self._slot = slot
         self._opener = opener
@@ -205,12 +204,13 @@ class Attempts:
 
     def _steps(self, running: Running, function: JobFunction[Any, Any], call: Awaitable[Any]) -> Awaitable[Any]:
         """Count the steps of a job's coroutine, and of the tasks that it starts."""
-        if not isinstance(call, CoroutineType):
+        if self._slot is None:
             return call
-        code = call.cr_code
-        scope = running.scope = Scope("job", running.job.id, function.name, code.co_filename, code.co_firstlineno)
+        coro, code = call if isinstance(call, Coroutine) else _awaiting(call), getattr(function.fn, "__code__", None)
+        file, line = (code.co_filename, code.co_firstlineno) if code is not None else ("", 0)
+        scope = running.scope = Scope("job", running.job.id, function.name, file, line)
         current.set(scope)
-        return drive(call, scope, self._slot)
+        return drive(coro, scope, self._slot)
 
     async def _call_elsewhere(
         self, port: ThreadPort, job: Claimed, opened: Opened, given: dict[str, Any], timer: asyncio.Timeout
@@ -303,6 +303,11 @@ class Attempts:
         """Count attempts from where a producer said (arq's `_job_try`)."""
         await leases.count_from(self._services.redis, job.id, attempt)
         return replace(job, attempt=attempt)
+
+
+async def _awaiting(call: Awaitable[Any]) -> Any:
+    """Await what is no coroutine, so that it has steps that can be counted."""
+    return await call
 
 
 def _begin(timer: asyncio.Timeout, timeout: float | None, loop: asyncio.AbstractEventLoop) -> None:
