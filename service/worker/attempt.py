@@ -29,6 +29,7 @@ from service.domain.policy import (
     decide,
 )
 from service.loopwatch.clock import Scope, Slot, current, drive
+from service.loopwatch.suspects import AtWork
 from service.store import leases
 from service.store.codec import Codec, Payload
 from service.store.leases import Claimed
@@ -322,7 +323,8 @@ def _in_thread(port: ThreadPort, facts: Facts, function: JobFunction[Any, Any], 
     facts.begin(now_ms())
     context = JobContext(facts, port)
     context.raise_if_aborted()
-    return function.fn(context, **arguments)
+    with AtWork(facts.id, function.name):
+        return function.fn(context, **arguments)
 
 
 def _taken(scope: Scope | None) -> str:
