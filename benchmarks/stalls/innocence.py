@@ -102,7 +102,7 @@ def _load(loop: str, seconds: float) -> Load:
     figures = []
 
     async def work(stand: Stand) -> None:
-        stand.innocents(50, burn_ms=1.0, pause_s=0.05)
+        stand.innocents(50, burn_ms=1.0, pause_s=0.06)
         await asyncio.sleep(0.2)
         stand.watch.figures()
         await asyncio.sleep(seconds)

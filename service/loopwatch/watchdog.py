@@ -46,6 +46,7 @@ class Watchdog(threading.Thread):
         self._judged_ns = 0
         self._waited_ns = 0
         self._lates: deque[Late] = deque(maxlen=16)
+        self._used: deque[suspects.Use] = deque(maxlen=64)
 
     def look(self) -> None:
         """Look now: the pace has changed, or something has ended."""
@@ -129,7 +130,7 @@ class Watchdog(threading.Thread):
         if last.at_ns == self._judged_ns:
             return False
         waited_ns = watch.kernel.waited_ns()
-        used = suspects.look()
+        self._used += suspects.look()
         slow = [one for one in list(slot.slow) if one.started_ns + one.held_ns <= last.at_ns]
         for one in slow:
             slot.slow.remove(one)
@@ -147,6 +148,7 @@ class Watchdog(threading.Thread):
         self._live_s = 1
         for stall in stalls(seen):
             if stall.kind == "gil-other-thread":
-                stall.suspects = suspects.suspects(stall.held_ns, stall.samples, used)
+                began_ns = stall.ended_ns - stall.held_ns
+                stall.suspects = suspects.suspects(began_ns, stall.held_ns, stall.samples, self._used)
             watch.sink(stall)
         return True
