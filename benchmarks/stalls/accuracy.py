@@ -54,6 +54,13 @@ class Case:
         return record["file"] == blockers.FILE and record["line"] in blockers.lines_of(self.kind)
 
 
+def missed(case: Case, loop: str) -> str:
+    """Say what was told instead."""
+    told = [f"{one.stall.kind} {one.stall.held_ns / 1e6:.0f} ms at line {one.record['line']}" for one in case.found]
+    held = f"{case.held_ns / 1e6:.1f} ms (asked for {case.asked_ms:.0f})"
+    return f"missed: {case.kind} on {loop}, {held}: {'; '.join(told) or 'nothing told'}"
+
+
 @dataclass
 class Tally:
     """What came of many cases on one loop."""
@@ -89,7 +96,7 @@ def gil(count: int) -> Iterator[Tally]:
         yield _measure(loop, [("usleep", blockers.usleep, ms) for ms in lengths])
 
 
-def _measure(loop: str, asked: list[tuple[str, Callable[[float], int], float]]) -> Tally:
+def _measure(loop: str, asked: list[tuple[str, Callable[[float], None], float]]) -> Tally:
     tally = Tally(loop)
 
     async def work(stand: Stand) -> None:
@@ -109,7 +116,7 @@ def _measure(loop: str, asked: list[tuple[str, Callable[[float], int], float]]) 
     return tally
 
 
-async def _job(block: Callable[[float], int], seconds: float, *, in_child: bool) -> tuple[int, int]:
+async def _job(block: Callable[[float], None], seconds: float, *, in_child: bool) -> tuple[int, int]:
     """Block, after a step that does not; in a task of its own if asked."""
 
     async def child() -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What holds a loop: six ways, each a few frames deep, with the line known; each returns how long it took in ns.
+"""What holds a loop: six ways, each a few frames deep, with the line known; each is called through `deep`.
 
 The guilty line carries the name of its kind as a comment.
 """
@@ -16,70 +16,55 @@ from collections.abc import Callable
 from pathlib import Path
 
 FILE = __file__
-_DATA = [0.1] * 10_000_000
+_DATA = [1 / 3] * 5_000_000
 _LIBRARY = ctypes.PyDLL(None)  # unlike CDLL it keeps the GIL
 
 
-def sleep(seconds: float) -> int:
+def sleep(seconds: float) -> None:
     """Sleep in the kernel."""
-    began = time.monotonic_ns()
     time.sleep(seconds)  # line of: sleep
-    return time.monotonic_ns() - began
 
 
-def cpu(seconds: float) -> int:
+def cpu(seconds: float) -> None:
     """Compute in Python."""
-    began = time.monotonic_ns()
-    ends = began + round(seconds * 1e9)
+    ends = time.monotonic_ns() + round(seconds * 1e9)
     while time.monotonic_ns() < ends:  # line of: cpu
         pass  # line of: cpu
-    return time.monotonic_ns() - began
 
 
-def pbkdf2(seconds: float) -> int:
+def pbkdf2(seconds: float) -> None:
     """Compute in C without the GIL."""
     rounds = max(1, round(seconds * _per_second("pbkdf2")))
-    began = time.monotonic_ns()
     hashlib.pbkdf2_hmac("sha256", b"password", b"salt", rounds)  # line of: pbkdf2
-    return time.monotonic_ns() - began
 
 
-def recv(seconds: float) -> int:
+def recv(seconds: float) -> None:
     """Wait for a socket."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         timer = threading.Timer(seconds, theirs.send, [b"x"])
         timer.start()
-        began = time.monotonic_ns()
         ours.recv(1)  # line of: recv
-        took = time.monotonic_ns() - began
         timer.join()
-    return took
 
 
-def process(seconds: float) -> int:
+def process(seconds: float) -> None:
     """Wait for a process."""
-    began = time.monotonic_ns()
     subprocess.run(["/bin/sleep", str(seconds)], check=True)  # line of: process
-    return time.monotonic_ns() - began
 
 
-def dumps(seconds: float) -> int:
+def dumps(seconds: float) -> None:
     """Compute in C with the GIL."""
     data = _DATA[: max(1, round(seconds * _per_second("dumps")))]
-    began = time.monotonic_ns()
     json.dumps(data)  # line of: dumps
-    return time.monotonic_ns() - began
 
 
-def usleep(seconds: float) -> int:
+def usleep(seconds: float) -> None:
     """Hold the GIL in C, and use no processor."""
-    began = time.monotonic_ns()
     _LIBRARY.usleep(round(seconds * 1e6))  # line of: usleep
-    return time.monotonic_ns() - began
 
 
-KINDS: dict[str, tuple[str, Callable[[float], int]]] = {
+KINDS: dict[str, tuple[str, Callable[[float], None]]] = {
     "sleep": ("`time.sleep`", sleep),
     "cpu": ("Python that computes", cpu),
     "pbkdf2": ("`hashlib.pbkdf2_hmac`", pbkdf2),
@@ -96,13 +81,15 @@ HOGS: tuple[Callable[[int], object], ...] = (
 """Calls that hold the GIL; `sorted` gives it up at times, the others do not."""
 
 
-def deep(kind: Callable[[float], int], seconds: float) -> int:
-    """Call it some frames down."""
-    return _deeper(kind, seconds)
+def deep(kind: Callable[[float], None], seconds: float) -> int:
+    """Call it some frames down; return how long it took, in ns."""
+    began = time.monotonic_ns()
+    _deeper(kind, seconds)
+    return time.monotonic_ns() - began
 
 
-def _deeper(kind: Callable[[float], int], seconds: float) -> int:
-    return kind(seconds)
+def _deeper(kind: Callable[[float], None], seconds: float) -> None:
+    kind(seconds)
 
 
 @functools.cache

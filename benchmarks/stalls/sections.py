@@ -2,11 +2,12 @@
 
 import asyncio
 import random
+import sys
 from collections.abc import Callable, Iterable
 from statistics import median
 
 from benchmarks.stalls import accuracy, blockers, cost, innocence
-from benchmarks.stalls.accuracy import Tally
+from benchmarks.stalls.accuracy import Case, Tally
 from benchmarks.stalls.plan import Plan
 from benchmarks.stalls.stand import LOOPS, Stand, on
 from benchmarks.stalls.table import Line
@@ -16,7 +17,7 @@ def kinds(plan: Plan) -> list[Line]:
     """Hold both loops in six ways, short and long."""
     tallies = list(accuracy.kinds(plan.lengths, plan.rounds))
     print(_by_kind(tallies))
-    cases = [case for tally in tallies for case in tally.told()]
+    cases = _told(tallies)
     short = [case for tally in tallies for case in tally.cases if case.must_not_be_told]
     noise = sum(tally.noise() for tally in tallies)
     about = f"of {len(cases)}" + (f"; {noise} more the machine spoiled, `starved`" if noise else "")
@@ -34,6 +35,17 @@ def kinds(plan: Plan) -> list[Line]:
     ]
 
 
+def _told(tallies: list[Tally]) -> list[Case]:
+    """Return the cases that had to be told; say to stderr which were not told right."""
+    for tally in tallies:
+        for case in tally.cases:
+            if (case.must_be_told and not case.has_line and not case.is_noise) or (
+                case.must_not_be_told and case.found
+            ):
+                print(accuracy.missed(case, tally.loop), file=sys.stderr)
+    return [case for tally in tallies for case in tally.told()]
+
+
 def _by_kind(tallies: list[Tally]) -> str:
     rows = ["| kind | loop | ≥ 100 ms | right job | right line | < 95 ms told |", "|---|---|---:|---:|---:|---:|"]
     for kind, (title, _) in blockers.KINDS.items():
@@ -49,7 +61,7 @@ def _by_kind(tallies: list[Tally]) -> str:
 def gil(plan: Plan) -> list[Line]:
     """Hold the loop's thread in C that keeps the GIL."""
     tallies = list(accuracy.gil(plan.gil))
-    cases = [case for tally in tallies for case in tally.told()]
+    cases = _told(tallies)
     about = f"of {len(cases)}"
     return [
         Line("GIL held in C: right job", _share(case.has_job for case in cases), " %", "least", 100, about),
@@ -106,7 +118,7 @@ def live(plan: Plan) -> list[Line]:
     return [Line("stall start to live event, at most", max(first), " s", "most", 1.2, about, is_noisy=True)]
 
 
-async def _hold(kind: Callable[[float], int]) -> int:
+async def _hold(kind: Callable[[float], None]) -> int:
     began_ns = accuracy.now_ns()
     kind(1.3)
     return began_ns

@@ -53,19 +53,15 @@ def judge(seen: Evidence, step: Slow | None, samples: Sequence[Sample], *, is_st
 
 
 def _nobodys(seen: Evidence) -> Kind | None:
-    if _explains(seen.gc_ns, seen):
+    least_ns = seen.limit_ns * 9 // 10  # without what is nobody's there would have been no stall
+    if seen.gc_ns > seen.held_ns // 2 or seen.held_ns - seen.gc_ns < least_ns:
         return "gc"
-    if _explains(seen.waited_ns, seen) or _was_stopped(seen):
+    if seen.held_ns - seen.waited_ns < least_ns or _was_stopped(seen):
         return "starved"
     waits_for_gil = seen.switches * _SWITCH_NS > seen.gap_ns // 2 and seen.watchdog_late_ns > seen.held_ns // 2
     if waits_for_gil and seen.cpu_ns < seen.gap_ns * 3 // 10 and seen.others_cpu_ns > seen.held_ns * HOG_SHARE:
         return "gil-other-thread"
     return None
-
-
-def _explains(ns: int, seen: Evidence) -> bool:
-    """Whether most of the stall was this, or there would have been none without it."""
-    return ns > seen.held_ns // 2 or seen.held_ns - ns < seen.limit_ns * 9 // 10
 
 
 def _was_stopped(seen: Evidence) -> bool:
