@@ -8,7 +8,7 @@ from service.loopwatch.clock import Slow
 from service.loopwatch.samples import Sample
 
 Kind = Literal["step", "callback", "saturated", "gc", "starved", "gil-other-thread", "startup"]
-HOG_SHARE = 0.2  # of a stall, in processor time, makes another thread a hog; it may have to wait for a processor itself
+HOG_SHARE = 0.1  # of a stall, in processor time, makes another thread a hog; it may have to wait for a processor itself
 _SWITCH_NS = 5_000_000  # a thread that waits for the GIL wakes this often to ask for it (sys.getswitchinterval)
 
 
@@ -58,7 +58,8 @@ def _nobodys(seen: Evidence) -> Kind | None:
         return "gc"
     if seen.held_ns - seen.waited_ns < least_ns or _was_stopped(seen):
         return "starved"
-    waits_for_gil = seen.switches * _SWITCH_NS > seen.gap_ns // 2 and seen.watchdog_late_ns > seen.held_ns // 2
+    # On a busy machine who asks for the GIL waits for a processor as well, so it asks less often than it would.
+    waits_for_gil = seen.switches * _SWITCH_NS > seen.gap_ns // 4 and seen.watchdog_late_ns > seen.held_ns // 2
     if waits_for_gil and seen.cpu_ns < seen.gap_ns * 3 // 10 and seen.others_cpu_ns > seen.held_ns * HOG_SHARE:
         return "gil-other-thread"
     return None

@@ -88,10 +88,10 @@ def test_a_thread_that_works_on_a_job_and_computed_is_suspected():
 
 def test_who_used_little_or_before_is_not_suspected():
     """Only a share of the very stall counts."""
-    little = Use(200 * MS, 1, "a", "light", "x.y", 11 * MS)
+    little = Use(300 * MS, 1, "a", "light", "x.y", 11 * MS)
     before = Use(50 * MS, 2, "b", "early", "x.y", 90 * MS)
 
-    assert suspects(100 * MS, 100 * MS, [], [little, before]) == []
+    assert suspects(100 * MS, 200 * MS, [], [little, before]) == []
 
 
 def test_what_a_thread_used_is_told_once_and_also_when_it_has_ended():
