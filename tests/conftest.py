@@ -22,6 +22,7 @@ OURS = [
 ]
 MAY_BLOCK = {
     "service/app.py": {"create_app"},  # before it serves: settings, job modules, package metadata
+    "zoneinfo/_tzpath.py": {"find_tzfile"},  # one small file for each time zone that a schedule names, read once
     "service/store/artifacts.py": {"write"},  # for threads, and for tests that prepare a file
     "service/store/embedded.py": {"find_server"},  # before a loop runs, and for tests that start a server
     # A few bytes each, for a thread or a process that always reads, or about a process whose state is known.
