@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test up check bench chaos fuzz client arq-suite constraints format clean
+.PHONY: help demo test up check bench stalls chaos fuzz client arq-suite constraints format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,9 @@ check: $(STAMP) ## lint, format, types, import rules, fast tests
 bench: $(STAMP) ## run the benchmarks, side by side with stock arq
 	@test -d benchmarks || { echo "this version has no benchmarks/ yet" >&2; exit 2; }
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+stalls: $(STAMP) ## hold event loops in every way, and see whether the watch names job and line
+	@$(BIN)/python -m benchmarks.stalls $(ARGS)
 
 chaos: $(STAMP) ## kill and stop workers and Redis under 20,000 jobs; nothing may be lost
 	@$(BIN)/python tests/e2e/chaos.py $(ARGS)

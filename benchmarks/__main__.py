@@ -13,7 +13,7 @@ from rich.console import Console
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.figures.throughput import best_slots
 from benchmarks.plan import QUICK, Plan
-from benchmarks.sides import SIDES
+from benchmarks.sides import PEERS
 from benchmarks.table import Experiment, Line, show
 
 console = Console(stderr=True)
@@ -36,7 +36,7 @@ def _plan(asked: argparse.Namespace) -> Plan:
     if asked.full:
         plan = replace(plan, backlog=1_000_000, listed=1_000_000)
     if asked.slots or asked.quick:
-        plan = replace(plan, slots=dict.fromkeys(SIDES, asked.slots or 100))
+        plan = replace(plan, slots=dict.fromkeys(PEERS, asked.slots or 100))
     return replace(plan, runs=asked.runs or plan.runs, backlog=asked.backlog or plan.backlog)
 
 
@@ -65,7 +65,7 @@ async def main() -> None:
     asked = _arguments()
     plan = _plan(asked)
     if not plan.slots:
-        plan = replace(plan, slots={side: await best_slots(plan, side) for side in SIDES})
+        plan = replace(plan, slots={side: await best_slots(plan, side) for side in PEERS})
     slots = ", ".join(f"{side} {count}" for side, count in plan.slots.items())
     python = platform.python_version()
     about = f"{plan.runs} runs in turns · max_jobs: {slots} · {os.cpu_count()} cores · Python {python}"

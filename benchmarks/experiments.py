@@ -18,6 +18,15 @@ EXPERIMENTS = (
         ),
     ),
     Experiment(
+        "watch",
+        throughput.watched,
+        (
+            Figure("rate", "no-op jobs/s, the loop watched and not", Goal("ratio", "least", 0.97), "unwatched"),
+            Figure("worker_us", "CPU of the worker, µs a job, watched and not", None, "unwatched"),
+        ),
+        ("offload", "unwatched"),
+    ),
+    Experiment(
         "nap",
         throughput.nap,
         (Figure("share", "10 ms jobs, 100 slots: % of 10,000/s", Goal("ours", "least", 70)),),

@@ -138,6 +138,15 @@ class Offload(Side):
         await self._inspector.wait(ticket, 30)
 
 
+class Unwatched(Offload):
+    """Offload without the watch over its event loop."""
+
+    name = "unwatched"
+
+    def settings(self) -> dict[str, object]:
+        return {**super().settings(), "stall_ms": 0}
+
+
 class Stock(Side):
     """arq 0.28 as it is."""
 
@@ -181,4 +190,5 @@ class Stock(Side):
         await ticket.result(timeout=30)
 
 
-SIDES: dict[str, Callable[[str, Path, int], Side]] = {"offload": Offload, "arq": Stock}
+SIDES: dict[str, Callable[[str, Path, int], Side]] = {"offload": Offload, "arq": Stock, "unwatched": Unwatched}
+PEERS = ("offload", "arq")

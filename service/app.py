@@ -1,6 +1,5 @@
 """The web process put together: job modules, Redis, the API. Nothing else knows all three."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -39,7 +38,7 @@ from service.domain.apikeys import Keyring
 from service.domain.catalogue import Catalogue
 from service.loopwatch.reporter import Reporter
 from service.loopwatch.requests import Watched
-from service.loopwatch.watch import LoopWatch
+from service.loopwatch.watched import WatchedLoop
 from service.settings import Settings, SettingsError, get_settings
 from service.store.stalls import StallWriter
 
@@ -98,7 +97,7 @@ def _guard(app: FastAPI, settings: Settings, instruments: metrics.Metrics) -> No
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     app.add_middleware(Limits, body=settings.max_body_bytes, seconds=settings.request_timeout)
     app.add_middleware(Access, hsts_seconds=settings.hsts_seconds, note=instruments.request)
-    app.add_middleware(Watched, slot=lambda: watch.slot if (watch := getattr(app.state, "watch", None)) else None)
+    app.add_middleware(Watched, slot=lambda: loop.slot if (loop := getattr(app.state, "loop", None)) else None)
 
 
 def check_exposure(settings: Settings) -> None:
@@ -126,9 +125,9 @@ def _lifespan(
         async with (
             wiring.connect(settings, catalogue, must_answer=False) as offload,
             Breaker(offload.inspector.ready) as breaker,
-            _watched(settings, offload.stalls, instruments) as watch,
+            _watched(settings, offload.stalls, instruments) as loop,
         ):
-            app.state.watch = watch
+            app.state.loop = loop
             defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result)
             app.state.offload = State(
                 offload.client, offload.inspector, offload.operations, defaults, offload.away, instruments, breaker
@@ -139,18 +138,16 @@ def _lifespan(
 
 
 @asynccontextmanager
-async def _watched(settings: Settings, stalls: StallWriter, instruments: metrics.Metrics) -> AsyncIterator[LoopWatch]:
+async def _watched(settings: Settings, stalls: StallWriter, instruments: metrics.Metrics) -> AsyncIterator[WatchedLoop]:
     """Watch the loop that this runs on."""
     reporter = Reporter("api", None, stalls.keep)
     instruments.stalls = reporter
-    watch = LoopWatch(asyncio.get_running_loop(), reporter.put, threshold=settings.stall_ms / 1000)
-    await asyncio.to_thread(reporter.start)
-    await watch.start()
+    loop = WatchedLoop(reporter, settings.stall_ms / 1000)
+    await loop.start()
     try:
-        yield watch
+        yield loop
     finally:
-        await watch.stop()
-        await asyncio.to_thread(reporter.stop)
+        await loop.stop()
 
 
 def _version() -> str:

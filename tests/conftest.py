@@ -16,8 +16,13 @@ from service.store import keys
 from service.store.connection import client, settings_of
 from service.store.embedded import EmbeddedRedis
 
-ENGINE = ["service.store", "service.worker", "service.client", "service.inspector"]
+OURS = [
+    f"service.{room}"
+    for room in ("app", "wiring", "api", "client", "inspector", "operations", "store", "worker", "loopwatch", "domain")
+]
 MAY_BLOCK = {
+    "service/app.py": {"create_app"},  # before it serves: settings, job modules, package metadata
+    "zoneinfo/_tzpath.py": {"find_tzfile"},  # one small file for each time zone that a schedule names, read once
     "service/store/artifacts.py": {"write"},  # for threads, and for tests that prepare a file
     "service/store/embedded.py": {"find_server"},  # before a loop runs, and for tests that start a server
     # A few bytes each, for a thread or a process that always reads, or about a process whose state is known.
@@ -36,12 +41,12 @@ def pytest_configure() -> None:
 def blocking(request: pytest.FixtureRequest) -> Iterator[BlockBuster | None]:
     """Nothing of ours blocks an event loop: a call that would raises where it stands.
 
-    Only calls that come out of the engine count; a test that blocks on purpose says `blocking.deactivate()`.
+    Only calls that come out of our own code count; a test that blocks on purpose says `blocking.deactivate()`.
     """
     if "e2e" in request.path.parts:
         yield None
         return
-    with blockbuster_ctx(ENGINE) as made:
+    with blockbuster_ctx(OURS) as made:
         for function in made.functions.values():
             for path, names in MAY_BLOCK.items():
                 function.can_block_in(path, names)

@@ -65,6 +65,11 @@ async def noop(plan: Plan, side: str) -> dict[str, float]:
     return {**one, "two": two["rate"], "two_to_one": two["rate"] / one["rate"]}
 
 
+async def watched(plan: Plan, side: str) -> dict[str, float]:
+    """Run jobs that do nothing on one worker whose event loop is watched, or not."""
+    return await _run(plan, side, "noop", plan.jobs * 2, slots=plan.slots_of("offload"))
+
+
 async def nap(plan: Plan, side: str) -> dict[str, float]:
     """Run jobs of 10 ms in 100 slots: 10,000 a second are possible."""
     seen = await _run(plan, side, "nap", plan.naps if side == "offload" else plan.naps // 2, slots=100)

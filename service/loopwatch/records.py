@@ -3,8 +3,10 @@
 Source files are read here, on the reporter's thread, and never while a stack is sampled.
 """
 
+import dis
 import hashlib
 import linecache
+import threading
 from collections import Counter
 from pathlib import PurePath
 from types import CodeType
@@ -13,10 +15,13 @@ from typing import Any
 from service.domain import hints
 from service.loopwatch.foreign import FOREIGN
 from service.loopwatch.samples import Place, Sample
-from service.loopwatch.watch import Stall
+from service.loopwatch.stall import Stall
+from service.loopwatch.suspects import Suspect
 
 _DEPTH = 20
 _CODE = 200
+_CALLS = ("CALL", "PRECALL", "IMPORT")
+_WAITS = ("threading.py", "queue.py", "selectors.py", "socket.py", "ssl.py", "subprocess.py")
 
 
 def position(code: CodeType, lasti: int) -> tuple[int, int, int, int]:
@@ -77,16 +82,56 @@ def record(stall: Stall, process: str, worker: str | None) -> dict[str, Any]:
         "route": name if scope and scope.kind == "route" else None,
         "file": file,
         "line": line,
-        "line_exact": place is not None,
+        "line_exact": innermost is not None and _is_exact(stall, innermost),
         "code": linecache.getline(file, line).strip()[:_CODE] if file and line else None,
         "call": source_of(place) if place else None,
         "callee": f"{innermost[0].co_qualname} ({PurePath(innermost[0].co_filename).name})" if innermost else None,
         "held_ms": round(stall.held_ns / 1e6),
+        "cpu_ms": _ms(min(stall.evidence.cpu_ns, stall.held_ns)),
+        "gc_ms": _ms(stall.evidence.gc_ns),
+        "waited_ms": _ms(min(stall.evidence.waited_ns, stall.held_ns)),
+        "suspects": _suspects(stall.suspects),
         "samples": len(stall.samples),
         "stack": _stack(sample),
         "hint": _hint(stall, place, innermost),
         "fingerprint": hashlib.sha256(about.encode()).hexdigest()[:12],
     }
+
+
+def _ms(ns: int) -> float:
+    return round(ns / 1e6, 1)
+
+
+def _is_exact(stall: Stall, innermost: Place) -> bool:
+    """Whether the sample is of the very line: C code that holds the GIL is seen as it returns, if it was called.
+
+    After an operator the loop's thread gives the GIL up only at the next call or jump.
+    """
+    if _waiting(stall) != "gil-held":
+        return True
+    code, lasti = innermost
+    return dis.opname[code.co_code[lasti]].startswith(_CALLS)
+
+
+def _suspects(found: list[Suspect]) -> list[dict[str, Any]]:
+    """Describe who may have held the GIL; threads that are nobody's and were not in the user's code are left out."""
+    names = {one.ident: one.name for one in threading.enumerate()}
+    told = []
+    for one in found:
+        place = next((at for at in one.stack if not is_foreign(at[0])), None)
+        if one.job_id is None and (place is None or PurePath(one.stack[0][0].co_filename).name in _WAITS):
+            continue
+        told.append(
+            {
+                "thread": one.name or names.get(one.thread, str(one.thread)),
+                "job_id": one.job_id,
+                "function": one.function,
+                "file": place[0].co_filename if place else None,
+                "line": position(*place)[0] if place else None,
+                "call": source_of(place) if place else None,
+            }
+        )
+    return told
 
 
 def _hint(stall: Stall, place: Place | None, innermost: Place | None) -> str:

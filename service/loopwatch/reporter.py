@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from service.loopwatch import records
-from service.loopwatch.watch import Stall
+from service.loopwatch.stall import Stall
 
 log = structlog.get_logger(__name__)
 

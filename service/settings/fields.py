@@ -156,8 +156,11 @@ class Settings(BaseSettings):
         default=600,
         description="How long a job whose function no worker knows waits for one that does before it is dead.",
     )
-    stall_ms: Count = Field(
-        default=100, description="Milliseconds that one step may hold the event loop before it is reported as a stall."
+    stall_ms: int = Field(
+        default=100,
+        ge=0,
+        description="Milliseconds that one step may hold the event loop before it is reported as a stall. 0: the loop "
+        "is not watched, and jobs do not know their `loop_ms`.",
     )
     serializer: Literal["json", "pickle"] = Field(
         default="json",

@@ -7,10 +7,9 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
-from types import CoroutineType
 from typing import Any, Literal
 
 from arq.utils import ms_to_datetime
@@ -30,6 +29,7 @@ from service.domain.policy import (
     decide,
 )
 from service.loopwatch.clock import Scope, Slot, current, drive
+from service.loopwatch.suspects import AtWork
 from service.store import leases
 from service.store.codec import Codec, Payload
 from service.store.leases import Claimed
@@ -110,7 +110,7 @@ class Attempts:
         finisher: Finisher,
         words: Words,
         loop: asyncio.AbstractEventLoop,
-        slot: Slot,
+        slot: Slot | None,
     ) -> None:
         self._slot = slot
         self._opener = opener
@@ -205,12 +205,13 @@ class Attempts:
 
     def _steps(self, running: Running, function: JobFunction[Any, Any], call: Awaitable[Any]) -> Awaitable[Any]:
         """Count the steps of a job's coroutine, and of the tasks that it starts."""
-        if not isinstance(call, CoroutineType):
+        if self._slot is None:
             return call
-        code = call.cr_code
-        scope = running.scope = Scope("job", running.job.id, function.name, code.co_filename, code.co_firstlineno)
+        coro, code = call if isinstance(call, Coroutine) else _awaiting(call), getattr(function.fn, "__code__", None)
+        file, line = (code.co_filename, code.co_firstlineno) if code is not None else ("", 0)
+        scope = running.scope = Scope("job", running.job.id, function.name, file, line)
         current.set(scope)
-        return drive(call, scope, self._slot)
+        return drive(coro, scope, self._slot)
 
     async def _call_elsewhere(
         self, port: ThreadPort, job: Claimed, opened: Opened, given: dict[str, Any], timer: asyncio.Timeout
@@ -305,6 +306,11 @@ class Attempts:
         return replace(job, attempt=attempt)
 
 
+async def _awaiting(call: Awaitable[Any]) -> Any:
+    """Await what is no coroutine, so that it has steps that can be counted."""
+    return await call
+
+
 def _begin(timer: asyncio.Timeout, timeout: float | None, loop: asyncio.AbstractEventLoop) -> None:
     """Start the clock of an attempt that waited for its thread or process."""
     if timeout is not None and timer.when() is None:
@@ -317,7 +323,8 @@ def _in_thread(port: ThreadPort, facts: Facts, function: JobFunction[Any, Any], 
     facts.begin(now_ms())
     context = JobContext(facts, port)
     context.raise_if_aborted()
-    return function.fn(context, **arguments)
+    with AtWork(facts.id, function.name):
+        return function.fn(context, **arguments)
 
 
 def _taken(scope: Scope | None) -> str:

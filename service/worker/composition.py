@@ -2,17 +2,23 @@
 
 import asyncio
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
-from arq.connections import ArqRedis
+from arq.connections import ArqRedis, RedisSettings
 from arq.worker import Worker as ArqWorker
 from arq.worker import func
 
 from service.domain.errors import Unavailable
 from service.domain.functions import JobFunction
+from service.loopwatch.reporter import Reporter
+from service.loopwatch.watched import WatchedLoop
 from service.store import connection
 from service.store.codec import Codec
+from service.store.guard import connect as connect_blocking
+from service.store.guard import portable
+from service.store.stalls import StallWriter
 from service.worker.attempt import Hooks
 from service.worker.opening import Rules
 from service.worker.parts import Plan
@@ -35,7 +41,7 @@ def plan(worker: "Worker") -> Plan:
         codec=Codec.custom(worker.job_serializer, worker.job_deserializer),
         max_jobs=worker.max_jobs,
         poll=worker.poll_delay_s,
-        address=worker.redis_settings or connection.settings_of_client(worker.pool),
+        address=_address(worker),
         redis=worker.pool,
         words=worker.words,
     )
@@ -62,6 +68,17 @@ async def connect(worker: "Worker") -> ArqRedis:
         else:
             break
     return pool
+
+
+def watched(worker: "Worker") -> WatchedLoop:
+    """Return the watch over the worker's loop; it begins before anything of the user's runs there."""
+    stalls = StallWriter(partial(connect_blocking, portable(_address(worker))))
+    reporter = Reporter("worker", worker.worker_id, stalls.keep)
+    return WatchedLoop(reporter, worker.offload.stall_seconds, stalls.close)
+
+
+def _address(worker: "Worker") -> RedisSettings:
+    return worker.redis_settings or connection.settings_of_client(worker.pool)
 
 
 def _rules(worker: "Worker") -> Rules:

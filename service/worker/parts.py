@@ -11,18 +11,16 @@ from arq.connections import RedisSettings
 from service.client import Client
 from service.domain.catalogue import Catalogue
 from service.domain.functions import JobFunction
-from service.loopwatch.reporter import Reporter
-from service.loopwatch.watch import LoopWatch
+from service.loopwatch.watched import WatchedLoop
 from service.store import connection, leases
 from service.store.artifacts import ArtifactFiles
 from service.store.away import Away
 from service.store.codec import Codec
 from service.store.connection import RedisClient
-from service.store.guard import connect, portable
+from service.store.guard import portable
 from service.store.jobs import JobStore
 from service.store.leases import Claimed
 from service.store.records import Records
-from service.store.stalls import StallWriter
 from service.worker.attempt import Attempts, Hooks, Running
 from service.worker.claims import Claims
 from service.worker.executors import Executors
@@ -69,8 +67,9 @@ class Parts:
         running: Mapping[str, Running],
         start: Callable[[Claimed, float], None],
         stop: Callable[[str, str], None],
-        loop: asyncio.AbstractEventLoop,
+        watched: WatchedLoop,
     ) -> None:
+        loop = asyncio.get_running_loop()
         options, redis, kept = plan.options, plan.redis, plan.rules.kept
         declared = options.catalogue
         catalogue = Catalogue({**declared.functions, **plan.functions}, declared.queues, {})
@@ -86,12 +85,9 @@ class Parts:
         self.services = Services(
             redis, client, self.notes, files, self.executors, records, artifact_keep_ms=kept.dead_ms
         )
-        self.stalls = StallWriter(partial(connect, portable(plan.address)))
-        self.reporter = Reporter("worker", plan.worker, self.stalls.keep)
-        self.watch = LoopWatch(loop, self.reporter.put, threshold=options.stall_seconds)
         opener = Opener(plan.functions, plan.codec, plan.rules)
         self.attempts = Attempts(
-            opener, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, loop, self.watch.slot
+            opener, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, loop, watched.slot
         )
         self.renew = partial(leases.renew, redis, plan.worker, lease_ms)
         self.pulse = Pulse(options.pulse_fd) if options.pulse_fd is not None else Pulse.create()
@@ -117,9 +113,6 @@ class Parts:
 
     async def close(self) -> None:
         """Take leave of the guardian and end everything that was started."""
-        await self.watch.stop()
-        await asyncio.to_thread(self.reporter.stop)
-        self.stalls.close()
         await self.guard.goodbye()
         self.pulse.close()
         self.executors.close(now=True)

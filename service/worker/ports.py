@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -13,6 +12,7 @@ from service.client import Client, Request
 from service.domain.artifacts import Artifact
 from service.domain.clock import now_ms
 from service.domain.functions import EnqueueOptions
+from service.loopwatch.suspects import AtWork
 from service.store import artifacts, stats
 from service.store.artifacts import ArtifactFiles
 from service.store.ids import new_id
@@ -116,7 +116,11 @@ class LoopPort:
         return self._services.http
 
     async def to_thread(self, f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        return await self._services.executors.threads(self._job.queue).run(partial(f, *args, **kwargs))
+        def step() -> T:
+            with AtWork(self._job.id, self._job.function):
+                return f(*args, **kwargs)
+
+        return await self._services.executors.threads(self._job.queue).run(step)
 
     async def to_process(self, f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         processes = self._services.executors.processes(self._job.queue)

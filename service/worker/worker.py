@@ -21,6 +21,7 @@ from service.domain.clock import now_ms
 from service.domain.errors import Unavailable
 from service.domain.functions import JobFunction
 from service.domain.policy import Abort, Dead, Decision, Drop, PutBack, Succeed
+from service.loopwatch.watched import WatchedLoop
 from service.store import connection, keys, queues, workers
 from service.store.leases import Claimed, Finished
 from service.worker import composition, inbox, signals
@@ -57,6 +58,7 @@ class Worker(ArqWorker):
         self._away_since: float | None = None
         self._not_ours: set[str] = set()
         self._parts: Parts | None = None
+        self._watched: WatchedLoop | None = None
         self._last_heart_beat = 0.0
         if self.offload.queues is None:
             self.queue_names = [keys.queue_of(self.queue_name)]
@@ -74,9 +76,11 @@ class Worker(ArqWorker):
             self._pool = await composition.connect(self)
         self.ctx["redis"] = self.pool
         self.allow_pick_jobs, self._is_stopping, self._is_told_to_stop = True, False, False
+        watched = self._watched = composition.watched(self)
+        await watched.start()  # before `on_startup`, so that what it does to the loop is seen
         if self.on_startup:
             await self.on_startup(self.ctx)
-        parts = await self._compose()
+        parts = await self._compose(watched)
         self.words.starting(self.worker_id, self.queue_names, list(self.found))
         try:
             await self._claim_until_done(parts)
@@ -94,6 +98,8 @@ class Worker(ArqWorker):
         if self._parts is not None:
             parts, self._parts = self._parts, None
             await self._close_parts(parts)
+        if self._watched is not None:
+            await self._watched.stop()
         with contextlib.suppress(Unavailable):
             await workers.leave(self.pool, self.worker_id, self.queue_names)
             with connection.reaching_redis():
@@ -142,8 +148,8 @@ class Worker(ArqWorker):
 
     # The parts and who runs them.
 
-    async def _compose(self) -> Parts:
-        parts = self._parts = Parts(composition.plan(self), self._running, self._start, self._stop_attempt, self.loop)
+    async def _compose(self, watched: WatchedLoop) -> Parts:
+        parts = self._parts = Parts(composition.plan(self), self._running, self._start, self._stop_attempt, watched)
         if not await self._is_declared(parts):
             self._sides.start(self._declare_later(parts))
         self._sides.start(parts.finisher.run())
@@ -153,8 +159,6 @@ class Worker(ArqWorker):
         self._sides.start(upkeep(self.pool, self.worker_id, parts.away, self._about))
         self._sides.start(parts.ticks.run())
         parts.pulse.offer_stack()
-        await asyncio.to_thread(parts.reporter.start)
-        await parts.watch.start()
         self._sides.start(parts.pulse.run())
         if self.offload.has_guardian:  # a burst that is over at once does without
             delay = self.offload.lease_seconds / 6 if self.burst else 0

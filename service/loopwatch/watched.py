@@ -1,0 +1,39 @@
+"""A loop that is watched and whose stalls are told: the watch and the reporter, started and stopped as one."""
+
+import asyncio
+from collections.abc import Callable
+
+from service.loopwatch.clock import Slot
+from service.loopwatch.reporter import Reporter
+from service.loopwatch.watch import LoopWatch
+
+
+class WatchedLoop:
+    """Watches the running loop; with a `threshold` (s) of 0 it does nothing at all, and `watch` and `slot` are None."""
+
+    def __init__(self, reporter: Reporter, threshold: float, close: Callable[[], None] | None = None) -> None:
+        self.reporter = reporter
+        self.watch: LoopWatch | None = None
+        self._threshold = threshold
+        self._close = close  # of what the reporter tells it to
+
+    @property
+    def slot(self) -> Slot | None:
+        """Where the step clock counts, while the loop is watched."""
+        return self.watch.slot if self.watch is not None else None
+
+    async def start(self) -> None:
+        """Begin, on the loop's thread."""
+        if self._threshold <= 0:
+            return
+        await asyncio.to_thread(self.reporter.start)
+        self.watch = LoopWatch(asyncio.get_running_loop(), self.reporter.put, threshold=self._threshold)
+        await self.watch.start()
+
+    async def stop(self) -> None:
+        """End; what is still to be told is told first."""
+        if self.watch is not None:
+            await self.watch.stop()
+            await asyncio.to_thread(self.reporter.stop)
+        if self._close is not None:
+            self._close()
