@@ -219,6 +219,7 @@ def _facts(record: JobRecord) -> Table:
         "finished": rfc3339(record.finished_ms),
         "ran": output.seconds(_ran_ms(record)),
         "on the loop": None if record.loop_ms is None else f"{record.loop_ms:.3g} ms in {record.steps} steps",
+        "stalls": f"{record.stalls}: offload stalls --job {record.id}" if record.stalls else None,
         "worker": record.worker,
         "tags": ", ".join(record.tags),
         "progress": f"{said}{progress.message or ''}" if progress else None,
