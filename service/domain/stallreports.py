@@ -24,6 +24,10 @@ _STALL: dict[str, Any] = {
     "call": "requests.get(url)",
     "callee": "SocketIO.readinto (socket.py)",
     "held_ms": 3020,
+    "cpu_ms": 1.2,
+    "gc_ms": 0.0,
+    "waited_ms": 0.1,
+    "suspects": [],
     "samples": 9,
     "stack": '  File "/usr/lib/python3.11/socket.py", line 700 in SocketIO.readinto',
     "hint": "`requests.get(url)` in jobs/fetch.py:41 held the loop 3.02 s: use httpx.AsyncClient …",
@@ -31,12 +35,24 @@ _STALL: dict[str, Any] = {
 }
 
 
+class SuspectDocument(TypedDict):
+    """A thread that may have kept the loop from the GIL: what it works on, and where it was, as far as that was seen."""
+
+    thread: str
+    job_id: str | None
+    function: str | None
+    file: str | None
+    line: int | None
+    call: str | None
+
+
 @example(**_STALL)
 class StallDocument(TypedDict):
     """What held an event loop for too long: which job or route, which line, for how long, and what to do instead.
 
     Only the kinds `step` and `callback` blame anyone. Stalls of one cause share their `fingerprint`. Of one that
-    lasts, `at` is when it began.
+    lasts, `at` is when it began. Of `held_ms` the loop's thread computed for `cpu_ms`, Python collected garbage for
+    `gc_ms`, and a processor was waited for for `waited_ms`; `suspects` are threads that may have held the GIL.
     """
 
     at: str
@@ -55,6 +71,10 @@ class StallDocument(TypedDict):
     stack: str
     hint: str
     line_exact: NotRequired[bool]
+    cpu_ms: NotRequired[float]
+    gc_ms: NotRequired[float]
+    waited_ms: NotRequired[float]
+    suspects: NotRequired[list[SuspectDocument]]
     samples: NotRequired[int]
     fingerprint: NotRequired[str]
 

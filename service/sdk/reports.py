@@ -214,11 +214,23 @@ class AuditEntry(TypedDict):
     detail: dict[str, Any]
 
 
+class SuspectDocument(TypedDict):
+    """A thread that may have kept the loop from the GIL: what it works on, and where it was, as far as that was seen."""
+
+    thread: str
+    job_id: str | None
+    function: str | None
+    file: str | None
+    line: int | None
+    call: str | None
+
+
 class StallDocument(TypedDict):
     """What held an event loop for too long: which job or route, which line, for how long, and what to do instead.
 
     Only the kinds `step` and `callback` blame anyone. Stalls of one cause share their `fingerprint`. Of one that
-    lasts, `at` is when it began.
+    lasts, `at` is when it began. Of `held_ms` the loop's thread computed for `cpu_ms`, Python collected garbage for
+    `gc_ms`, and a processor was waited for for `waited_ms`; `suspects` are threads that may have held the GIL.
     """
 
     at: str
@@ -237,6 +249,10 @@ class StallDocument(TypedDict):
     stack: str
     hint: str
     line_exact: NotRequired[bool]
+    cpu_ms: NotRequired[float]
+    gc_ms: NotRequired[float]
+    waited_ms: NotRequired[float]
+    suspects: NotRequired[list[SuspectDocument]]
     samples: NotRequired[int]
     fingerprint: NotRequired[str]
 

@@ -11,7 +11,7 @@ from service.loopwatch import reporter as reporters
 from service.loopwatch.clock import Scope
 from service.loopwatch.judge import Evidence
 from service.loopwatch.reporter import Reporter
-from service.loopwatch.watch import Stall
+from service.loopwatch.stall import Stall
 
 
 class Kept:
@@ -62,7 +62,7 @@ def reporter(kept):
 def held(seconds, function="t.holds", kind="step", *, is_over=True):
     """What the watchdog hands over of a job that held the loop."""
     ns = round(seconds * 1e9)
-    return Stall(kind, Scope("job", "j1", function), ns, 0, [], Evidence(ns, ns, 0, 0, 0, 0, 0), is_over=is_over)
+    return Stall(kind, Scope("job", "j1", function), ns, 0, [], Evidence(ns, ns, 100_000_000), is_over=is_over)
 
 
 def test_all_are_kept_and_counted_and_one_of_a_cause_is_logged(reporter, kept):
