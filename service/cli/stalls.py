@@ -1,21 +1,22 @@
 """`offload stalls`: what held an event loop, one by one, by cause, or while it happens."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from service.cli import arguments, failures, output, session
-from service.domain import stallreports
+from service.domain import complaints, stallreports
 from service.domain.clock import rfc3339
 from service.domain.errors import InvalidOptions
 from service.domain.events import MISSED, Event, Wanted
 from service.domain.filters import StallFilter
 from service.domain.records import StallGroup
-from service.domain.stalls import BLAMING, Kind
+from service.domain.stalls import Kind
+from service.settings import Settings
 from service.wiring import Offload
 
 _ALL = 1000  # about as many as are kept
@@ -60,48 +61,30 @@ def stalls(
     if groups:
         _list_groups(limit, cursor, as_json=as_json)
     elif follow:
-        session.run(lambda offload: _follow(offload, which, as_json=as_json, until_blamed=fail_on_stall))
-        raise typer.Exit(failures.FAILED)
+        exit_if_blamed(session.run(lambda offload: _follow(offload, which, as_json=as_json, fails=fail_on_stall)))
     else:
         found = _list(which, limit, cursor, as_json=as_json, whole=fail_on_stall)
         if fail_on_stall:
             exit_if_blamed(found)
 
 
-def exit_if_blamed(found: list[dict[str, Any]]) -> None:
+def exit_if_blamed(found: Iterable[Mapping[str, Any]]) -> None:
     """Say on stderr which lines held a loop, and exit with 1; return where nobody is to blame."""
-    blamed = [one for one in found if one["kind"] in BLAMING]
-    if blamed:
-        failures.say(complaint(blamed))
+    if blamed := complaints.blamed(found):
+        failures.say(f"error: {complaints.complaint(blamed, str(Path.cwd()))}")
         raise typer.Exit(failures.FAILED)
 
 
-def complaint(blamed: list[dict[str, Any]]) -> str:
-    """Return what to say of stalls that make a command fail: one line for each cause, with what to do instead."""
-    causes: dict[str, list[dict[str, Any]]] = {}
-    for one in blamed:
-        causes.setdefault(str(one.get("fingerprint")), []).append(one)
-    lines = [f"error: {len(blamed)} {'stall' if len(blamed) == 1 else 'stalls'} of an event loop"]
-    for same in causes.values():
-        worst = max(same, key=lambda one: int(one["held_ms"]))
-        many = f", {len(same)} times" if len(same) > 1 else ""
-        lines.append(f"  {name_of(worst)} at {place(worst)}: {output.seconds(worst['held_ms'])}{many}: {worst['hint']}")
-    return "\n".join(lines)
+async def recent(offload: Offload, which: StallFilter) -> list[dict[str, Any]]:
+    """Return all stalls that fit, as far as they are kept."""
+    return (await offload.inspector.stalls(_ALL, None, which))[0]
 
 
-def name_of(stall: Mapping[str, Any]) -> str:
-    """Return the job function or route of a stall, or whose loop it was."""
-    return str(stall.get("function") or stall.get("route") or f"({stall.get('process', '?')})")
-
-
-def place(stall: Mapping[str, Any]) -> str:
-    """Return file and line: from the working directory on where it is under that, else the last two parts."""
-    if not stall.get("file"):
-        return "?"
-    path = PurePath(str(stall["file"]))
-    here = Path.cwd()
-    shown = path.relative_to(here) if path.is_relative_to(here) else PurePath(*path.parts[-2:])
-    return f"{shown}:{stall['line']}" if stall.get("line") else str(shown)
+def check_watched(settings: Settings, *, fails: bool) -> None:
+    """Raise InvalidOptions where a command is to fail on stalls, and no loop is watched."""
+    if fails and settings.stall_ms == 0:
+        msg = "--fail-on-stall finds nothing while OFFLOAD_STALL_MS is 0: the event loops are not watched"
+        raise InvalidOptions(msg)
 
 
 def _check_alone(which: StallFilter, *, groups: bool, follow: bool, fails: bool) -> None:
@@ -120,7 +103,7 @@ def _list(which: StallFilter, limit: int, cursor: str | None, *, as_json: bool, 
     async def work(offload: Offload) -> tuple[Any, str | None, Any, Any]:
         items, following = await offload.inspector.stalls(limit, cursor, which)
         ongoing = await offload.inspector.ongoing_stalls(which)
-        every = (await offload.inspector.stalls(_ALL, None, which))[0] if whole else items
+        every = await recent(offload, which) if whole else items
         return items, following, ongoing, every
 
     items, following, ongoing, every = session.run(work)
@@ -163,8 +146,8 @@ def _group(one: StallGroup) -> str:
     )
 
 
-async def _follow(offload: Offload, which: StallFilter, *, as_json: bool, until_blamed: bool) -> None:
-    """Tell what happens until it is interrupted; `until_blamed` returns after the first that is somebody's fault."""
+async def _follow(offload: Offload, which: StallFilter, *, as_json: bool, fails: bool) -> list[dict[str, Any]]:
+    """Tell what happens until it is interrupted, or with `fails` until the first that is somebody's fault."""
     wanted = Wanted(functions=None if which.function is None else frozenset({which.function}), names=_NAMES)
     hinted: set[str] = set()
     async with aclosing(offload.inspector.all_events(wanted)) as stream:
@@ -177,9 +160,9 @@ async def _follow(offload: Offload, which: StallFilter, *, as_json: bool, until_
                 if not which.takes(stall):
                     continue
                 _tell(event, stall, hinted, as_json=as_json)
-                if until_blamed and event.name == "stalled" and stall["kind"] in BLAMING:
-                    failures.say(complaint([stall]))
-                    return
+                if fails and event.name == "stalled" and complaints.blamed([stall]):
+                    return [stall]
+    return []
 
 
 def _tell(event: Event, stall: dict[str, Any], hinted: set[str], *, as_json: bool) -> None:
@@ -196,7 +179,8 @@ def _tell(event: Event, stall: dict[str, Any], hinted: set[str], *, as_json: boo
 
 def _plain_cells(stall: Mapping[str, Any]) -> list[str]:
     call = " ".join(str(stall.get("call") or stall.get("code") or "").split())
-    return [output.seconds(stall["held_ms"]), str(stall["kind"]), name_of(stall), place(stall), call]
+    where = complaints.place(stall, str(Path.cwd()))
+    return [output.seconds(stall["held_ms"]), str(stall["kind"]), complaints.name_of(stall), where, call]
 
 
 def _cells(stall: Mapping[str, Any]) -> list[str]:

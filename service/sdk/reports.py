@@ -215,7 +215,7 @@ class AuditEntry(TypedDict):
 
 
 class SuspectDocument(TypedDict):
-    """A thread that may have kept the loop from the GIL: what it works on, and where it was, as far as that was seen."""
+    """A thread that may have kept the loop from the GIL: what it works on, and where it was, if that was seen."""
 
     thread: str
     job_id: str | None
