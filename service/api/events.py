@@ -133,6 +133,7 @@ async def follow_all(
     responses={
         200: {
             "description": "Events named by the state entered, or `progress`, or `log`; their data is JSON. "
+            "`blocked` tells that the job holds the event loop of its worker, `stalled` that it did. "
             "The terminal event's data has the whole document as `job`, and the stream ends after it.",
             "content": {"text/event-stream": {"schema": _EVENT}},
         },

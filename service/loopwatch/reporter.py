@@ -169,5 +169,5 @@ class _Calling:
 def _shown(record: Record, but: str = "") -> Record:
     at = f"{record['file']}:{record['line']}" if record["file"] else None
     names = ("kind", "held_ms", "job_id", "function", "route", "call", "hint", "worker")
-    known = {name: record[name] for name in names if name != but and record[name] is not None}
+    known = {name: record[name] for name in names if name != but and record[name] not in (None, "")}
     return {**known, **({"at_line": at} if at else {})}
