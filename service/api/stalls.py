@@ -15,7 +15,7 @@ from service.api.state import Given
 from service.domain import stallreports
 from service.domain.clock import to_ms
 from service.domain.filters import StallFilter
-from service.domain.stalls import Kind
+from service.domain.stallrecords import Kind
 
 router = APIRouter(tags=["fleet"])
 

@@ -15,7 +15,7 @@ from service.domain.errors import InvalidOptions
 from service.domain.events import MISSED, Event, Wanted
 from service.domain.filters import StallFilter
 from service.domain.records import StallGroup
-from service.domain.stalls import Kind
+from service.domain.stallrecords import Kind
 from service.settings import Settings
 from service.wiring import Offload
 

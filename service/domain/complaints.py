@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from service.domain.stalls import BLAMING
+from service.domain.stallrecords import BLAMING
 
 Stall = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 from service.domain.clock import rfc3339
 from service.domain.records import StallGroup
 from service.domain.reports import example
-from service.domain.stalls import Kind
+from service.domain.stallrecords import Kind
 
 _STALL: dict[str, Any] = {
     "at": "2026-11-22T09:30:00.125Z",
@@ -52,7 +52,8 @@ class StallDocument(TypedDict):
 
     Only the kinds `step` and `callback` blame anyone. Stalls of one cause share their `fingerprint`. Of one that
     lasts, `at` is when it began. Of `held_ms` the loop's thread computed for `cpu_ms`, Python collected garbage for
-    `gc_ms`, and a processor was waited for for `waited_ms`; `suspects` are threads that may have held the GIL.
+    `gc_ms`, and a processor was waited for for `waited_ms`; `suspects` are threads that may have held the GIL;
+    `reason` is why the worker was killed, if it was.
     """
 
     at: str
@@ -70,6 +71,7 @@ class StallDocument(TypedDict):
     held_ms: int
     stack: str
     hint: str
+    reason: NotRequired[str]
     line_exact: NotRequired[bool]
     cpu_ms: NotRequired[float]
     gc_ms: NotRequired[float]

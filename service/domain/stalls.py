@@ -3,16 +3,11 @@
 Nobody is blamed on a guess: a job is named only where the stack or the lack of others leaves no doubt.
 """
 
-import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, Literal
-
-Kind = Literal["step", "callback", "saturated", "gc", "starved", "gil-other-thread", "startup"]
-BLAMING = frozenset({"step", "callback"})
-"""The kinds that are somebody's fault."""
+from typing import Any
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<name>\S+)')  # as faulthandler writes them
 _STACK_LIMIT = 4000
@@ -95,24 +90,3 @@ def _hint(at: Frame | None, code: str | None, held_s: float) -> str:
         f"{what}{where} held the event loop {held_s:.1f} s, and its worker was killed: use an async library, "
         "`await ctx.to_thread(f, ...)` or `ctx.to_process`, or make the job function a `def`."
     )
-
-
-def name_of(stall: Mapping[str, Any]) -> str:
-    """Return the name that a stall is counted under: its job function or route, `-` where it has neither."""
-    return str(stall.get("function") or stall.get("route") or "-")
-
-
-def fingerprint(stall: Mapping[str, Any]) -> str:
-    """Return what stalls of one cause have in common, made where the record does not bring it: 12 hex digits."""
-    given = stall.get("fingerprint")
-    innermost = next((f.name for f in frames(stall.get("stack") or "") if f.file == stall.get("file")), "")
-    about = f"{stall['kind']}|{stall.get('function') or stall.get('route')}|{stall.get('file')}|{innermost}"
-    return str(given or hashlib.sha256(about.encode()).hexdigest()[:12])
-
-
-_TOLD = ("kind", "process", "worker", "function", "route", "file", "line", "call", "held_ms", "hint", "fingerprint")
-
-
-def event(stall: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the feed says of a stall: what is known of these, and neither code nor stack."""
-    return {name: stall[name] for name in _TOLD if stall.get(name) is not None}

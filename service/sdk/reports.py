@@ -230,7 +230,8 @@ class StallDocument(TypedDict):
 
     Only the kinds `step` and `callback` blame anyone. Stalls of one cause share their `fingerprint`. Of one that
     lasts, `at` is when it began. Of `held_ms` the loop's thread computed for `cpu_ms`, Python collected garbage for
-    `gc_ms`, and a processor was waited for for `waited_ms`; `suspects` are threads that may have held the GIL.
+    `gc_ms`, and a processor was waited for for `waited_ms`; `suspects` are threads that may have held the GIL;
+    `reason` is why the worker was killed, if it was.
     """
 
     at: str
@@ -248,6 +249,7 @@ class StallDocument(TypedDict):
     held_ms: int
     stack: str
     hint: str
+    reason: NotRequired[str]
     line_exact: NotRequired[bool]
     cpu_ms: NotRequired[float]
     gc_ms: NotRequired[float]
