@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import orjson
 import pytest
+from support.server import restartable
 from support.stalls import stall
 
 from service.store.connection import settings_of
@@ -163,10 +164,10 @@ class Following:
 
 
 @contextmanager
-def following(*words):
+def following(*words, **settings):
     command = [sys.executable, "-P", "-m", "service", "stalls", "--follow", *words]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **settings}
     ) as process:
         try:
             yield Following(process)
@@ -201,3 +202,19 @@ def test_a_program_follows_by_lines_of_json_until_somebody_is_to_blame(writer):
     assert (first["event"], first["kind"], first["at"][-1]) == ("stalled", "gc", "Z")
     assert (orjson.loads(line)["job_id"], code) == ("j1", 1)
     assert "fetch.page at jobs/fetch.py:41" in complaint
+
+
+def test_following_outlives_an_outage_of_redis(offload):
+    """What happens after it is told as what happened before."""
+    with restartable() as server, following(OFFLOAD_REDIS_URL=server.url) as said:
+        writer = StallWriter(lambda: connect(portable(settings_of(server.url))), "w1")
+        first = said.until(lambda: writer.keep(stall(line=1)))
+        server.kill()
+        server.start()
+        writer.keep(stall(line=2))
+        writer.close()
+        while "fetch.py:2" not in (line := said.next()):
+            pass
+
+    assert "fetch.py:1" in first
+    assert line.split()[1] == "stalled"
