@@ -18,6 +18,7 @@ from service.domain.documents import JobDocument, JobSummary, job, links, locati
 from service.domain.filters import BulkOutcome
 from service.domain.functions import JobFunction
 from service.domain.records import QueueState, Recent
+from service.domain.reports import example
 
 __all__ = ["JobDocument", "JobSummary", "job", "links", "location", "summary"]  # elsewhere, used as ours
 
@@ -128,6 +129,27 @@ class LoopDocument(TypedDict):
     stalls_lost: int
 
 
+@example(
+    id="web-1-4021-9f3c2a",
+    queues=["default", "mail"],
+    functions=["mail.send", "report.daily"],
+    slots=100,
+    running=3,
+    succeeded=1204,
+    failed=2,
+    retried=17,
+    stopping=False,
+    beat_at="2026-11-22T09:30:00.125Z",
+    loop={
+        "lag_ms": 0.2,
+        "max_lag_ms": 154.2,
+        "busy": 0.12,
+        "functions": {"mail.send": 1634.8},
+        "stalls": {"step": 1},
+        "stalls_dropped": 0,
+        "stalls_lost": 0,
+    },
+)
 class WorkerDocument(TypedDict):
     """A live worker, as it describes itself; `loop` is null where its event loop is not watched."""
 

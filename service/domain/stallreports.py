@@ -117,6 +117,7 @@ class StallGroupList(TypedDict):
     next: str | None
 
 
+@example(cleared=12)
 class ClearedDocument(TypedDict):
     """How many stalls were listed until now."""
 
