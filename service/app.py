@@ -25,6 +25,7 @@ from service.api import (
     problems,
     queues,
     schedules,
+    stalls,
 )
 from service.api.access import Access
 from service.api.breaker import Breaker
@@ -77,7 +78,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         redirect_slashes=False,
     )
     app.router.routes[:0] = enqueue.routes
-    for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet, probes, metrics, pages):
+    for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet, stalls, probes, metrics, pages):
         app.include_router(room.router)
     app.add_middleware(enqueue.Lane)
     app.add_middleware(looking.Lane)
@@ -138,11 +139,11 @@ def _lifespan(
 
 
 @asynccontextmanager
-async def _watched(settings: Settings, stalls: StallWriter, instruments: metrics.Metrics) -> AsyncIterator[WatchedLoop]:
+async def _watched(settings: Settings, writer: StallWriter, instruments: metrics.Metrics) -> AsyncIterator[WatchedLoop]:
     """Watch the loop that this runs on."""
-    reporter = Reporter("api", None, stalls.keep)
-    instruments.stalls = reporter
+    reporter = Reporter("api", None, writer)
     loop = WatchedLoop(reporter, settings.stall_ms / 1000)
+    instruments.watches(loop)
     await loop.start()
     try:
         yield loop

@@ -11,8 +11,8 @@ from service.domain.clock import now_ms
 from service.domain.errors import JobFailed, NotFinished, NotFound, ResultExpired, Unavailable, Unreadable
 from service.domain.events import Event, Wanted
 from service.domain.explanations import Explanation, explain
-from service.domain.filters import Filter
-from service.domain.records import JobRecord, Page, Planned, Point, QueueState, Recent, Vitals
+from service.domain.filters import Filter, StallFilter
+from service.domain.records import JobRecord, Page, Planned, Point, QueueState, Recent, StallGroup, Vitals
 from service.domain.schedules import Schedule
 from service.domain.states import Status
 from service.store import artifacts, audit, explaining, following, queues, schedules, stalls, stats, workers
@@ -167,6 +167,9 @@ class Inspector:
             workers=len(live),
             slots=sum(int(about.get("slots") or 0) for about in live),
             running=sum(int(about.get("running") or 0) for about in live),
+            stalls=await stalls.totals(self._redis),
+            ongoing=len(await stalls.ongoing(self._redis, now_ms())),
+            loops=tuple(about["loop"] for about in live if isinstance(about.get("loop"), dict)),
         )
 
     async def audit(
@@ -175,9 +178,22 @@ class Inspector:
         """Return a page of who did what, newest first, and the cursor of the next; raises InvalidOptions."""
         return await audit.page(self._redis, limit, cursor, action, who)
 
-    async def stalls(self, limit: int, cursor: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
+    async def stalls(
+        self,
+        limit: int,
+        cursor: str | None = None,
+        which: StallFilter = StallFilter(),  # noqa: B008 - a value
+    ) -> tuple[list[dict[str, Any]], str | None]:
         """Return a page of what held an event loop, newest first, and the cursor of the next; raises InvalidOptions."""
-        return await stalls.page(self._redis, limit, cursor)
+        return await stalls.page(self._redis, limit, cursor, which)
+
+    async def ongoing_stalls(self, which: StallFilter = StallFilter()) -> list[dict[str, Any]]:  # noqa: B008 - a value
+        """Return what holds an event loop just now, the longest first."""
+        return await stalls.ongoing(self._redis, now_ms(), which)
+
+    async def stall_groups(self, limit: int, cursor: str | None = None) -> tuple[list[StallGroup], str | None]:
+        """Return a page of stalls by cause, most time held first, and the cursor of the next; raises InvalidOptions."""
+        return await stalls.groups(self._redis, limit, cursor)
 
     async def stats(self) -> dict[str, Any]:
         """Return counts by status, the queues' depths, and endings by function over the last 24 hours."""

@@ -1,10 +1,10 @@
-"""What callers call to operate the service: pause and resume, run a schedule now, and note who did what."""
+"""What callers call to operate the service: pause and resume, run a schedule now, clear, and note who did what."""
 
 from service.client import Client, Request
 from service.domain.catalogue import Catalogue
 from service.domain.errors import NotFound
 from service.domain.schedules import Schedule
-from service.store import audit, queues, schedules
+from service.store import audit, queues, schedules, stalls
 from service.store.connection import RedisClient
 
 
@@ -43,6 +43,10 @@ class Operations:
     async def resume_schedule(self, name: str) -> None:
         """Let a schedule fire again from its next tick on. Raises NotFound."""
         await schedules.pause(self._redis, self._schedule(name).name, paused=False)
+
+    async def clear_stalls(self) -> int:
+        """Forget the stalls that are listed, and their groups; return how many were listed."""
+        return await stalls.clear(self._redis)
 
     async def audit(self, who: str, action: str, target: str, count: int = 1, **detail: object) -> None:
         """Note that somebody did something to a target, or to `count` things at once; no secrets in `detail`."""

@@ -1,5 +1,8 @@
 """Connects the parts that speak to Redis, for the processes that use them from outside: the API and the CLI."""
 
+import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -66,7 +69,7 @@ async def connect(settings: Settings, catalogue: Catalogue, *, must_answer: bool
     blocking = connection.client(arq_settings, answer_timeout=10.0)  # longer than the feed's blocking read
     away = Away()
     feed = Feed(blocking, away)
-    stalls = StallWriter(partial(connect_blocking, portable(arq_settings)))
+    stalls = StallWriter(partial(connect_blocking, portable(arq_settings)), f"{socket.gethostname()}-{os.getpid()}")
     try:
         if must_answer:
             await connection.check(redis, address)
@@ -80,7 +83,7 @@ async def connect(settings: Settings, catalogue: Catalogue, *, must_answer: bool
         client = Client(JobStore(redis, codec, confirm), catalogue, kept(settings), callbacks)
         yield Offload(catalogue, client, inspector, Operations(redis, client, catalogue), away, stalls)
     finally:
-        stalls.close()
+        await asyncio.to_thread(stalls.close)
         await feed.close()
         await redis.aclose()
         await blocking.aclose()

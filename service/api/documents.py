@@ -5,7 +5,7 @@ stands in `service.domain.documents`, for callbacks carry it too.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 from urllib.parse import quote
 
 import orjson
@@ -18,6 +18,7 @@ from service.domain.documents import JobDocument, JobSummary, job, links, locati
 from service.domain.filters import BulkOutcome
 from service.domain.functions import JobFunction
 from service.domain.records import QueueState, Recent
+from service.domain.reports import example
 
 __all__ = ["JobDocument", "JobSummary", "job", "links", "location", "summary"]  # elsewhere, used as ours
 
@@ -110,10 +111,65 @@ class QueueList(TypedDict):
     next: None
 
 
-class WorkerList(TypedDict):
-    """The live workers, each as it describes itself; times of theirs end in `_at`."""
+class LoopDocument(TypedDict):
+    """How a worker's event loop is doing, as of its last beat.
 
-    items: list[dict[str, Any]]
+    `lag_ms` is by how much the loop was late, `max_lag_ms` the most of that since the beat before, `busy` the share of
+    that time in which steps of jobs held it. Since the worker began: `functions` has what jobs took of the loop in ms,
+    of the ten that took most; `stalls` counts by kind; of these `stalls_dropped` found no room in the worker, and
+    `stalls_lost` no way to Redis.
+    """
+
+    lag_ms: float
+    max_lag_ms: float
+    busy: float
+    functions: dict[str, float]
+    stalls: dict[str, int]
+    stalls_dropped: int
+    stalls_lost: int
+
+
+@example(
+    id="web-1-4021-9f3c2a",
+    queues=["default", "mail"],
+    functions=["mail.send", "report.daily"],
+    slots=100,
+    running=3,
+    succeeded=1204,
+    failed=2,
+    retried=17,
+    stopping=False,
+    beat_at="2026-11-22T09:30:00.125Z",
+    loop={
+        "lag_ms": 0.2,
+        "max_lag_ms": 154.2,
+        "busy": 0.12,
+        "functions": {"mail.send": 1634.8},
+        "stalls": {"step": 1},
+        "stalls_dropped": 0,
+        "stalls_lost": 0,
+    },
+)
+class WorkerDocument(TypedDict):
+    """A live worker, as it describes itself; `loop` is null where its event loop is not watched."""
+
+    id: str
+    queues: NotRequired[list[str]]
+    functions: NotRequired[list[str]]
+    slots: NotRequired[int]
+    running: NotRequired[int]
+    succeeded: NotRequired[int]
+    failed: NotRequired[int]
+    retried: NotRequired[int]
+    stopping: NotRequired[bool]
+    beat_at: NotRequired[str]
+    loop: NotRequired[LoopDocument | None]
+
+
+class WorkerList(TypedDict):
+    """The live workers, by name."""
+
+    items: list[WorkerDocument]
     next: None
 
 

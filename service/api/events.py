@@ -30,7 +30,10 @@ _EVENT = {
     "required": ["event", "data"],
     "properties": {
         "id": {"type": "string", "description": "Where to go on: `Last-Event-ID`. An event without one has no place."},
-        "event": {"type": "string", "description": "The state entered, or `progress`, `log`, `missed`."},
+        "event": {
+            "type": "string",
+            "description": "The state entered, or `progress`, `log`, `blocked`, `stalled`, `missed`.",
+        },
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
     "examples": [
@@ -50,7 +53,10 @@ LastEventId = Annotated[
     str | None,
     Header(description="The last event that was seen; go on after it.", pattern=EVENT_ID),
 ]
-EventName = Literal["deferred", "queued", "running", "retrying", "succeeded", "dead", "aborted", "progress", "log"]
+EventName = Literal[
+    "deferred", "queued", "running", "retrying", "succeeded", "dead", "aborted",
+    "progress", "log", "blocked", "stalled",
+]  # fmt: skip
 
 
 class Resuming(BaseModel):
@@ -95,6 +101,7 @@ class EventStream(StreamingResponse):
     responses={
         200: {
             "description": "Events named by the state entered, or `progress`, or `log`; their data is JSON. "
+            "`blocked` tells that something holds an event loop, `stalled` that it did. "
             "`missed` tells that `count` events are lost to this reader, which was too slow or away too long; "
             "null where nobody knows how many.",
             "content": {"text/event-stream": {"schema": _EVENT}},
@@ -126,6 +133,7 @@ async def follow_all(
     responses={
         200: {
             "description": "Events named by the state entered, or `progress`, or `log`; their data is JSON. "
+            "`blocked` tells that the job holds the event loop of its worker, `stalled` that it did. "
             "The terminal event's data has the whole document as `job`, and the stream ends after it.",
             "content": {"text/event-stream": {"schema": _EVENT}},
         },

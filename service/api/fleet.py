@@ -1,4 +1,4 @@
-"""The fleet over HTTP: workers, counts, what held an event loop, who did what, why a job does not run."""
+"""The fleet over HTTP: workers, counts, who did what, why a job does not run."""
 
 from typing import Annotated, Any
 
@@ -76,18 +76,6 @@ async def get_stats(given: Given) -> Response:
     hours = reports.points(await given.promptly(given.inspector.series("hour")))
     counts = {"statuses": summary["statuses"], "functions": summary["functions"]}
     return documents.answer({**counts, "minutes": minutes, "hours": hours})
-
-
-@router.get(
-    "/v1/stalls",
-    operation_id="list_stalls",
-    summary="List stalls",
-    responses={200: {"model": reports.StallList}, **problems.responses(422, 503)},
-)
-async def list_stalls(given: Given, paging: Annotated[Paging, Query()]) -> Response:
-    """List what held an event loop for too long, newest first: job, function, source line, and what to do instead."""
-    items, following = await given.promptly(given.inspector.stalls(paging.limit, paging.cursor))
-    return documents.answer({"items": items, "next": following})
 
 
 @router.get(

@@ -7,7 +7,6 @@ a caller sent, so that nobody can make series without end.
 import asyncio
 from collections.abc import Iterator
 from http import HTTPMethod
-from typing import Protocol
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
@@ -15,6 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
+from service.api import loopmetrics
+from service.api.loopmetrics import OwnLoop, WatchedLoop
 from service.api.state import Given
 from service.domain.clock import now_ms
 from service.domain.errors import Unavailable
@@ -48,8 +49,8 @@ class Metrics:
         )
         self._fleet = _Fleet()
         self._registry.register(self._fleet)
-        self.stalls: Stalls | None = None
-        self._registry.register(_Loop(self))
+        self._own = OwnLoop()
+        self._registry.register(self._own)
         self._callers: dict[tuple[str, str], Counter] = {}
         self._known: dict[tuple[str, str, int], Histogram] = {}
 
@@ -69,6 +70,10 @@ class Metrics:
                 calls = self._callers[key, route] = self._usage.labels(key, route)
             calls.inc()
 
+    def watches(self, loop: WatchedLoop) -> None:
+        """Show how this process's loop is doing."""
+        self._own.loop = loop
+
     def background_failed(self, task: str) -> None:
         """Count work after an answer that failed."""
         self._failures.labels(task).inc()
@@ -77,34 +82,6 @@ class Metrics:
         """Return the text of a scrape; without vitals Redis is away."""
         self._fleet.vitals, self._fleet.at_ms = vitals, at_ms
         return generate_latest(self._registry)
-
-
-class Stalls(Protocol):
-    """What was found to hold this process's loop: how often and for how many seconds, by kind and route."""
-
-    counts: dict[tuple[str, str], tuple[int, float]]
-    dropped: int
-
-
-class _Loop(Collector):
-    """Turns what held this process's loop into metrics."""
-
-    def __init__(self, owner: Metrics) -> None:
-        self._owner = owner
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield what is known; nothing before the loop is watched."""
-        found = self._owner.stalls
-        if found is None:
-            return
-        count = CounterMetricFamily("offload_loop_stalls", "What held the event loop.", labels=("kind", "name"))
-        seconds = CounterMetricFamily("offload_loop_stall_seconds", "For how long.", labels=("kind", "name"))
-        for labels, (times, held) in sorted(found.counts.items()):
-            count.add_metric(labels, times)
-            seconds.add_metric(labels, held)
-        yield count
-        yield seconds
-        yield CounterMetricFamily("offload_loop_stalls_dropped", "Stalls that found no room.", value=found.dropped)
 
 
 class _Fleet(Collector):
@@ -135,6 +112,7 @@ class _Fleet(Collector):
         yield GaugeMetricFamily("offload_workers", "Live workers.", self.vitals.workers)
         yield GaugeMetricFamily("offload_worker_slots", "Jobs that they can run at once.", self.vitals.slots)
         yield GaugeMetricFamily("offload_worker_running", "Jobs that they run.", self.vitals.running)
+        yield from loopmetrics.of_fleet(self.vitals)
 
 
 def _age_s(queue: QueueState, at_ms: int) -> float:

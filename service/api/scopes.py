@@ -38,6 +38,7 @@ WRITING: Mapping[tuple[str, str], Scope] = {
     ("POST", "/v1/schedules/{name}/pause"): Scope.OPERATE,
     ("POST", "/v1/schedules/{name}/resume"): Scope.OPERATE,
     ("POST", "/v1/schedules/{name}/run"): Scope.OPERATE,
+    ("DELETE", "/v1/stalls"): Scope.OPERATE,
 }
 
 _ENQUEUES = re.compile(r"/v1/jobs|/v1/functions/[^/]+/jobs")

@@ -1,14 +1,18 @@
-"""From words of a shell to the arguments of a job function: `key=value`, `--args JSON`, `@file.json` or `-`."""
+"""From words of a shell to the arguments of a job function (`key=value`, `@file.json`, `-`), and times."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from service.domain.clock import to_ms
+from service.domain.clock import now_ms, to_ms
 from service.domain.errors import InvalidOptions
+
+_AGO = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(s|m|h|d)", re.ASCII)
+_UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 def gather(words: Sequence[str], whole: str | None, schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,6 +40,14 @@ def moment_ms(option: str, text: str | None) -> int | None:
         return to_ms(datetime.fromisoformat(text))
     except ValueError:
         raise InvalidOptions(f"{option}: {text!r} is no time; write 2026-12-24T18:00:00Z") from None
+
+
+def since_ms(option: str, text: str | None) -> int | None:
+    """Read how long ago (`90s`, `15m`, `24h`, `7d`), or a time as `moment_ms`; raises InvalidOptions."""
+    ago = _AGO.fullmatch(text or "")
+    if ago is None:
+        return moment_ms(option, text)
+    return now_ms() - round(float(ago[1]) * _UNIT_MS[ago[2]])
 
 
 def _pairs(words: Sequence[str], properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from service.cli.demo.command import demo
 from service.cli.enqueue import enqueue, with_wait_filled
 from service.cli.functions import functions
 from service.cli.serve import api, worker
+from service.cli.stalls import stalls
 from service.cli.up import up
 
 RUN, USE = "Run the service", "Use it"
@@ -27,6 +28,7 @@ app.add_typer(jobs.app, name="jobs", rich_help_panel=USE)
 app.add_typer(fleet.queues_app, name="queues", rich_help_panel=USE)
 app.add_typer(schedules.app, name="schedules", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(fleet.workers)
+app.command(rich_help_panel=USE)(stalls)
 app.add_typer(keys.app, name="keys", rich_help_panel=USE)
 
 

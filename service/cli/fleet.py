@@ -82,8 +82,8 @@ def workers(as_json: output.Json = False) -> None:
     if as_json:
         output.print_json({"items": found, "next": None})
         return
-    numbers = ("running", "succeeded", "failed", "retried")
-    table = output.table("worker", "running", "succeeded", "failed", "retried", "beat", "queues", right=numbers)
+    numbers = ("running", "succeeded", "failed", "retried", "loop", "lag")
+    table = output.table("worker", *numbers, "beat", "queues", right=numbers)
     now = now_ms()
     for about in found:
         table.add_row(*_row(about, now))
@@ -91,11 +91,14 @@ def workers(as_json: output.Json = False) -> None:
 
 
 def _row(about: dict[str, Any], now: int) -> list[str]:
+    loop = about.get("loop") or {}
     stopping = " [yellow]stopping[/yellow]" if about.get("stopping") else ""
     return [
         escape(str(about.get("id", "?"))) + stopping,
         f"{about.get('running', '?')}/{about.get('slots', '?')}",
         *(str(about.get(count, "")) for count in ("succeeded", "failed", "retried")),
+        f"{loop['busy']:.0%}" if "busy" in loop else "",
+        output.seconds(loop.get("max_lag_ms")),
         f"{output.seconds(now - about['beat'])} ago" if "beat" in about else "",
         escape(", ".join(map(str, about.get("queues") or ()))),
     ]

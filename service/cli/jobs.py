@@ -218,7 +218,8 @@ def _facts(record: JobRecord) -> Table:
         "started": rfc3339(record.started_ms),
         "finished": rfc3339(record.finished_ms),
         "ran": output.seconds(_ran_ms(record)),
-        "on the loop": None if record.loop_ms is None else f"{record.loop_ms:.3g} ms in {record.steps} steps",
+        "on the loop": _loop(record),
+        "stalls": f"{record.stalls}: offload stalls --job {record.id}" if record.stalls else None,
         "worker": record.worker,
         "tags": ", ".join(record.tags),
         "progress": f"{said}{progress.message or ''}" if progress else None,
@@ -249,6 +250,13 @@ def _log_line(line: dict[str, object]) -> str:
     )
     when = rfc3339(at) if isinstance(at, int) else ""
     return f"  [dim]{when}[/dim] {line.get('level')} {escape(str(line.get('message')))} {escape(said)}".rstrip()
+
+
+def _loop(record: JobRecord) -> str | None:
+    if record.loop_ms is None:
+        return None
+    took = output.seconds(record.loop_ms) if record.loop_ms >= 1000 else f"{record.loop_ms:.3g} ms"
+    return f"{took} in {record.steps} {'step' if record.steps == 1 else 'steps'}"
 
 
 def _attempt(record: JobRecord) -> str:

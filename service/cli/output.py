@@ -52,6 +52,11 @@ def print_json(value: Any) -> None:
     print(orjson.dumps(value, default=str, option=option | orjson.OPT_NON_STR_KEYS).decode())
 
 
+def print_json_line(value: Any) -> None:
+    """Print one JSON document of many on a line of its own, at once."""
+    print(orjson.dumps(value, default=str).decode(), flush=True)
+
+
 def status_text(status: Status) -> str:
     """Return a status with its colour, as rich markup."""
     return f"[{STYLES[status]}]{status}[/]"

@@ -13,6 +13,7 @@ import typer
 
 from service import lifeline, logs
 from service.cli import listening, session
+from service.cli.stalls import FailOnStall, check_watched
 from service.domain.errors import Unavailable
 from service.settings import Settings, child_environment, unknown_variables
 
@@ -56,17 +57,19 @@ def api(
 def worker(
     burst: Annotated[bool, typer.Option("--burst", help="Stop when the queues are empty.")] = False,
     queue: Queues = None,
+    fail_on_stall: FailOnStall = False,
 ) -> None:
     """Run a worker, and its guardian, which restarts it if it dies."""
     settings = session.settings()
+    check_watched(settings, fails=fail_on_stall)
     resolved = _ready(settings)
     if resolved.redis_url != settings.redis_url:
         _again_with(resolved)
     _check_writable(resolved)
-    _supervise(resolved, burst=burst, queues=queue or ())
+    _supervise(resolved, burst=burst, queues=queue or (), fail_on_stall=fail_on_stall)
 
 
-def _supervise(settings: Settings, *, burst: bool, queues: Sequence[str]) -> NoReturn:
+def _supervise(settings: Settings, *, burst: bool, queues: Sequence[str], fail_on_stall: bool) -> NoReturn:
     """Go on as the supervisor of a worker, a process with little in it."""
     from service.store.connection import settings_of  # noqa: PLC0415 - other commands do without them
     from service.store.guard import portable  # noqa: PLC0415
@@ -83,6 +86,7 @@ def _supervise(settings: Settings, *, burst: bool, queues: Sequence[str]) -> NoR
         log_format=settings.log_format,
         burst=burst,
         queues=list(queues),
+        fail_on_stall=fail_on_stall,
     )
     become(told, child_environment({"redis_url": settings.redis_url}))
 

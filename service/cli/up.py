@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from socket import socket
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,7 +16,11 @@ from service import wiring
 from service.cli import failures, listening, reload, rendezvous, session, voices
 from service.cli.race import first_of
 from service.cli.stack import Plan, Refused, Stack, embedded_redis, gone, running
+from service.cli.stalls import FailOnStall, check_watched, exit_if_blamed, recent
 from service.domain.catalogue import Catalogue
+from service.domain.clock import now_ms
+from service.domain.errors import Unavailable
+from service.domain.filters import StallFilter
 from service.settings import Settings, unknown_variables
 from service.store.embedded import EmbeddedRedis
 
@@ -34,9 +38,11 @@ def up(
     reload: Annotated[
         bool, typer.Option("--reload", help="Start API and workers anew when the jobs' code changes.")
     ] = False,
+    fail_on_stall: FailOnStall = False,
 ) -> None:
     """Start Redis, the API and workers, and stay up: http://127.0.0.1:8000."""
     settings = session.settings(host=host, port=port)
+    check_watched(settings, fails=fail_on_stall)
     if settings.host not in {"127.0.0.1", "::1", "localhost"}:
         from service.app import check_exposure  # noqa: PLC0415 - FastAPI comes with it, which most do without here
 
@@ -44,16 +50,19 @@ def up(
     for warning in unknown_variables():
         failures.say(f"warning: {warning}")
     with contextlib.closing(listening.listen(settings)) as listener:
+        one = _Up(settings, listener, workers, reloads=reload, fails=fail_on_stall)
         try:
-            asyncio.run(_Up(settings, listener, workers, reloads=reload).run())
+            asyncio.run(one.run())
         except Refused:  # Why, it has said itself.
             raise typer.Exit(failures.UNREACHABLE) from None
+    if fail_on_stall:
+        exit_if_blamed(one.stalls)
 
 
 class _Up:
     """One run of `offload up`."""
 
-    def __init__(self, settings: Settings, listener: socket, workers: int, *, reloads: bool) -> None:
+    def __init__(self, settings: Settings, listener: socket, workers: int, *, reloads: bool, fails: bool) -> None:
         is_json = settings.log_format == "json"
         changes: dict[str, object] = {
             "host": settings.host,
@@ -70,6 +79,9 @@ class _Up:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._changed = asyncio.Event()
+        self._fails = fails
+        self._since_ms = now_ms()
+        self.stalls: list[dict[str, Any]] = []
 
     async def run(self) -> None:
         """Stay up until told to stop; where the embedded Redis dies, start everything anew."""
@@ -113,6 +125,15 @@ class _Up:
                 stack.hurry()
                 await first_of(self._stop.wait(), timeout=_REDIS_PAUSE)
             await first_of(stack.stop(), self._hurries(stack))
+            if self._fails:
+                with contextlib.suppress(Unavailable):
+                    self.stalls = await self._stalls(url)
+
+    async def _stalls(self, url: str) -> list[dict[str, Any]]:
+        """Return what has held a loop since all this began."""
+        settings = self._plan.settings.model_copy(update={"redis_url": url})
+        async with wiring.connect(settings, Catalogue(), must_answer=False) as offload:
+            return await recent(offload, StallFilter(after_ms=self._since_ms))
 
     async def _serve(self, stack: Stack) -> None:
         """Say when all is ready, and start over at each change of the code."""

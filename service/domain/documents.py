@@ -44,7 +44,10 @@ class AttemptDocument(TypedDict):
 
 
 class JobSummary(TypedDict):
-    """One job in a list: all but its result, its failed attempts and its log."""
+    """One job in a list: all but its result, its failed attempts and its log.
+
+    Of the event loop it took `loop_ms` in `steps`, the longest `max_step_ms`; `stalls` of them were too long.
+    """
 
     id: str
     function: str | None
@@ -72,6 +75,7 @@ class JobSummary(TypedDict):
     loop_ms: float | None
     steps: int | None
     max_step_ms: float | None
+    stalls: int
     links: dict[str, str]
 
 
@@ -115,6 +119,7 @@ def summary(record: JobRecord) -> JobSummary:
         "loop_ms": record.loop_ms,
         "steps": record.steps,
         "max_step_ms": record.max_step_ms,
+        "stalls": record.stalls,
         "links": links(record),
     }
 

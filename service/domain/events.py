@@ -11,6 +11,8 @@ MISSED = "missed"
 class Event:
     """Something that happened to a job: `name` is the state entered, or `progress`, or `log`.
 
+    `blocked` and `stalled` are about an event loop: of the job that holds it, if it is one; else `job_id` is empty.
+
     `id` is its place in the feed (`<ms>-<n>.<i>`), by which a reader resumes; `missed` has none.
     """
 

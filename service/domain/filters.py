@@ -1,8 +1,10 @@
 """Which jobs a list shows and a bulk call is about: one value, the same for the API, the command line and the store."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from service.domain.clock import rfc3339
 from service.domain.errors import InvalidOptions
 from service.domain.fingerprints import is_fingerprint
 from service.domain.states import Status
@@ -90,3 +92,38 @@ class BulkOutcome:
         """Return what two calls came to, one after the other."""
         matched, done = self.matched + following.matched, self.done + following.done
         return BulkOutcome(matched, done, self.is_dry_run, (self.ids + following.ids)[:IDS_SHOWN], following.has_more)
+
+
+@dataclass(frozen=True, slots=True)
+class StallFilter:
+    """Stalls that fit all that is said; None says nothing. The window is as that of `Filter`.
+
+    Raises InvalidOptions for what no stall can fit.
+    """
+
+    kind: str | None = None
+    function: str | None = None
+    route: str | None = None
+    worker: str | None = None
+    job_id: str | None = None
+    fingerprint: str | None = None
+    after_ms: int | None = None
+    before_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.fingerprint is not None and not is_fingerprint(self.fingerprint):
+            msg = f"fingerprint: {self.fingerprint!r} is none; it is the 12 hex digits of `fingerprint` of a stall"
+            raise InvalidOptions(msg)
+        if self.after_ms is not None and self.before_ms is not None and self.after_ms >= self.before_ms:
+            msg = "after is not before before; no stall can fit both"
+            raise InvalidOptions(msg)
+
+    def takes(self, stall: Mapping[str, Any]) -> bool:
+        """Whether a stall is one of these, whenever it was."""
+        names = ("kind", "function", "route", "worker", "job_id", "fingerprint")
+        return all(getattr(self, name) in (None, stall.get(name)) for name in names)
+
+    def is_in_window(self, at: str) -> bool:
+        """Whether a time, as it is written in a stall, is in the window."""
+        after, before = rfc3339(self.after_ms), rfc3339(self.before_ms)
+        return (after is None or at >= after) and (before is None or at < before)

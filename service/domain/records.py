@@ -1,6 +1,7 @@
 """The record of a job as a value: what callers and pages are shown, apart from how it is stored."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from service.domain.errors import ErrorInfo
@@ -63,6 +64,7 @@ class JobRecord:
     loop_ms: float | None = None
     steps: int | None = None
     max_step_ms: float | None = None
+    stalls: int = 0
     aborting: bool = False
     parent: str | None = None
     priority: int = 0
@@ -135,10 +137,25 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class StallGroup:
+    """All stalls of one cause: how many, for how many ms in all and at most, from when to when, the last."""
+
+    fingerprint: str
+    count: int
+    held_ms: int
+    max_ms: int
+    first_ms: int
+    last_ms: int
+    last: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Vitals:
     """What a scrape of `/metrics` shows of the fleet.
 
-    `endings` counts by ending and function since Redis is there, `ran_ms` for how long those that succeeded ran.
+    `endings` counts by ending and function since Redis is there, `ran_ms` for how long those that succeeded ran;
+    `stalls` counts by kind and name what held an event loop, and for how many ms, `ongoing` what does so just now.
+    `loops` is what each worker says of its event loop.
     """
 
     statuses: dict[str, int]
@@ -148,3 +165,6 @@ class Vitals:
     workers: int
     slots: int
     running: int
+    stalls: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    ongoing: int = 0
+    loops: tuple[Mapping[str, Any], ...] = ()

@@ -1,10 +1,10 @@
-"""What is told to who operates the service: why a job does not run, schedules, time series, the audit, stalls.
+"""What is told to who operates the service: why a job does not run, schedules, time series, the audit.
 
 Each shape is declared once, for the API and for `--json`. Times are RFC 3339 in UTC, durations seconds or `_ms`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NotRequired, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from pydantic import ConfigDict, with_config
@@ -18,7 +18,7 @@ from service.domain.states import Status
 _Shape = TypeVar("_Shape")
 
 
-def _example(**members: Any) -> Callable[[type[_Shape]], type[_Shape]]:
+def example(**members: Any) -> Callable[[type[_Shape]], type[_Shape]]:
     """Give a shape an example, which OpenAPI shows."""
     return with_config(ConfigDict(json_schema_extra={"examples": [members]}))
 
@@ -66,7 +66,7 @@ class RunnerDocument(TypedDict):
     beat_at: str | None
 
 
-@_example(
+@example(
     job_id="019ab1f5e0c4b7a0c8d4e5f60718293a",
     function="mail.send",
     queue="mail",
@@ -112,7 +112,7 @@ class ExplanationDocument(TypedDict):
     worker: RunnerDocument | None
 
 
-@_example(
+@example(
     name="report.daily",
     function="report.daily",
     plan="0 6 * * * (Europe/Berlin)",
@@ -174,7 +174,7 @@ class StatsDocument(TypedDict):
     hours: list[PointDocument]
 
 
-@_example(
+@example(
     at="2026-11-22T09:30:00.125Z", who="ops", action="queue.pause", target="mail", count=1, detail={"changed": True}
 )
 class AuditEntry(TypedDict):
@@ -192,55 +192,6 @@ class AuditList(TypedDict):
     """One page of the audit, newest first; a page may be short and still have a next."""
 
     items: list[AuditEntry]
-    next: str | None
-
-
-@_example(
-    at="2026-11-22T09:30:00.125Z",
-    kind="step",
-    process="worker",
-    worker="web-1:4021",
-    job_id="019ab1f5e0c4b7a0c8d4e5f60718293a",
-    function="fetch.page",
-    route=None,
-    file="/app/jobs/fetch.py",
-    line=41,
-    code="requests.get(url)",
-    callee="readinto (socket.py)",
-    held_ms=3020,
-    stack='  File "/usr/lib/python3.11/socket.py", line 700 in readinto',
-    hint="`requests.get(url)` in jobs/fetch.py:41 held the event loop 3.0 s …",
-)
-class StallDocument(TypedDict):
-    """What held an event loop for too long: which job or route, which line, for how long, and what to do instead.
-
-    `kind` is `step`, `callback`, `saturated`, `gc`, `starved` or `gil-other-thread`; only the first two blame anyone.
-    """
-
-    at: str
-    kind: str
-    process: str
-    worker: str | None
-    job_id: str | None
-    function: str | None
-    route: str | None
-    file: str | None
-    line: int | None
-    code: str | None
-    call: NotRequired[str | None]
-    callee: str | None
-    held_ms: int
-    stack: str
-    hint: str
-    line_exact: NotRequired[bool]
-    samples: NotRequired[int]
-    fingerprint: NotRequired[str]
-
-
-class StallList(TypedDict):
-    """One page of stalls, newest first."""
-
-    items: list[StallDocument]
     next: str | None
 
 

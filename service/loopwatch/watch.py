@@ -67,11 +67,12 @@ class LoopWatch:
         await asyncio.to_thread(self.dog.start)  # it waits for the thread to be there
 
     async def stop(self) -> None:
-        """End; returns when the watchdog has. One that never began has nothing to end."""
+        """End; returns when all that has ended by now has been told. A watch that never began has nothing to end."""
         if not self.dog.is_alive():
             return
         if self._timer is not None:
             self._timer.cancel()
+        self._stamp()  # a stall that was over just now is judged by this beat
         if self._undo is not None:
             self._undo()
         gc.callbacks.remove(self._on_gc)

@@ -79,6 +79,7 @@ class Watchdog(threading.Thread):
                     planned = min(planned, self._rung_ns)
             else:
                 planned, asked = now, switches()
+        self._settle(watch.beats[-1])
 
     def _due(self, last: Beat) -> int:
         """Return when the loop is overdue, so much before the limit that all that is reported has been seen."""

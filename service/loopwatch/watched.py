@@ -36,4 +36,4 @@ class WatchedLoop:
             await self.watch.stop()
             await asyncio.to_thread(self.reporter.stop)
         if self._close is not None:
-            self._close()
+            await asyncio.to_thread(self._close)

@@ -14,6 +14,7 @@ from service.sdk.documents import (
     JobSummary,
     NewJob,
     Options,
+    StallFilter,
 )
 from service.sdk.errors import (
     Conflict,
@@ -40,10 +41,13 @@ from service.sdk.reports import (
     BulkDocument,
     ExplanationDocument,
     FunctionDocument,
+    LoopDocument,
     QueueDocument,
     ScheduleDocument,
     StallDocument,
+    StallGroupDocument,
     StatsDocument,
+    WorkerDocument,
 )
 from service.sdk.synchronous import OffloadSync
 
@@ -64,6 +68,7 @@ __all__ = [
     "JobFailed",
     "JobSummary",
     "KeyReused",
+    "LoopDocument",
     "NewJob",
     "NotAllowed",
     "NotFinished",
@@ -77,6 +82,8 @@ __all__ = [
     "ScheduleDocument",
     "ServiceFault",
     "StallDocument",
+    "StallFilter",
+    "StallGroupDocument",
     "StatsDocument",
     "TooManyCalls",
     "TryLater",
@@ -84,4 +91,5 @@ __all__ = [
     "UnknownFunction",
     "Unreachable",
     "WaitTimeout",
+    "WorkerDocument",
 ]

@@ -128,6 +128,9 @@ class Offload:
     feed = _stream(Calls.feed)
     audit = _stream(Calls.audit)
     stalls = _stream(Calls.stalls)
+    ongoing_stalls = _call(Calls.ongoing_stalls)
+    stall_groups = _stream(Calls.stall_groups)
+    clear_stalls = _call(Calls.clear_stalls)
 
 
 class _Outside:

@@ -56,9 +56,22 @@ class Filter(TypedDict, total=False):
     enqueued_before: Moment
 
 
+class StallFilter(TypedDict, total=False):
+    """Which stalls: those that fit all that is given. `fingerprint` is that of another of the same cause."""
+
+    kind: str
+    function: str
+    route: str
+    worker: str
+    job_id: str
+    fingerprint: str
+    after: Moment
+    before: Moment
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: `name` is the state that a job entered, or `progress`, or `log`.
+    """Something that happened: `name` is the state that a job entered, or `progress`, `log`, `blocked`, `stalled`.
 
     `id` is where to go on from. `data` has `job_id` and `at`; docs/reference/events.md lists the rest. The terminal
     event of a job that is followed has its whole document as `job`.
@@ -126,6 +139,7 @@ class JobSummary(TypedDict):
     loop_ms: float | None
     steps: int | None
     max_step_ms: float | None
+    stalls: int
     links: dict[str, str]
 
 

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias, Unpack
 from urllib.parse import quote
 
 from service.sdk.asking import listen
-from service.sdk.documents import Event, Filter, JobDocument, JobSummary
+from service.sdk.documents import Event, Filter, JobDocument, JobSummary, StallFilter
 from service.sdk.encoding import as_json, as_members, as_query
 from service.sdk.exchange import Emit, Plan, Request, Stream
 from service.sdk.jobs import JobCalls
@@ -16,7 +16,9 @@ from service.sdk.reports import (
     QueueDocument,
     ScheduleDocument,
     StallDocument,
+    StallGroupDocument,
     StatsDocument,
+    WorkerDocument,
 )
 
 PAGE = 200
@@ -28,7 +30,8 @@ BULK_S = 5.0
 Functions: TypeAlias = list[FunctionDocument]
 Queues: TypeAlias = list[QueueDocument]
 Schedules: TypeAlias = list[ScheduleDocument]
-Documents: TypeAlias = list[dict[str, Any]]
+Stalls: TypeAlias = list[StallDocument]
+Workers: TypeAlias = list[WorkerDocument]
 
 
 class Calls(JobCalls):
@@ -101,7 +104,7 @@ class Calls(JobCalls):
         """
         return self._json(Request("POST", f"{_schedule(name)}/run", is_repeatable=False))
 
-    def workers(self) -> Plan[Documents]:
+    def workers(self) -> Plan[Workers]:
         """Return the live workers, each as it describes itself."""
         return self._whole(Request("GET", "/v1/workers"))
 
@@ -109,9 +112,21 @@ class Calls(JobCalls):
         """Return how many jobs there are of each status, and how each function's jobs ended in the last 24 hours."""
         return self._json(Request("GET", "/v1/stats"))
 
-    def stalls(self) -> Stream[StallDocument]:
-        """Iterate over what held an event loop of the service for too long, newest first."""
-        return self._items("/v1/stalls", {})
+    def stalls(self, **which: Unpack[StallFilter]) -> Stream[StallDocument]:
+        """Iterate over what held an event loop of the service for too long, newest first; or over what fits."""
+        return self._items("/v1/stalls", which)
+
+    def ongoing_stalls(self) -> Plan[Stalls]:
+        """Return what holds an event loop just now, the longest first."""
+        return (yield from self._json(Request("GET", "/v1/stalls", as_query({"limit": 1}))))["ongoing"]  # type: ignore[no-any-return]
+
+    def stall_groups(self) -> Stream[StallGroupDocument]:
+        """Iterate over what held event loops by cause, what took most time in all first."""
+        return self._items("/v1/stalls/groups", {})
+
+    def clear_stalls(self) -> Plan[int]:
+        """Forget the stalls that are listed, and their groups; return how many were listed."""
+        return (yield from self._json(Request("DELETE", "/v1/stalls")))["cleared"]  # type: ignore[no-any-return]
 
     def audit(self, *, action: str | None = None, who: str | None = None) -> Stream[AuditEntry]:
         """Iterate over who did what, newest first; of one action (`job.abort`), or of one key, where that is said."""

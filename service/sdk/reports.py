@@ -169,6 +169,40 @@ class StatsDocument(TypedDict):
     hours: list[PointDocument]
 
 
+class LoopDocument(TypedDict):
+    """How a worker's event loop is doing, as of its last beat.
+
+    `lag_ms` is by how much the loop was late, `max_lag_ms` the most of that since the beat before, `busy` the share of
+    that time in which steps of jobs held it. Since the worker began: `functions` has what jobs took of the loop in ms,
+    of the ten that took most; `stalls` counts by kind; of these `stalls_dropped` found no room in the worker, and
+    `stalls_lost` no way to Redis.
+    """
+
+    lag_ms: float
+    max_lag_ms: float
+    busy: float
+    functions: dict[str, float]
+    stalls: dict[str, int]
+    stalls_dropped: int
+    stalls_lost: int
+
+
+class WorkerDocument(TypedDict):
+    """A live worker, as it describes itself; `loop` is None where its event loop is not watched."""
+
+    id: str
+    queues: NotRequired[list[str]]
+    functions: NotRequired[list[str]]
+    slots: NotRequired[int]
+    running: NotRequired[int]
+    succeeded: NotRequired[int]
+    failed: NotRequired[int]
+    retried: NotRequired[int]
+    stopping: NotRequired[bool]
+    beat_at: NotRequired[str]
+    loop: NotRequired[LoopDocument | None]
+
+
 class AuditEntry(TypedDict):
     """One thing that somebody did: `who` is the name of a key, `anonymous`, or `cli:<user>`; `count` to how many."""
 
@@ -180,14 +214,28 @@ class AuditEntry(TypedDict):
     detail: dict[str, Any]
 
 
+class SuspectDocument(TypedDict):
+    """A thread that may have kept the loop from the GIL: what it works on, and where it was, if that was seen."""
+
+    thread: str
+    job_id: str | None
+    function: str | None
+    file: str | None
+    line: int | None
+    call: str | None
+
+
 class StallDocument(TypedDict):
     """What held an event loop for too long: which job or route, which line, for how long, and what to do instead.
 
-    `kind` is `step`, `callback`, `saturated`, `gc`, `starved` or `gil-other-thread`; only the first two blame anyone.
+    Only the kinds `step` and `callback` blame anyone. Stalls of one cause share their `fingerprint`. Of one that
+    lasts, `at` is when it began. Of `held_ms` the loop's thread computed for `cpu_ms`, Python collected garbage for
+    `gc_ms`, and a processor was waited for for `waited_ms`; `suspects` are threads that may have held the GIL;
+    `reason` is why the worker was killed, if it was.
     """
 
     at: str
-    kind: str
+    kind: Literal["step", "callback", "saturated", "gc", "starved", "gil-other-thread", "startup"]
     process: str
     worker: str | None
     job_id: str | None
@@ -201,9 +249,26 @@ class StallDocument(TypedDict):
     held_ms: int
     stack: str
     hint: str
+    reason: NotRequired[str]
     line_exact: NotRequired[bool]
+    cpu_ms: NotRequired[float]
+    gc_ms: NotRequired[float]
+    waited_ms: NotRequired[float]
+    suspects: NotRequired[list[SuspectDocument]]
     samples: NotRequired[int]
     fingerprint: NotRequired[str]
+
+
+class StallGroupDocument(TypedDict):
+    """All stalls of one cause: how many, for how many ms in all and the longest, from when to when, and the last."""
+
+    fingerprint: str
+    count: int
+    held_ms: int
+    max_ms: int
+    first_at: str
+    last_at: str
+    last: StallDocument
 
 
 class BulkDocument(TypedDict):

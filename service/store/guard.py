@@ -6,7 +6,6 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, ReadOnlyError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -56,7 +55,7 @@ class LeaseGuard:
 
     def record_stall(self, stall: Mapping[str, Any]) -> None:
         """Keep what held the worker's event loop. Raises Unavailable."""
-        stalls.write(self._redis, dict(stall))
+        stalls.write(self._redis, dict(stall), self.worker)
 
     def close(self) -> None:
         """Close the connection, and those to sentinels."""
@@ -66,14 +65,7 @@ class LeaseGuard:
             sentinel.close()
 
     def _run(self, name: str, *args: scripts.Arg) -> Any:
-        with reaching_redis():
-            try:
-                return self._redis.execute_command("EVALSHA", scripts.sha(name), 0, 0, *args)
-            except NoScriptError:
-                return self._redis.execute_command("EVAL", scripts.source(name), 0, 0, *args)
-            except ReadOnlyError:  # the address may lead to another server by now
-                self._redis.connection_pool.disconnect()
-                raise
+        return scripts.run_blocking(self._redis, name, 0, *args)
 
 
 def connect(address: Mapping[str, Any]) -> Any:

@@ -49,6 +49,12 @@ MINUTE = "offload:minute:"
 TOTALS = "offload:totals"
 AUDIT = "offload:audit"
 STALLS = "offload:stalls"
+STALL_GROUP = "offload:stall:"
+STALL_GROUPS = "offload:stall-groups"
+STALL_SEEN = "offload:stall-seen"
+STALL_TOTALS = "offload:stall-totals"
+STALLING = "offload:stalling:"
+ONGOING = "offload:ongoing"
 ARTIFACT = "offload:artifact:"
 CONFIRM = "offload:confirm"
 UNIQUE = "offload:unique:"
@@ -77,6 +83,7 @@ PERMANENT = {
     TOTALS: "at most 5,000 counters",
     AUDIT: "capped at about 10,000 entries",
     STALLS: "capped at about 1,000 entries",
+    STALL_TOTALS: "at most some 1,000 counters",
     ARQ_JOB: "only while the job waits or runs",
     ARQ_RETRY: "only while the job waits or runs",
     RECORD: "only while the job waits or runs",

@@ -130,6 +130,7 @@ class Records:
             progress=_progress(stored.get("progress")),
             tags=tuple(orjson.loads(stored["tags"]) if "tags" in stored else options.get("tags", ())),
             **_loop(stored.get("loop")),
+            stalls=int(stored.get("stalls", 0)),
             aborting="aborting" in stored and status is Status.RUNNING,
             parent=options.get("parent"),
             priority=int(stored.get("priority", 0)),

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ReadOnlyError
 
 from service.store.connection import RedisClient, reaching_redis
 
@@ -41,3 +41,15 @@ async def run(redis: RedisClient, name: str, *args: Arg) -> Any:
             return await redis.execute_command("EVALSHA", sha(name), 0, *args)
         except NoScriptError:
             return await redis.execute_command("EVAL", source(name), 0, *args)
+
+
+def run_blocking(redis: Any, name: str, *args: Arg) -> Any:
+    """As `run`, over a plain blocking connection, for a thread or process without an event loop."""
+    with reaching_redis():
+        try:
+            return redis.execute_command("EVALSHA", sha(name), 0, *args)
+        except NoScriptError:
+            return redis.execute_command("EVAL", source(name), 0, *args)
+        except ReadOnlyError:  # the address may lead to another server by now
+            redis.connection_pool.disconnect()
+            raise

@@ -30,24 +30,29 @@ async def append(redis: RedisClient, key: str, entry: Entry, most: int) -> None:
 
 
 async def page(
-    redis: RedisClient, key: str, limit: int, cursor: str | None, fits: Callable[[Entry], bool] | None = None
+    redis: RedisClient,
+    key: str,
+    limit: int,
+    cursor: str | None,
+    fits: Callable[[Entry], bool] | None = None,
+    since_ms: int | None = None,
 ) -> tuple[list[Entry], str | None]:
     """Return up to `limit` entries that fit, newest first, each with `at`, and the cursor of the next page.
 
-    A page may be short, or empty, and still have a next one: it looks at 2,000 entries at most. Raises InvalidOptions
-    for what is no cursor.
+    None is older than `since_ms`. A page may be short, or empty, and still have a next one: it looks at 2,000 entries
+    at most. Raises InvalidOptions for what is no cursor.
     """
     found: list[Entry] = []
     last, seen = f"({_checked(cursor)}" if cursor else "+", 0
     step = _STEP if fits else limit
     while seen < _LOOKED_AT:
         with reaching_redis():
-            rows = await redis.xrevrange(key, max=last, count=step)
+            rows = await redis.xrevrange(key, max=last, min=since_ms or "-", count=step)
         for row_id, fields in rows:
             last, seen = f"({row_id.decode()}", seen + 1
-            entry = orjson.loads(fields[_FIELD.encode()])
+            entry = {"at": rfc3339(int(row_id.partition(b"-")[0])), **orjson.loads(fields[_FIELD.encode()])}
             if fits is None or fits(entry):
-                found.append({"at": rfc3339(int(row_id.partition(b"-")[0])), **entry})
+                found.append(entry)
                 if len(found) == limit:
                     return found, last[1:]
         if len(rows) < step:

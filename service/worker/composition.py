@@ -72,8 +72,8 @@ async def connect(worker: "Worker") -> ArqRedis:
 
 def watched(worker: "Worker") -> WatchedLoop:
     """Return the watch over the worker's loop; it begins before anything of the user's runs there."""
-    stalls = StallWriter(partial(connect_blocking, portable(_address(worker))))
-    reporter = Reporter("worker", worker.worker_id, stalls.keep)
+    stalls = StallWriter(partial(connect_blocking, portable(_address(worker))), worker.worker_id)
+    reporter = Reporter("worker", worker.worker_id, stalls)
     return WatchedLoop(reporter, worker.offload.stall_seconds, stalls.close)
 
 

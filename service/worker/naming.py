@@ -7,6 +7,9 @@ import socket
 CANNOT_START = 3
 """Exit code of a worker whose settings or job modules a person must mend."""
 
+HELD_A_LOOP = 1
+"""Exit code of a worker that is to fail on stalls, and had one."""
+
 
 def new_worker_id() -> str:
     """Return a name for a worker process that no other has: host, process id, chance."""

@@ -13,21 +13,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 import structlog
 
 from service import lifeline, logs
+from service.domain import complaints
 from service.domain.errors import Unavailable
+from service.store import stalls
+from service.store.guard import connect
 from service.worker.guardian import Charge, Guardian
-from service.worker.naming import CANNOT_START, new_worker_id
+from service.worker.naming import CANNOT_START, HELD_A_LOOP, new_worker_id
 from service.worker.pulse import Pulse
 
 log = structlog.get_logger(__name__)
 _RESTARTS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
+_REMEMBERED = 1000  # workers, for what they are to blame for
 _SETTLED_S = 30.0  # a worker that ran this long was fine: count restarts anew
 
 
@@ -45,6 +51,7 @@ class Watch:
     log_format: Any
     burst: bool
     queues: Sequence[str]
+    fail_on_stall: bool = False
 
 
 class Supervisor:
@@ -58,6 +65,7 @@ class Supervisor:
         ]
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = False
+        self.workers: deque[str] = deque(maxlen=_REMEMBERED)
 
     def run(self) -> int:
         """Return the exit code: that of the last worker that was not to be replaced."""
@@ -79,6 +87,7 @@ class Supervisor:
 
     def _run_one(self) -> int:
         worker, told = new_worker_id(), self._told
+        self.workers.append(worker)
         charge = Charge(worker, told.address, told.lease_ms, told.max_tries, told.kept_ms)
         pulse = Pulse.create()
         guardian = Guardian(charge, pulse, first_in=told.lease_ms / 3000)
@@ -147,17 +156,31 @@ def become(told: Watch, environment: Mapping[str, str]) -> NoReturn:
 
 
 def main() -> int:
-    """Run `offload worker`; return its exit code: 0, or 3 when the worker cannot start."""
+    """Run `offload worker`; return its exit code: 0, 3 when the worker cannot start, 1 where it fails on stalls."""
     with open(int(sys.argv[1]), encoding="utf-8") as pipe:  # noqa: PTH123 - a descriptor
         told = Watch(**json.load(pipe))
     logs.configure(told.log_level, told.log_format)
     if told.lifeline_fd is not None:
         lifeline.watch(told.lifeline_fd, told.grace + 5)
     try:
-        return Supervisor(told).run()
+        supervisor = Supervisor(told)
+        code = supervisor.run()
+        return code or (blame(told.address, supervisor.workers) if told.fail_on_stall else 0)
     except Unavailable as error:
         sys.stderr.write(f"error: {error}\n")
         return CANNOT_START
+
+
+def blame(address: Mapping[str, Any], workers: Collection[str]) -> int:
+    """Say on stderr what steps and callbacks of these workers held a loop; return 1 then, else 0. Raises Unavailable.
+
+    Redis is asked, and not the workers: one that held its loop for good was killed, and its guardian recorded it.
+    """
+    with contextlib.closing(connect(address)) as redis:
+        found = stalls.blamed(redis, workers)
+    if found:
+        sys.stderr.write(f"error: {complaints.complaint(found, str(Path.cwd()))}\n")
+    return HELD_A_LOOP if found else 0
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from service.domain.policy import Abort, Dead, Decision, Drop, PutBack, Succeed
 from service.loopwatch.watched import WatchedLoop
 from service.store import connection, keys, queues, workers
 from service.store.leases import Claimed, Finished
-from service.worker import composition, inbox, signals
+from service.worker import composition, inbox, loopfigures, signals
 from service.worker.attempt import Running
 from service.worker.options import WorkerOptions
 from service.worker.parts import Parts
@@ -323,6 +323,7 @@ class Worker(ArqWorker):
             "failed": self.jobs_failed,
             "retried": self.jobs_retried,
             "stopping": self._is_stopping,
+            "loop": loopfigures.of(self._watched),
         }
 
 

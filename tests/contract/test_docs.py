@@ -285,11 +285,11 @@ def test_the_jobs_of_the_guides_can_be_loaded(name, file, tmp_path, monkeypatch)
 
 
 def test_the_tests_that_a_guide_shows_pass(tmp_path):
-    """The two tests of `test-a-job.md` pass in a project that has the tutorial's job."""
+    """The tests of `test-a-job.md` pass in a project that has the tutorial's job."""
     (tmp_path / "jobs").mkdir()
     (tmp_path / "jobs" / "__init__.py").touch()
     (tmp_path / "jobs" / "hello.py").write_text(file_of("README.md", "hello.py"), encoding="utf-8")
-    for file in ("test_greet_alone.py", "test_greet_for_real.py"):
+    for file in ("test_greet_alone.py", "test_greet_holds_no_loop.py", "test_greet_for_real.py"):
         (tmp_path / file).write_text(file_of("docs/how-to/test-a-job.md", file), encoding="utf-8")
     env = settings.child_environment() | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
@@ -314,7 +314,7 @@ def test_the_tests_that_a_guide_shows_pass(tmp_path):
         check=False,
     )
 
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
 
 
 async def test_a_stock_producer_that_speaks_json_is_served(bench, tmp_path, monkeypatch):

@@ -11,9 +11,10 @@ import pytest
 
 from service import sdk
 from service.api import documents as api_documents
-from service.api import filters, options
+from service.api import filters, options, stalls
 from service.domain import documents as job_documents
 from service.domain import reports as fleet_documents
+from service.domain import stallreports
 from service.domain.states import TERMINAL, Status
 from service.sdk import documents, reports
 from service.sdk.fleet import Calls
@@ -23,7 +24,7 @@ SHAPES = {
     name: shape
     for module in (documents, reports)
     for name, shape in vars(module).items()
-    if hasattr(shape, "__total__") and name not in ("Options", "NewJob", "Filter")
+    if hasattr(shape, "__total__") and name not in ("Options", "NewJob", "Filter", "StallFilter")
 }
 ENGINE = ("arq", "fastapi", "orjson", "pydantic", "redis", "starlette", "structlog", "uvicorn", "service.")
 
@@ -32,7 +33,9 @@ ENGINE = ("arq", "fastapi", "orjson", "pydantic", "redis", "starlette", "structl
 def test_a_document_of_the_sdk_is_that_of_the_api(name):
     """Each shape has the members that the API's own has, those that may be missing too."""
     theirs = next(
-        vars(module)[name] for module in (job_documents, fleet_documents, api_documents) if name in vars(module)
+        vars(module)[name]
+        for module in (job_documents, fleet_documents, stallreports, api_documents)
+        if name in vars(module)
     )
 
     assert SHAPES[name].__annotations__.keys() == theirs.__annotations__.keys()
@@ -43,6 +46,7 @@ def test_the_options_and_the_filter_are_those_of_the_api():
     """What may be said of a job, and of many, is what the API takes; so are the states."""
     assert set(documents.Options.__annotations__) == set(options.BatchOptions.model_fields)
     assert set(documents.Filter.__annotations__) == set(filters.FilterDocument.model_fields)
+    assert set(documents.StallFilter.__annotations__) == set(stalls.StallListing.model_fields) - {"limit", "cursor"}
     assert set(documents.Status.__args__) == set(Status)
     assert set(TERMINAL) == documents.ENDED
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import schemathesis
 
-_MOMENTS = ("deadline", "run_at", "enqueued_after", "enqueued_before")
+_MOMENTS = ("deadline", "run_at", "enqueued_after", "enqueued_before", "after", "before")
 _KEY = re.compile(r"[!-~]{1,255}")
 
 

@@ -1,6 +1,7 @@
 """`offload up`: the whole service with one command, and nothing left of it afterwards, however it ends."""
 
 import contextlib
+import json
 import os
 import re
 import select
@@ -27,6 +28,11 @@ async def sleep(ctx: JobContext, seconds: float) -> None:
     import asyncio
     ctx.log.info("sleeping")
     await asyncio.sleep(seconds)
+
+@job
+async def hold(ctx: JobContext, seconds: float) -> None:
+    import time
+    time.sleep(seconds)
 """
 
 
@@ -145,7 +151,7 @@ def test_one_command_is_the_whole_service(up):
 
     assert health == 200
     assert (done.returncode, done.stdout) == (0, "5\n"), done.stderr
-    assert '"functions":["shop.add","shop.sleep"]' in workers.stdout
+    assert '"functions":["shop.add","shop.hold","shop.sleep"]' in workers.stdout
     assert code == 0, up.said
     assert took < 10
     assert len(pids) >= 5
@@ -346,3 +352,29 @@ def test_no_redis_at_the_address_is_one_line(up):
     assert code == 3
     assert said.startswith("error: no Redis at redis://127.0.0.1:1/0: ")
     assert said.count("\n") == 1
+
+
+def test_one_stall_is_seen_everywhere(up):
+    """In the list while it lasts and after it, in the log, in /metrics, on the job, and in the exit code."""
+    up.start("--fail-on-stall")
+    up.offload("enqueue", "shop.add", "a=1", "b=1", "--wait", "20")
+    job_id = up.offload("enqueue", "shop.hold", "seconds=3").stdout.strip()
+    blocked = up.hear(r"loop_blocked.*", 20)[0]
+    ongoing = httpx.get(f"{up.url}/v1/stalls", trust_env=False).json()["ongoing"]
+    stalled = up.hear(r"loop_stalled.*shop\.hold.*|loop_stalled.*time\.sleep.*", 20)[0]
+    job = json.loads(up.offload("jobs", "show", job_id, "--json").stdout)
+    (stall,) = httpx.get(f"{up.url}/v1/stalls", params={"job_id": job_id}, trust_env=False).json()["items"]
+    metrics = httpx.get(f"{up.url}/metrics", trust_env=False).text
+    listed = up.offload("stalls", "--job", job_id).stdout
+    up.process.send_signal(signal.SIGINT)
+    code = up.ends()
+
+    assert "held_s" in blocked
+    assert [(one["job_id"], one["call"]) for one in ongoing] == [(job_id, "time.sleep(seconds)")]
+    assert "time.sleep(seconds)" in stalled
+    assert (stall["kind"], stall["function"], stall["call"]) == ("step", "shop.hold", "time.sleep(seconds)")
+    assert 3000 <= stall["held_ms"] < 6000
+    assert 'offload_stalls_total{kind="step",name="shop.hold"} 1.0' in metrics
+    assert (job["status"], job["stalls"]) == ("succeeded", 1)
+    assert "shop.py:" in listed
+    assert (code, "shop.hold at shop.py:" in up.said) == (1, True)

@@ -19,6 +19,8 @@ from service.cli.demo.scenario import Scenario
 from service.cli.demo.show import Show
 from service.cli.demo.stage import NotReady, Stage, Transcript, on_stage
 from service.cli.stack import Refused
+from service.cli.stalls import FailOnStall, check_watched
+from service.domain import complaints
 from service.domain.errors import Unavailable
 from service.settings import Settings
 
@@ -28,12 +30,14 @@ _LINES_SHOWN = 60
 Keep = Annotated[Path | None, typer.Option(metavar="DIR", help="Keep what the jobs made, and the logs, there.")]
 
 
-def demo(keep: Keep = None, as_json: output.Json = False) -> None:
+def demo(keep: Keep = None, fail_on_stall: FailOnStall = False, as_json: output.Json = False) -> None:
     """Run every shipped job on real input, over HTTP, on a fresh service, and check each result."""
     if keep is not None:
         _make(keep)
     with tempfile.TemporaryDirectory(prefix="offload-demo-", ignore_cleanup_errors=True) as folder:
-        performance = _Performance(session.settings(), Path(folder), Show(quiet=as_json))
+        settings = session.settings()
+        check_watched(settings, fails=fail_on_stall)
+        performance = _Performance(settings, Path(folder), Show(quiet=as_json), fail_on_stall=fail_on_stall)
         try:
             asyncio.run(performance.run())
         except Refused:  # Why, it has said itself.
@@ -54,6 +58,7 @@ class _Performance:
     settings: Settings
     folder: Path
     show: Show
+    fail_on_stall: bool = False
 
     def __post_init__(self) -> None:
         self._said = Transcript()
@@ -98,6 +103,9 @@ class _Performance:
             with self.show.playing(scenario.runs), Probe(stage.url) as probe:
                 self._latencies = probe.latencies
                 await scenario.play()
+            if self.fail_on_stall:
+                found = complaints.blamed((await http.get("/v1/stalls", params={"limit": 200})).json()["items"])
+                self._problems += [complaints.complaint(found, str(Path.cwd()))] if found else []
 
     def _conclude(self) -> None:
         runs = self._scenario.runs if self._scenario else []

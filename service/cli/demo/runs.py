@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 ENDED = frozenset({"succeeded", "dead", "aborted"})
+_SAID = frozenset({"log", "blocked", "stalled"})
 
 
 @dataclass
@@ -25,11 +26,11 @@ class Run:
     is_checked: bool = False
 
     def hear(self, name: str, data: dict[str, Any]) -> None:
-        """Take in one event: `progress`, `log`, or the state that was entered."""
+        """Take in one event: `progress`, what is said on the way, or the state that was entered."""
         if name == "progress":
             self.fraction = data.get("fraction")
             self.message = data.get("message") or ""
-        elif name != "log":
+        elif name not in _SAID:
             self.status = name
             self.attempt = data.get("attempt") or self.attempt
         self.document = data.get("job") or self.document

@@ -78,8 +78,12 @@ def functions_of_the_tests():
 
 
 def settings_for(url, data_dir, **more):
-    """Settings that no environment and no `.env` can change."""
-    return Settings(_env_file=None, redis_url=url, data_dir=data_dir, log_level="DEBUG", log_format="json", **more)
+    """Settings that no environment and no `.env` can change.
+
+    The event loop is watched, and a machine that is busy with other tests makes no stall of its own.
+    """
+    fixed = {"stall_ms": 10_000, "log_level": "DEBUG", "log_format": "json"}
+    return Settings(_env_file=None, redis_url=url, data_dir=data_dir, **{**fixed, **more})
 
 
 @contextlib.asynccontextmanager

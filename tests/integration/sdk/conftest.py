@@ -11,7 +11,7 @@ from integration.api.support import StandInWorker, functions_of_the_tests, servi
 from service.app import create_app
 from service.sdk import Offload, OffloadSync
 
-_STREAMS = {"events", "list", "feed", "audit", "stalls"}
+_STREAMS = {"events", "list", "feed", "audit", "stalls", "stall_groups"}
 
 
 class Threaded:

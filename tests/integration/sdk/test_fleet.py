@@ -1,12 +1,17 @@
 """The calls about more than one job, by both clients, against a real API."""
 
 import asyncio
+from datetime import UTC, datetime
 from itertools import count
 
 import pytest
+from support.stalls import stall
 
 from service import sdk
 from service.sdk import fleet
+from service.store.connection import settings_of
+from service.store.guard import connect, portable
+from service.store.stalls import StallWriter
 
 
 async def test_a_search_is_iterated_over_page_by_page(offload, monkeypatch):
@@ -96,13 +101,33 @@ async def test_the_fleet_is_followed(offload):
 
 
 async def test_counts_and_workers_are_told(offload, bench, catalogue):
-    """The rest of what there is to see: live workers, counts by status, what held a loop."""
+    """The rest of what there is to see: live workers, and counts by status."""
     await offload.enqueue("numbers.add", {"a": 1, "b": 2}, delay=60)
     async with bench(catalogue=catalogue) as there, there.worker():
         (worker,) = await offload.workers()
     stats = await offload.stats()
-    stalls = [stall async for stall in offload.stalls()]
 
     assert "numbers.add" in worker["functions"]
+    assert set(worker["loop"]) == set(sdk.LoopDocument.__annotations__)
     assert stats["statuses"]["deferred"] == 1
-    assert stalls == []
+
+
+async def test_what_held_an_event_loop_is_told_and_cleared(offload, redis, redis_server):
+    """One by one and by cause, those that fit, what lasts just now; cleared, none is left."""
+    writer = StallWriter(lambda: connect(portable(settings_of(redis_server.url))), "w1")
+    for one in (stall(), stall(worker="w2"), stall(kind="gc", function=None, job_id=None)):
+        await asyncio.to_thread(writer.keep, one)
+    await asyncio.to_thread(writer.blocked, stall(job_id="j9"), is_news=True)
+    await asyncio.to_thread(writer.close)
+    every = [one["kind"] async for one in offload.stalls()]
+    some = [
+        one["worker"] async for one in offload.stalls(function="fetch.page", after=datetime(2026, 1, 1, tzinfo=UTC))
+    ]
+    groups = [group["count"] async for group in offload.stall_groups()]
+    ongoing = await offload.ongoing_stalls()
+    cleared = await offload.clear_stalls()
+    left = [one async for one in offload.stalls()]
+
+    assert (every, some, groups) == (["gc", "step", "step"], ["w2", "w1"], [2, 1])
+    assert [one["job_id"] for one in ongoing] == ["j9"]
+    assert (cleared, left) == (3, [])

@@ -1,0 +1,17 @@
+-- Say that an event loop is held just now, and by what; the word goes by itself when none follows.
+-- ARGV: now, record (JSON), event (JSON; '' where it has been told before), job's id or '', process whose loop it is,
+--       held ms so far, seconds until it goes. Returns now.
+-- @include base
+local id, process, ttl = ARGV[4], ARGV[5], tonumber(ARGV[7])
+redis.call('SET', 'offload:stalling:' .. process, string.format('%.0f ', now - tonumber(ARGV[6])) .. ARGV[2], 'EX', ttl)
+redis.call('ZREMRANGEBYSCORE', 'offload:ongoing', '-inf', now)
+redis.call('ZADD', 'offload:ongoing', now + ttl * 1000, process)
+redis.call('EXPIRE', 'offload:ongoing', 3600)
+if ARGV[3] ~= '' then
+  local said = cjson.decode(ARGV[3])
+  if id ~= '' then said.queue = redis.call('HGET', 'offload:job:' .. id, 'queue') or nil end
+  said.event, said.id = 'blocked', id
+  tell(said)
+end
+publish()
+return now

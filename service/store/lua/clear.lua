@@ -1,0 +1,9 @@
+#!lua flags=allow-oom
+-- Forget the stalls that are listed and their groups; what is held just now, and the totals of /metrics, stay.
+-- ARGV: now. Returns how many were listed.
+-- @include base
+local listed = redis.call('XLEN', 'offload:stalls')
+for _, fingerprint in ipairs(redis.call('ZRANGE', 'offload:stall-seen', 0, -1)) do drop('offload:stall:' .. fingerprint) end
+drop('offload:stalls', 'offload:stall-groups', 'offload:stall-seen')
+publish()
+return listed
