@@ -134,9 +134,14 @@ def _suspects(found: list[Suspect]) -> list[dict[str, Any]]:
     return told
 
 
+def _suspected(found: list[Suspect]) -> str:
+    names = list(dict.fromkeys(one.function for one in found if one.function))
+    return f" (suspected: {', '.join(names)})" if names else ""
+
+
 def _hint(stall: Stall, place: Place | None, innermost: Place | None) -> str:
     if stall.kind not in ("step", "callback"):
-        return hints.OF_KIND[stall.kind]
+        return hints.OF_KIND[stall.kind] + _suspected(stall.suspects)
     if place is None or innermost is None:
         return hints.remedy("", "", _waiting(stall))
     file = PurePath(place[0].co_filename)

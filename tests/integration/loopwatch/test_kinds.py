@@ -72,6 +72,7 @@ async def test_a_thread_job_that_hogs_the_gil_is_the_suspect(bench):
 
     assert record["kind"] == "gil-other-thread"
     assert suspect["function"] == "t.hog"
+    assert "(suspected: t.hog)" in record["hint"]
     assert suspect["job_id"] in ran
     assert [one for one in found if one["kind"] == "step"] == []
 

@@ -16,6 +16,12 @@ from service.loopwatch.watch import LoopWatch
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 
 
+@pytest.fixture(autouse=True)
+def may_block(blocking):
+    """What is tested here blocks on purpose."""
+    blocking.deactivate()
+
+
 class Told:
     """What the watchdog told, and when."""
 
