@@ -1,78 +1,21 @@
 """What to do instead of what held the loop: a sentence for each cause, from the call that was under way.
 
-The table names what people meet most; where it knows nothing the kind of waiting decides.
+What is known of libraries stands in `service.domain.blockers`; of what is not known there, how the loop was held
+decides.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
+
+from service.domain import blockers
+from service.domain.blockers import Blocker
+from service.domain.meanings import Meanings, parse
 
 Waiting = Literal["sleeping", "computing", "gil-held"]
 """How the loop was held: asleep in a system call, computing and giving up the GIL at times, or in C with the GIL."""
 
-
-class Remedy(NamedTuple):
-    """`module` is what the file of the innermost frame, or the call, begins with."""
-
-    module: str
-    instead: str
-
-
-# Modules whose calls sleep, each with its asynchronous counterpart.
-_ASYNC = (
-    Remedy("requests", "httpx.AsyncClient (or ctx.http)"),
-    Remedy("urllib3", "httpx.AsyncClient (or ctx.http)"),
-    Remedy("urllib", "httpx.AsyncClient (or ctx.http)"),
-    Remedy("http.client", "httpx.AsyncClient (or ctx.http)"),
-    Remedy("httpx.Client", "httpx.AsyncClient (or ctx.http)"),
-    Remedy("smtplib", "aiosmtplib (or ctx.smtp, or the job mail.send)"),
-    Remedy("imaplib", "aioimaplib"),
-    Remedy("ftplib", "aioftp"),
-    Remedy("paramiko", "asyncssh"),
-    Remedy("psycopg2", "psycopg's AsyncConnection or asyncpg"),
-    Remedy("psycopg", "psycopg.AsyncConnection"),
-    Remedy("pymysql", "asyncmy or aiomysql"),
-    Remedy("MySQLdb", "asyncmy or aiomysql"),
-    Remedy("sqlite3", "aiosqlite"),
-    Remedy("pymongo", "pymongo.AsyncMongoClient"),
-    Remedy("redis", "redis.asyncio (or ctx.redis)"),
-    Remedy("sqlalchemy", "sqlalchemy.ext.asyncio"),
-    Remedy("boto3", "aioboto3"),
-    Remedy("botocore", "aiobotocore"),
-    Remedy("google.cloud", "the library's AsyncClient"),
-    Remedy("openai", "openai.AsyncOpenAI"),
-    Remedy("anthropic", "anthropic.AsyncAnthropic"),
-    Remedy("subprocess", "asyncio.create_subprocess_exec"),
-    Remedy("socket", "asyncio.open_connection"),
-    Remedy("ssl", "asyncio.open_connection(ssl=…)"),
-    Remedy("time.sleep", "await asyncio.sleep(…)"),
-    Remedy("threading", "asyncio.Event, asyncio.Lock or asyncio.Queue"),
-    Remedy("queue", "asyncio.Queue"),
-    Remedy("concurrent.futures", "await asyncio.wrap_future(…)"),
-    Remedy("select", "the loop's own add_reader, or asyncio.open_connection"),
-    Remedy("open", "await ctx.to_thread(…) or aiofiles"),
-    Remedy("pathlib", "await ctx.to_thread(…) or aiofiles"),
-    Remedy("shutil", "await ctx.to_thread(…)"),
-    Remedy("zipfile", "await ctx.to_thread(…)"),
-    Remedy("socket.getaddrinfo", "await loop.getaddrinfo(…)"),
-)
-
-# Modules whose calls compute; those that give up the GIL are well off in a thread.
-_THREAD = ("hashlib", "bcrypt", "argon2", "zlib", "gzip", "bz2", "lzma", "numpy", "PIL", "cryptography")
-_PROCESS = (
-    "pandas",
-    "json",
-    "re",
-    "pickle",
-    "csv",
-    "xml",
-    "yaml",
-    "lxml",
-    "bs4",
-    "fpdf",
-    "reportlab",
-    "jinja2",
-    "copy",
-)
-
+_LARGEST_SOURCE = 500_000  # it is read with the GIL held, on the thread that reports
 
 OF_KIND = {
     "saturated": "many short steps in a row, none to blame by itself: run more processes, or fewer jobs in each",
@@ -82,38 +25,76 @@ OF_KIND = {
     "startup": "the process was starting: import what it needs before the loop runs",
 }
 
-_PROCESSES = 'use `runs_in="process"` or `await ctx.to_process(…)`'
+_PROCESSES = 'send it away with `await ctx.to_process(…)`, or make the job a `def` with `runs_in="process"`'
+_API_PROCESSES = 'make it a job with `runs_in="process"`'
 
 
-def remedy(callee: str, module: str, waiting: Waiting, *, is_job: bool = True) -> str:
+def held(call: str, place: str, held_s: float, instead: str, *, name: str | None = None) -> str:
+    """Say what held the loop: `call` is its source if that is known, `name` the job function or route."""
+    where = f"{name} ({place})" if name else place
+    return f"{f'`{call}`' if call else 'a step'} in {where} held the loop {held_s:.2f} s: {instead}"
+
+
+def remedy(
+    call: str, modules: Sequence[str], waiting: Waiting, *, source: str = "", line: int = 0, is_job: bool = True
+) -> str:
     """Say what to do instead of a call.
 
-    `callee` is its source (`requests.get(url)`), `module` that of the innermost frame.
+    `call` is its source (`requests.get(url)`), `line` where it stands in `source`, the text of its file. `modules` are
+    those of the frames that it has led to, its own first: none for a call into C. Where neither the source nor a frame
+    tells of a library that is known, the advice is general.
     """
-    named = callee.partition("(")[0].strip()
-    found = _longest(named, module)
-    step = "`await ctx.to_thread(…)`" if is_job else "`await asyncio.to_thread(…)`"
-    whole = " or make the job a plain `def`, which runs in a thread" if is_job else ""
-    if waiting == "sleeping" and found:
-        return f"use {found}, or {step}{whole and ',' + whole}"
-    top = (named or module).partition(".")[0]
-    if waiting == "gil-held" or _is_of(top, module, _PROCESS):
-        return f"it computes while it holds the GIL, so a thread would not help: {_PROCESSES}"
-    if _is_of(top, module, _THREAD):
-        return f"it gives up the GIL while it computes: {step} is enough{whole and ',' + whole}"
-    if waiting == "computing":
-        return f"it computes: {_PROCESSES}"
-    return f"it waits for the system: use an asynchronous client, or {step}{whole and ',' + whole}"
+    named = meaning(call, source, line)
+    if waiting == "sleeping":
+        is_async = any(blockers.is_async(name) for name in (named, *modules))  # it has what would be advised already
+        found = None if is_async else _first([named, *modules])
+        if found is None:
+            return f"it waits for something outside: use an asynchronous client, or {_thread(is_job=is_job)}"
+        return _wait(found, is_job=is_job)
+    found = _first([*reversed(modules), named], does="computes")
+    if waiting == "gil-held" or (found is not None and found.gil == "held"):
+        return f"it computes while it holds the GIL, so a thread would not help: {_process(is_job=is_job)}"
+    if found is not None:
+        return f"it gives up the GIL while it computes, so a thread is enough: {_thread(is_job=is_job)}"
+    return f"it computes: {_process(is_job=is_job)}"
 
 
-def _longest(named: str, module: str) -> str | None:
-    fits = [one for one in _ASYNC if _begins(named, one.module) or _begins(module, one.module)]
-    return max(fits, key=lambda one: len(one.module)).instead if fits else None
+def instead_of(found: Blocker) -> str:
+    """Say what to do in a job instead of a call that is known to block."""
+    if found.gil == "held":
+        return _PROCESSES
+    return _wait(found, is_job=True)
 
 
-def _begins(name: str, prefix: str) -> bool:
-    return name == prefix or name.startswith(prefix + ".")
+def meaning(call: str, source: str, line: int) -> str:
+    """Return the dotted name of a call, as the imports and variables of its file say; empty where they say nothing."""
+    if not source or len(source) > _LARGEST_SOURCE:
+        return call.partition("(")[0].strip()
+    return _meanings(source, line).of_source(call) or ""
 
 
-def _is_of(top: str, module: str, known: tuple[str, ...]) -> bool:
-    return top in known or any(_begins(module, one) for one in known)
+@lru_cache(maxsize=64)
+def _meanings(source: str, line: int) -> Meanings:
+    return Meanings(parse(source), line)
+
+
+def _first(names: Sequence[str], does: Literal["waits", "computes"] = "waits") -> Blocker | None:
+    found = (blockers.find(name) for name in names)
+    return next((one for one in found if one is not None and (one.gil or does == "waits")), None)
+
+
+def _wait(found: Blocker, *, is_job: bool) -> str:
+    instead = found.instead
+    if instead and not is_job:
+        instead = "" if instead.startswith("`await ctx.") else instead.partition(", or ctx.")[0]
+    return f"use {instead}; or {_thread(is_job=is_job)}" if instead else f"use {_thread(is_job=is_job)}"
+
+
+def _thread(*, is_job: bool) -> str:
+    if not is_job:
+        return "`await asyncio.to_thread(…)`"
+    return "`await ctx.to_thread(…)`, or make the job a plain `def`, which runs in a thread"
+
+
+def _process(*, is_job: bool) -> str:
+    return _PROCESSES if is_job else _API_PROCESSES

@@ -93,7 +93,7 @@ def record(stall: Stall, process: str, worker: str | None) -> dict[str, Any]:
         "suspects": _suspects(stall.suspects),
         "samples": len(stall.samples),
         "stack": _stack(sample),
-        "hint": _hint(stall, place, innermost),
+        "hint": _hint(stall, place, sample),
         "fingerprint": hashlib.sha256(about.encode()).hexdigest()[:12],
     }
 
@@ -139,18 +139,20 @@ def _suspected(found: list[Suspect]) -> str:
     return f" (suspected: {', '.join(names)})" if names else ""
 
 
-def _hint(stall: Stall, place: Place | None, innermost: Place | None) -> str:
+def _hint(stall: Stall, place: Place | None, sample: Sample | None) -> str:
     if stall.kind not in ("step", "callback"):
         return hints.OF_KIND[stall.kind] + _suspected(stall.suspects)
-    if place is None or innermost is None:
-        return hints.remedy("", "", _waiting(stall))
-    file = PurePath(place[0].co_filename)
-    call, name = source_of(place), innermost[0].co_filename
-    instead = hints.remedy(
-        call, _module(name), _waiting(stall), is_job=stall.scope is None or stall.scope.kind == "job"
-    )
-    at = f"{'/'.join(file.parts[-2:])}:{position(*place)[0]}"
-    return f"`{call}` in {at} held the loop {stall.held_ns / 1e9:.2f} s: {instead}"
+    scope, call, modules, source = stall.scope, "", [], ""
+    file, line = (scope.path, scope.line) if scope else ("", 0)
+    if place is not None and sample is not None:
+        file, line, call = place[0].co_filename, position(*place)[0], source_of(place)
+        led_to = reversed(sample.stack[: sample.stack.index(place)])
+        modules = [name for frame in led_to if (name := _module(frame[0].co_filename))]
+        source = "".join(linecache.getlines(file))
+    is_job = scope is None or scope.kind == "job"
+    instead = hints.remedy(call, modules, _waiting(stall), source=source, line=line, is_job=is_job)
+    at = f"{'/'.join(PurePath(file).parts[-2:])}:{line}" if file else "code that was not seen"
+    return hints.held(call, at, stall.held_ns / 1e9, instead, name=scope.label() if scope else None)
 
 
 def _module(file: str) -> str:
@@ -166,7 +168,7 @@ def _waiting(stall: Stall) -> hints.Waiting:
     seen = stall.evidence
     if seen.watchdog_late_ns > seen.held_ns // 2:
         return "gil-held"
-    return "computing" if seen.cpu_ns > seen.gap_ns // 2 else "sleeping"
+    return "computing" if seen.cpu_ns + seen.waited_ns > seen.gap_ns // 2 else "sleeping"
 
 
 def _stack(sample: Sample | None) -> str:
