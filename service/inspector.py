@@ -12,10 +12,11 @@ from service.domain.errors import JobFailed, NotFinished, NotFound, ResultExpire
 from service.domain.events import Event, Wanted
 from service.domain.explanations import Explanation, explain
 from service.domain.filters import Filter, StallFilter
+from service.domain.overrides import Override
 from service.domain.records import JobRecord, Page, Planned, Point, QueueState, Recent, StallGroup, Vitals
 from service.domain.schedules import Schedule
 from service.domain.states import Status
-from service.store import artifacts, audit, explaining, following, queues, schedules, stalls, stats, workers
+from service.store import artifacts, audit, explaining, following, overrides, queues, schedules, stalls, stats, workers
 from service.store.artifacts import ArtifactFiles
 from service.store.connection import RedisClient, reaching_redis
 from service.store.feed import Feed
@@ -144,6 +145,10 @@ class Inspector:
         if not await asyncio.to_thread(path.is_file):
             raise NotFound("artifact", artifact_id)
         return artifact, path
+
+    async def overrides(self) -> dict[str, Override]:
+        """Return which functions were moved at run time, by whom and when."""
+        return await overrides.everything(self._redis)
 
     async def recent(self) -> dict[str, Recent]:
         """Return per function how it did in the last 24 hours."""

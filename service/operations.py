@@ -3,8 +3,9 @@
 from service.client import Client, Request
 from service.domain.catalogue import Catalogue
 from service.domain.errors import NotFound
+from service.domain.overrides import Place, check_movable
 from service.domain.schedules import Schedule
-from service.store import audit, queues, schedules, stalls
+from service.store import audit, overrides, queues, schedules, stalls
 from service.store.connection import RedisClient
 
 
@@ -28,6 +29,17 @@ class Operations:
         """Let a queue go on at once; return whether that changed something. Raises NotFound."""
         await self._check_queue(name)
         return await queues.pause(self._redis, name, paused=False)
+
+    async def move_function(self, name: str, runs_in: Place | None, who: str) -> bool:
+        """Run a `def` job function in a thread or a process from its next start on, over the whole fleet.
+
+        It holds until None takes it back, whatever restarts meanwhile; what runs goes on. Returns whether that changed
+        something. Raises UnknownFunction, NotMovable.
+        """
+        function = self._catalogue.function(name)
+        if runs_in is not None:
+            check_movable(function, runs_in)
+        return await overrides.put(self._redis, name, runs_in, who)
 
     async def run_schedule(self, name: str) -> str:
         """Fire a tick now, paused or not, beside those of the plan; return the id of its job. Raises NotFound."""

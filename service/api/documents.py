@@ -17,6 +17,7 @@ from service.domain.clock import rfc3339
 from service.domain.documents import JobDocument, JobSummary, job, links, location, summary
 from service.domain.filters import BulkOutcome
 from service.domain.functions import JobFunction
+from service.domain.overrides import Override, place
 from service.domain.records import QueueState, Recent
 from service.domain.reports import example
 
@@ -63,16 +64,26 @@ class PolicyDocument(TypedDict):
     backoff: BackoffDocument
 
 
+class OverrideDocument(TypedDict):
+    """Who had a job function run somewhere else than its code says, and since when."""
+
+    runs_in: Literal["thread", "process"]
+    by: str
+    at: str | None
+
+
 class FunctionDocument(TypedDict):
     """One job function; `arguments` and `result` are JSON schemas.
 
-    `recent` counts its endings of the last 24 hours; `mean_ms` is for how long those attempts that succeeded ran.
+    `runs_in` is where it runs, by its code or by `override`, which is null where nobody moved it. `recent` counts its
+    endings of the last 24 hours; `mean_ms` is for how long those attempts that succeeded ran.
     """
 
     name: str
     description: str
     queue: str
     runs_in: Literal["loop", "thread", "process"]
+    override: OverrideDocument | None
     arguments: dict[str, Any]
     result: dict[str, Any]
     policy: PolicyDocument
@@ -178,14 +189,19 @@ def answer(document: object, status: int = 200, headers: Mapping[str, str] | Non
     return Response(orjson.dumps(document), status, headers, "application/json")
 
 
-def function(one: JobFunction[Any, Any], defaults: Defaults, recent: Recent | None) -> FunctionDocument:
+def function(
+    one: JobFunction[Any, Any], defaults: Defaults, recent: Recent | None, override: Override | None = None
+) -> FunctionDocument:
     """Describe a job function, with the worker's defaults where it says nothing itself."""
     here = f"/v1/functions/{quote(one.name, safe='')}"
     return {
         "name": one.name,
         "description": one.description,
         "queue": one.queue,
-        "runs_in": one.runs_in,
+        "runs_in": place(one, override),
+        "override": None
+        if override is None
+        else {"runs_in": override.runs_in, "by": override.by, "at": rfc3339(override.at_ms)},
         "arguments": one.arguments.schema,
         "result": one.result_type.schema,
         "policy": {

@@ -27,7 +27,7 @@ class AuditPaging(Paging):
     """Which entries of the audit, and which page of them."""
 
     action: str | None = Field(
-        None, description="Only this action.", examples=["job.abort", "queue.pause", "schedule.run"]
+        None, description="Only this action.", examples=["job.abort", "queue.pause", "function.override"]
     )
     who: str | None = Field(None, description="Only what this key, or `cli:<user>`, did.")
 
@@ -85,7 +85,9 @@ async def get_stats(given: Given) -> Response:
     responses={200: {"model": reports.AuditList}, **problems.responses(422, 503)},
 )
 async def list_audit(given: Given, paging: Annotated[AuditPaging, Query()]) -> Response:
-    """List who did what, newest first: aborts, retries, forgotten jobs, bulk calls, pauses, schedules run by hand.
+    """List who did what, newest first.
+
+    That is aborts, retries, forgotten jobs, bulk calls, pauses, schedules run by hand, functions moved.
 
     The last 10,000 or so are kept. An entry is written after its call was answered.
     """

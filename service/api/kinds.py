@@ -28,6 +28,7 @@ from service.domain.errors import (
     JobNotKept,
     NotFinished,
     NotFound,
+    NotMovable,
     OffloadError,
     ResultExpired,
     Unavailable,
@@ -173,6 +174,13 @@ TABLE: dict[type[OffloadError], Kind] = {
         422,
         "Idempotency key reused",
         "The idempotency key came with another method, path, query or body before. Give each request a key of its own.",
+    ),
+    NotMovable: Kind(
+        "function-not-movable",
+        409,
+        "Function not movable",
+        "Only a `def` job function can be moved between thread and process, into a process only one that a child can "
+        "import; `detail` says what would be right.",
     ),
     InvalidParameters: INVALID_PARAMETERS,
     InvalidOptions: INVALID_PARAMETERS,

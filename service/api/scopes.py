@@ -28,6 +28,7 @@ READING = frozenset({"GET", "HEAD"})
 WRITING: Mapping[tuple[str, str], Scope] = {
     ("POST", "/v1/jobs"): Scope.ENQUEUE,
     ("POST", "/v1/functions/{name}/jobs"): Scope.ENQUEUE,
+    ("POST", "/v1/functions/{name}"): Scope.OPERATE,
     ("POST", "/v1/jobs:abort"): Scope.OPERATE,
     ("POST", "/v1/jobs:retry"): Scope.OPERATE,
     ("POST", "/v1/jobs/{job_id}/abort"): Scope.OPERATE,

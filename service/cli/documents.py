@@ -9,6 +9,7 @@ import orjson
 
 from service.domain.filters import BulkOutcome
 from service.domain.functions import JobFunction
+from service.domain.overrides import Override
 from service.domain.records import JobRecord, QueueState
 from service.settings import Settings
 
@@ -42,12 +43,18 @@ def queues(states: list[QueueState]) -> list[Any]:
 
 
 def function(one: JobFunction[Any, Any], settings: Settings) -> dict[str, Any]:
-    """Return one job function; its recent endings are not part of it, since no Redis is asked."""
+    """Return one job function as its code says; what only Redis knows is not part of it, since none is asked."""
+    shown = moved(one, settings, None)
+    return {name: value for name, value in shown.items() if name != "override"}
+
+
+def moved(one: JobFunction[Any, Any], settings: Settings, override: Override | None) -> dict[str, Any]:
+    """Return one job function, with where somebody moved it."""
     from service.api import documents  # noqa: PLC0415 - see above
     from service.api.state import Defaults  # noqa: PLC0415 - see above
 
     defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result)
-    shown: dict[str, Any] = {**documents.function(one, defaults, None)}
+    shown: dict[str, Any] = {**documents.function(one, defaults, None, override)}
     return {name: value for name, value in shown.items() if name not in ("recent", "mean_ms")}
 
 

@@ -10,10 +10,11 @@ OffloadError
 │   ├── InvalidBatch
 │   └── IdempotencyKeyReused for another request than this one
 ├── NotFound                 there is no such job, queue, artifact …
-├── Conflict                 the job is in a state that does not allow this
+├── Conflict                 the job is in a state, or its function is of a kind, that does not allow this
 │   ├── NotFinished
 │   ├── ResultExpired
 │   ├── JobNotKept           it was put in by this request before, and has been forgotten since
+│   ├── NotMovable           a job function cannot run where it was told to
 │   └── IdempotencyKeyInUse  the same request is under way: try again soon
 ├── Unavailable              Redis cannot be reached: try again later
 │   └── Unconfirmed          the job is stored, but not yet as safely as was asked: try again with the same id
@@ -134,6 +135,10 @@ class ResultExpired(Conflict):
 
 class JobNotKept(Conflict):
     """The job of an idempotency key was put in and has been forgotten since; it is not put in again."""
+
+
+class NotMovable(Conflict):
+    """A job function cannot run in a thread, or in a process, for what its code is."""
 
 
 class IdempotencyKeyInUse(Conflict):

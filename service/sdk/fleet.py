@@ -1,7 +1,7 @@
 """The calls about everything but one job, as plans: searches, bulk, functions, queues, schedules, workers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, Unpack
+from typing import Any, Literal, TypeAlias, Unpack
 from urllib.parse import quote
 
 from service.sdk.asking import listen
@@ -64,6 +64,15 @@ class Calls(JobCalls):
     def function(self, name: str) -> Plan[FunctionDocument]:
         """Return one job function. Raises UnknownFunction."""
         return self._json(Request("GET", f"/v1/functions/{quote(name, safe='')}"))
+
+    def move_function(self, name: str, runs_in: Literal["thread", "process"] | None) -> Plan[FunctionDocument]:
+        """Run a `def` job function in a thread or a process from its next start on; None: where its code says.
+
+        It holds over restarts, and over the whole fleet. Raises UnknownFunction; Conflict where it cannot run there.
+        """
+        return self._json(
+            Request("POST", f"/v1/functions/{quote(name, safe='')}", content=as_json({"runs_in": runs_in}))
+        )
 
     def queues(self) -> Plan[Queues]:
         """Return all queues: how deep each is, what runs, whether it is paused."""

@@ -26,16 +26,26 @@ class PolicyDocument(TypedDict):
     backoff: BackoffDocument
 
 
+class OverrideDocument(TypedDict):
+    """Who had a job function run somewhere else than its code says, and since when."""
+
+    runs_in: Literal["thread", "process"]
+    by: str
+    at: str | None
+
+
 class FunctionDocument(TypedDict):
     """One job function; `arguments` and `result` are JSON schemas.
 
-    `recent` counts its endings of the last 24 hours; `mean_ms` is for how long those attempts that succeeded ran.
+    `runs_in` is where it runs, by its code or by `override`, which is None where nobody moved it. `recent` counts its
+    endings of the last 24 hours; `mean_ms` is for how long those attempts that succeeded ran.
     """
 
     name: str
     description: str
     queue: str
     runs_in: Literal["loop", "thread", "process"]
+    override: OverrideDocument | None
     arguments: dict[str, Any]
     result: dict[str, Any]
     policy: PolicyDocument

@@ -107,6 +107,7 @@ class OffloadSync:
 
     functions = _call(Calls.functions)
     function = _call(Calls.function)
+    move_function = _call(Calls.move_function)
     queues = _call(Calls.queues)
     queue = _call(Calls.queue)
     pause_queue = _call(Calls.pause_queue)

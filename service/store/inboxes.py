@@ -1,4 +1,7 @@
-"""What is said to one worker alone: `wake`, `abort <id>`, `lost <time in ms> <id>`; written by the scripts."""
+"""What is said to one worker alone; written by the scripts.
+
+`wake`, `abort <id>`, `lost <time in ms> <id>`, `overrides`.
+"""
 
 from service.store import keys
 from service.store.connection import RedisClient, reaching_redis

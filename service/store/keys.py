@@ -47,6 +47,7 @@ SCHEDULE = "offload:schedule:"
 COUNTS = "offload:counts:"
 MINUTE = "offload:minute:"
 TOTALS = "offload:totals"
+OVERRIDES = "offload:overrides"
 AUDIT = "offload:audit"
 STALLS = "offload:stalls"
 STALL_GROUP = "offload:stall:"
@@ -81,6 +82,7 @@ PERMANENT = {
     SCHEDULES: "the names of schedules ever used",
     SCHEDULE: "the state of a schedule",
     TOTALS: "at most 5,000 counters",
+    OVERRIDES: "one member for each job function that was moved; taking that back",
     AUDIT: "capped at about 10,000 entries",
     STALLS: "capped at about 1,000 entries",
     STALL_TOTALS: "at most some 1,000 counters",

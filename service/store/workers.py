@@ -4,15 +4,20 @@ from typing import Any
 
 import orjson
 
-from service.store import keys, scripts
+from service.domain.overrides import Override
+from service.store import keys, overrides, scripts
 from service.store.connection import RedisClient, reaching_redis
 
 _DEAD_AFTER_S = 30
 
 
-async def beat(redis: RedisClient, worker: str, about: dict[str, Any], now_ms: int) -> None:
-    """Say that the worker is there; the description goes when no beat follows for half a minute."""
-    await scripts.run(redis, "beat", now_ms, worker, orjson.dumps({**about, "beat": now_ms}), _DEAD_AFTER_S)
+async def beat(redis: RedisClient, worker: str, about: dict[str, Any], now_ms: int) -> dict[str, Override]:
+    """Say that the worker is there; the description goes when no beat follows for half a minute.
+
+    Returns the overrides of job functions: so every worker knows them, whatever words to it were lost.
+    """
+    said = orjson.dumps({**about, "beat": now_ms})
+    return overrides.read(await scripts.run(redis, "beat", now_ms, worker, said, _DEAD_AFTER_S))
 
 
 async def leave(redis: RedisClient, worker: str, queues: list[str]) -> None:

@@ -34,7 +34,7 @@ def plan(worker: "Worker") -> Plan:
     return Plan(
         worker=worker.worker_id,
         queues=worker.queue_names,
-        functions=worker.found,
+        functions=dict(worker.found),
         options=worker.offload,
         rules=_rules(worker),
         hooks=Hooks(worker.ctx, worker.on_job_start, worker.on_job_end, worker.after_job_end),

@@ -1,6 +1,7 @@
 """The worker's inbox: a blocking read of what is said to this worker alone, so that nothing has to be polled for."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from service.domain.errors import Unavailable
 from service.store import inboxes
@@ -11,32 +12,35 @@ _BLOCK_S = 5.0
 _PROBE_S = 0.05  # after a failure: whether Redis is back is to be known sooner
 
 
-async def read(
-    redis: RedisClient,
-    worker: str,
-    away: Away,
-    *,
-    wake: Callable[[], None],
-    abort: Callable[[str], None],
-    lost: Callable[[str, int], None],
-) -> None:
-    """Deliver messages until cancelled; `lost` is told the job and since when (ms). Redis may go away meanwhile."""
+class Heard(NamedTuple):
+    """Who is told what: `lost` the job and since when (ms), `overrides` that functions were moved."""
+
+    wake: Callable[[], None]
+    abort: Callable[[str], None]
+    lost: Callable[[str, int], None]
+    overrides: Callable[[], None]
+
+
+async def read(redis: RedisClient, worker: str, away: Away, heard: Heard) -> None:
+    """Deliver messages until cancelled. Redis may go away meanwhile."""
     block = _BLOCK_S
     while True:
         try:
             message = await inboxes.next_message(redis, worker, block)
         except Unavailable as error:
             await away.pause("inbox", error)
-            wake()
+            heard.wake()
             block = _PROBE_S
             continue
         away.served("inbox")
         block = _BLOCK_S
         verb, _, about = (message or "").partition(" ")
         if verb == "wake":
-            wake()
+            heard.wake()
         elif verb == "abort":
-            abort(about)
+            heard.abort(about)
         elif verb == "lost":
             at_ms, _, job_id = about.partition(" ")
-            lost(job_id, int(at_ms))
+            heard.lost(job_id, int(at_ms))
+        elif verb == "overrides":
+            heard.overrides()

@@ -30,6 +30,7 @@ from service.worker.guardian import Charge
 from service.worker.notes import Notes
 from service.worker.opening import Opener, Rules
 from service.worker.options import WorkerOptions
+from service.worker.overrides import Overrides
 from service.worker.ports import Services
 from service.worker.pulse import Pulse
 from service.worker.ticks import Ticks
@@ -46,7 +47,7 @@ class Plan:
 
     worker: str
     queues: Sequence[str]
-    functions: Mapping[str, JobFunction[Any, Any]]
+    functions: dict[str, JobFunction[Any, Any]]
     options: WorkerOptions
     rules: Rules
     hooks: Hooks
@@ -72,7 +73,9 @@ class Parts:
         loop = asyncio.get_running_loop()
         options, redis, kept = plan.options, plan.redis, plan.rules.kept
         declared = options.catalogue
-        catalogue = Catalogue({**declared.functions, **plan.functions}, declared.queues, {})
+        functions = {**declared.functions, **plan.functions}
+        catalogue = Catalogue(functions, declared.queues, {})
+        self.overrides = Overrides(redis, [plan.functions, functions])
         lease_ms = round(options.lease_seconds * 1000)
         client = Client(JobStore(redis, plan.codec, options.confirm), catalogue, kept, options.callbacks)
         files = ArtifactFiles(options.artifacts)

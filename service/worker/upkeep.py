@@ -1,11 +1,12 @@
 """What a worker does now and then beside running jobs: say that it is there, take out what has outlived its keep."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from service.domain.clock import now_ms
 from service.domain.errors import Unavailable
+from service.domain.overrides import Override
 from service.store import stats, workers
 from service.store.away import Away
 from service.store.connection import RedisClient
@@ -14,11 +15,20 @@ _INTERVAL = 5.0
 _PRUNED_AT_ONCE = 500
 
 
-async def upkeep(redis: RedisClient, worker: str, away: Away, about: Callable[[], dict[str, Any]]) -> None:
-    """Beat and prune until cancelled, each as far as Redis lets it: one that is out of memory can still be pruned."""
+async def upkeep(
+    redis: RedisClient,
+    worker: str,
+    away: Away,
+    about: Callable[[], dict[str, Any]],
+    hear: Callable[[Awaitable[Mapping[str, Override]]], Awaitable[None]],
+) -> None:
+    """Beat and prune until cancelled, each as far as Redis lets it: one that is out of memory can still be pruned.
+
+    `hear` takes the answer of each beat: the overrides of job functions.
+    """
     while True:
         pauses = [
-            await _tried(away, "beat", workers.beat(redis, worker, about(), now_ms())),
+            await _tried(away, "beat", hear(workers.beat(redis, worker, about(), now_ms()))),
             await _tried(away, "prune", stats.prune(redis, _PRUNED_AT_ONCE)),
         ]
         await asyncio.sleep(min(pauses))

@@ -154,9 +154,12 @@ class Worker(ArqWorker):
             self._sides.start(self._declare_later(parts))
         self._sides.start(parts.finisher.run())
         self._sides.start(parts.notes.run())
-        wake, abort, lost = parts.claims.wake, self._abort, self._lost
-        self._sides.start(inbox.read(parts.blocking, self.worker_id, parts.away, wake=wake, abort=abort, lost=lost))
-        self._sides.start(upkeep(self.pool, self.worker_id, parts.away, self._about))
+        await parts.overrides.look()
+        heard = inbox.Heard(
+            parts.claims.wake, self._abort, self._lost, lambda: self._sides.start(parts.overrides.look())
+        )
+        self._sides.start(inbox.read(parts.blocking, self.worker_id, parts.away, heard))
+        self._sides.start(upkeep(self.pool, self.worker_id, parts.away, self._about, parts.overrides.hear))
         self._sides.start(parts.ticks.run())
         parts.pulse.offer_stack()
         self._sides.start(parts.pulse.run())

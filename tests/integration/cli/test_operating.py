@@ -1,5 +1,6 @@
 """The commands by which a person operates the service, and what the audit has of them."""
 
+import asyncio
 import os
 import pwd
 
@@ -111,3 +112,34 @@ async def test_what_a_person_does_at_the_shell_is_in_the_audit(on_redis, audited
         ("schedule.pause", "report.daily", ME),
         ("schedule.resume", "report.daily", ME),
     ]
+
+
+def test_a_function_is_moved_and_back(on_redis):
+    """`functions NAME --runs-in` says where it runs from now on, and by whose word; `default` takes that back."""
+    moved = on_redis("functions", "digest.pbkdf2", "--runs-in", "process")
+    document = on_redis("functions", "digest.pbkdf2", "--runs-in", "process", "--json").json
+    back = on_redis("functions", "digest.pbkdf2", "--runs-in", "default")
+
+    assert moved.out == f"digest.pbkdf2 runs in a process, moved by {ME}\n"
+    assert (document["runs_in"], document["override"]["by"]) == ("process", ME)
+    assert back.out == "digest.pbkdf2 runs in a thread\n"
+
+
+def test_what_cannot_be_moved_is_a_wrong_call(on_redis):
+    """An async def, no function at all, and a place that there is not."""
+    said = [
+        on_redis("functions", "mail.send", "--runs-in", "process"),
+        on_redis("functions", "--runs-in", "process"),
+        on_redis("functions", "digest.pbkdf2", "--runs-in", "loop"),
+    ]
+
+    assert [one.code for one in said] == [2, 2, 2]
+    assert "only a `def` can be moved" in said[0].err
+    assert "--runs-in needs the function" in said[1].err
+
+
+async def test_a_move_stands_in_the_audit(on_redis, audited):
+    """As one over HTTP does."""
+    await asyncio.to_thread(on_redis, "functions", "digest.pbkdf2", "--runs-in", "process")
+
+    assert await audited() == [("function.override", "digest.pbkdf2", ME)]

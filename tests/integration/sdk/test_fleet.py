@@ -131,3 +131,12 @@ async def test_what_held_an_event_loop_is_told_and_cleared(offload, redis, redis
     assert (every, some, groups) == (["gc", "step", "step"], ["w2", "w1"], [2, 1])
     assert [one["job_id"] for one in ongoing] == ["j9"]
     assert (cleared, left) == (3, [])
+
+
+async def test_a_function_that_cannot_be_moved_is_a_conflict(offload):
+    """The message says what would be right; taking back what is not there changes nothing."""
+    with pytest.raises(sdk.Conflict, match="only a `def` can be moved"):
+        await offload.move_function("numbers.add", "process")
+    found = await offload.move_function("numbers.add", None)
+
+    assert (found["runs_in"], found["override"]) == ("loop", None)
