@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from service.domain.artifacts import Artifact
-    from service.domain.errors import GiveUp, Retry
+    from service.domain.errors import GiveUp, LoopBudgetExceeded, Retry
     from service.domain.functions import JobFunction, job
     from service.domain.policy import Backoff
     from service.domain.queues import Queue
@@ -22,13 +22,25 @@ _HOMES = {
     "GiveUp": "service.domain.errors",
     "JobContext": "service.worker.context",
     "JobFunction": "service.domain.functions",
+    "LoopBudgetExceeded": "service.domain.errors",
     "Queue": "service.domain.queues",
     "Retry": "service.domain.errors",
     "Schedule": "service.domain.schedules",
     "job": "service.domain.functions",
 }
 
-__all__ = ["Artifact", "Backoff", "GiveUp", "JobContext", "JobFunction", "Queue", "Retry", "Schedule", "job"]
+__all__ = [
+    "Artifact",
+    "Backoff",
+    "GiveUp",
+    "JobContext",
+    "JobFunction",
+    "LoopBudgetExceeded",
+    "Queue",
+    "Retry",
+    "Schedule",
+    "job",
+]
 
 
 def __getattr__(name: str) -> Any:

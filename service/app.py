@@ -129,7 +129,7 @@ def _lifespan(
             _watched(settings, offload.stalls, instruments) as loop,
         ):
             app.state.loop = loop
-            defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result)
+            defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result, settings.loop_budget_ms)
             app.state.offload = State(
                 offload.client, offload.inspector, offload.operations, defaults, offload.away, instruments, breaker
             )

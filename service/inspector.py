@@ -162,13 +162,14 @@ class Inspector:
         """Return what a scrape of metrics shows; its cost is bounded, however many jobs and queues there are."""
         names = sorted(await queues.known(self._redis) - set(self.catalogue.queue_names))
         shown = [*self.catalogue.queue_names, *names][:_MOST_QUEUES]
-        endings, ran_ms = await stats.totals(self._redis)
+        endings, ran_ms, over_budget = await stats.totals(self._redis)
         live = await workers.everyone(self._redis)
         return Vitals(
             statuses=await stats.counts_by_status(self._redis),
             queues=tuple(await queues.states(self._redis, shown, now_ms())),
             endings=endings,
             ran_ms=ran_ms,
+            over_budget=over_budget,
             workers=len(live),
             slots=sum(int(about.get("slots") or 0) for about in live),
             running=sum(int(about.get("running") or 0) for about in live),

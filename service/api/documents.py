@@ -55,13 +55,18 @@ class BackoffDocument(TypedDict):
 
 
 class PolicyDocument(TypedDict):
-    """When a failed attempt is tried again, and how long things take and last, in seconds."""
+    """When a failed attempt is tried again, and how long things take and last, in seconds.
+
+    `loop_budget_ms` is how long one step of an async job may hold the event loop; over it, `over_budget` is done.
+    """
 
     max_tries: int
     timeout: float
     keep_result: float
     retries_exceptions: bool
     backoff: BackoffDocument
+    loop_budget_ms: float | None
+    over_budget: Literal["warn", "fail"]
 
 
 class OverrideDocument(TypedDict):
@@ -210,6 +215,8 @@ def function(
             "keep_result": defaults.keep_result if one.keep_result is None else one.keep_result,
             "retries_exceptions": bool(one.retry_on),
             "backoff": {"base": one.backoff.base, "factor": one.backoff.factor, "limit": one.backoff.limit},
+            "loop_budget_ms": one.loop_budget_ms or (defaults.loop_budget_ms if one.runs_in == "loop" else None),
+            "over_budget": one.over_budget,
         },
         "recent": dict(recent.endings) if recent else {},
         "mean_ms": recent.mean_ms if recent else None,

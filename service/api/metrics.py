@@ -109,6 +109,14 @@ class _Fleet(Collector):
         for function, ran_ms in self.vitals.ran_ms.items():
             ran.add_metric((function,), ran_ms / 1000)
         yield ran
+        over = CounterMetricFamily(
+            "offload_loop_over_budget",
+            "Steps that held an event loop for longer than their budget.",
+            labels=("function",),
+        )
+        for function, steps in self.vitals.over_budget.items():
+            over.add_metric((function,), steps)
+        yield over
         yield GaugeMetricFamily("offload_workers", "Live workers.", self.vitals.workers)
         yield GaugeMetricFamily("offload_worker_slots", "Jobs that they can run at once.", self.vitals.slots)
         yield GaugeMetricFamily("offload_worker_running", "Jobs that they run.", self.vitals.running)

@@ -29,6 +29,7 @@ class Defaults:
     max_tries: int
     timeout: float
     keep_result: float
+    loop_budget_ms: float | None = None
 
 
 class Outages(Protocol):

@@ -53,7 +53,7 @@ def moved(one: JobFunction[Any, Any], settings: Settings, override: Override | N
     from service.api import documents  # noqa: PLC0415 - see above
     from service.api.state import Defaults  # noqa: PLC0415 - see above
 
-    defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result)
+    defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result, settings.loop_budget_ms)
     shown: dict[str, Any] = {**documents.function(one, defaults, None, override)}
     return {name: value for name, value in shown.items() if name not in ("recent", "mean_ms")}
 

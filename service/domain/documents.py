@@ -76,6 +76,7 @@ class JobSummary(TypedDict):
     steps: int | None
     max_step_ms: float | None
     stalls: int
+    over_budget: int | None
     links: dict[str, str]
 
 
@@ -120,6 +121,7 @@ def summary(record: JobRecord) -> JobSummary:
         "steps": record.steps,
         "max_step_ms": record.max_step_ms,
         "stalls": record.stalls,
+        "over_budget": record.over_budget,
         "links": links(record),
     }
 

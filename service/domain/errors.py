@@ -25,6 +25,7 @@ OffloadError
     ├── GiveUp               never run me again
     ├── Aborted              somebody asked this job to stop
     ├── AttemptTimeout       the attempt ran longer than its timeout
+    ├── LoopBudgetExceeded   one step held the event loop for longer than the function's budget
     ├── LeaseLost            another worker may have this job by now
     ├── ResultNotSerializable
     ├── ResultTooLarge
@@ -212,6 +213,13 @@ class Aborted(JobError):
 
 class AttemptTimeout(JobError):
     """The attempt ran longer than its timeout; it is retried like an ordinary exception."""
+
+
+class LoopBudgetExceeded(JobError):
+    """One step held the event loop for longer than `loop_budget_ms`; it is retried like an ordinary exception.
+
+    `give_up_on=[LoopBudgetExceeded]` makes it the end of the job.
+    """
 
 
 class LeaseLost(JobError):

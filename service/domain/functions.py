@@ -13,6 +13,7 @@ from service.domain.policy import Backoff, RetryPolicy
 from service.domain.queues import DEFAULT_QUEUE, check_queue_name
 
 RunsIn = Literal["loop", "thread", "process"]
+OverBudget = Literal["warn", "fail"]
 _NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$")
 HIGHEST_PRIORITY = 9
 LONGEST_UNIQUE_KEY = 200
@@ -25,7 +26,8 @@ R = TypeVar("R")
 class JobFunction(Generic[P, R]):
     """A job function and its options; calling it calls the function it wraps, as in a unit test.
 
-    `timeout`, `keep_result` in seconds; None takes the worker's setting. `max_tries` of None likewise.
+    `timeout`, `keep_result` in seconds; None takes the worker's setting, as it does for `max_tries` and
+    `loop_budget_ms`.
     """
 
     fn: Callable[..., Any]
@@ -42,6 +44,8 @@ class JobFunction(Generic[P, R]):
     give_up_on: tuple[type[BaseException], ...] = ()
     description: str = ""
     is_plain: bool = False
+    loop_budget_ms: float | None = None
+    over_budget: OverBudget = "warn"
     held_after: float | None = None  # arq's cron: seconds for which an ended tick's id stays taken
 
     def __post_init__(self) -> None:
@@ -78,13 +82,18 @@ def job(
     backoff: Backoff | None = ...,
     retry_on: Sequence[type[BaseException]] | None = ...,
     give_up_on: Sequence[type[BaseException]] = ...,
+    loop_budget_ms: float | None = ...,
+    over_budget: OverBudget = ...,
 ) -> Callable[[Callable[Concatenate[Any, P], R]], JobFunction[P, R]]: ...
 def job(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Declare a job function; its first parameter is the `JobContext`, the rest is its typed signature.
 
     `async def` runs on the worker's event loop, `def` in a thread, `def` with `runs_in="process"` in a process.
     Any exception is retried with exponential backoff and full jitter until `max_tries`; `retry_on` and `give_up_on`
-    narrow that. Raises InvalidDefinition where the declaration cannot work, at import.
+    narrow that. One step of an `async def` that holds the event loop for longer than `loop_budget_ms` is logged and
+    counted; with `over_budget="fail"` the attempt ends with LoopBudgetExceeded.
+
+    Raises InvalidDefinition where the declaration cannot work, at import.
     """
     if fn is None:
         return lambda decorated: define(decorated, **options)
@@ -103,6 +112,8 @@ def define(
     backoff: Backoff | None = None,
     retry_on: Sequence[type[BaseException]] | None = None,
     give_up_on: Sequence[type[BaseException]] = (),
+    loop_budget_ms: float | None = None,
+    over_budget: OverBudget = "warn",
 ) -> JobFunction[Any, Any]:
     """Make a JobFunction of a function; `job` is the decorator for it."""
     if not inspect.isfunction(fn):
@@ -114,6 +125,7 @@ def define(
         raise InvalidDefinition(msg)
     check_queue_name(queue)
     _check_positive(name, timeout=timeout, max_tries=max_tries)
+    _check_budget(name, fn, loop_budget_ms, over_budget)
     if keep_result is not None and keep_result < 0:
         msg = f"{name}: keep_result={keep_result} must not be negative"
         raise InvalidDefinition(msg)
@@ -131,6 +143,8 @@ def define(
         retry_on=tuple(retry_on) if retry_on is not None else (Exception,),
         give_up_on=tuple(give_up_on),
         description=inspect.getdoc(fn) or "",
+        loop_budget_ms=loop_budget_ms,
+        over_budget=over_budget,
     )
 
 
@@ -179,6 +193,19 @@ def _place(name: str, fn: Callable[..., Any], runs_in: str | None) -> RunsIn:
         msg = f"{name} runs in a process, so it must stand at the top of its module where a child can import it"
         raise InvalidDefinition(msg)
     return "process" if runs_in == "process" else "thread"
+
+
+def _check_budget(name: str, fn: Callable[..., Any], loop_budget_ms: float | None, over_budget: str) -> None:
+    _check_positive(name, loop_budget_ms=loop_budget_ms)
+    if loop_budget_ms is not None and not inspect.iscoroutinefunction(fn):
+        msg = f"{name} is no async def, so it holds no event loop, and loop_budget_ms={loop_budget_ms} says nothing"
+        raise InvalidDefinition(msg)
+    if over_budget not in ("warn", "fail"):
+        msg = f"{name}: over_budget={over_budget!r} is not known; write 'warn' or 'fail'"
+        raise InvalidDefinition(msg)
+    if over_budget == "fail" and loop_budget_ms is None:
+        msg = f"{name}: over_budget='fail' needs loop_budget_ms, the milliseconds that one step may take"
+        raise InvalidDefinition(msg)
 
 
 def _check_positive(name: str, **values: float | None) -> None:

@@ -65,6 +65,7 @@ class JobRecord:
     steps: int | None = None
     max_step_ms: float | None = None
     stalls: int = 0
+    over_budget: int | None = None
     aborting: bool = False
     parent: str | None = None
     priority: int = 0
@@ -153,7 +154,8 @@ class StallGroup:
 class Vitals:
     """What a scrape of `/metrics` shows of the fleet.
 
-    `endings` counts by ending and function since Redis is there, `ran_ms` for how long those that succeeded ran;
+    `endings` counts by ending and function since Redis is there, `ran_ms` for how long those that succeeded ran,
+    `over_budget` how many steps were over the loop budget of their function;
     `stalls` counts by kind and name what held an event loop, and for how many ms, `ongoing` what does so just now.
     `loops` is what each worker says of its event loop.
     """
@@ -162,6 +164,7 @@ class Vitals:
     queues: tuple[QueueState, ...]
     endings: dict[tuple[str, str], int]
     ran_ms: dict[str, int]
+    over_budget: dict[str, int]
     workers: int
     slots: int
     running: int

@@ -13,6 +13,7 @@ from time import monotonic_ns
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
+NO_BUDGET_NS = 1 << 62
 
 
 _TELL_NS = 1_000_000  # what a scope has taken is added to its name's account in lots of this
@@ -23,7 +24,21 @@ OTHER = "other"
 class Scope:
     """What steps are counted for: a job (`id`, function as `name`) or a request (`id`, route as `name`)."""
 
-    __slots__ = ("id", "kind", "line", "loop_ns", "max_step_ns", "name", "path", "steps", "tell_at_ns", "told_ns")
+    __slots__ = (
+        "budget_ns",
+        "id",
+        "kind",
+        "line",
+        "loop_ns",
+        "max_step_ns",
+        "name",
+        "on_over",
+        "over",
+        "path",
+        "steps",
+        "tell_at_ns",
+        "told_ns",
+    )
 
     def __init__(self, kind: str, scope_id: str, name: str, path: str = "", line: int = 0) -> None:
         self.kind = kind
@@ -34,6 +49,9 @@ class Scope:
         self.loop_ns = 0
         self.steps = 0
         self.max_step_ns = 0
+        self.budget_ns = NO_BUDGET_NS  # set before the first step
+        self.over = 0  # steps over it
+        self.on_over: Callable[[Slow], None] | None = None
         self.told_ns = 0
         self.tell_at_ns = _TELL_NS
 
@@ -54,7 +72,18 @@ class Slow(NamedTuple):
 class Slot:
     """What one loop is at; `step` counts all steps, so that a sample can be tied to the step it was taken in."""
 
-    __slots__ = ("busy_ns", "is_idle", "limit_ns", "scope", "slow", "spent_ns", "started_ns", "step", "wake")
+    __slots__ = (
+        "busy_ns",
+        "is_idle",
+        "limit_ns",
+        "sample_of",
+        "scope",
+        "slow",
+        "spent_ns",
+        "started_ns",
+        "step",
+        "wake",
+    )
 
     def __init__(self, limit_ns: int, wake: Callable[[], None]) -> None:
         self.limit_ns = limit_ns
@@ -66,6 +95,17 @@ class Slot:
         self.busy_ns = 0
         self.slow: list[Slow] = []
         self.spent_ns: dict[str, int] = {}
+        self.sample_of: Callable[[int], Any] = _no_sample
+
+    def overran(self, slow: Slow) -> None:
+        """Tell a step's scope that it was over budget, and note one that is to be reported; on the loop's thread."""
+        scope = slow.scope
+        if slow.held_ns > scope.budget_ns:
+            scope.over += 1
+            if scope.on_over is not None:
+                scope.on_over(slow)  # first: once it is noted the watchdog may judge it, and drop its samples
+        if slow.held_ns >= self.limit_ns:
+            self.slow.append(slow)
 
     def tell(self, scope: Scope) -> None:
         """Add what a scope has taken since the last time to the account of its name; of many names, to `other`."""
@@ -75,6 +115,10 @@ class Slot:
         spent[name] = spent.get(name, 0) + scope.loop_ns - scope.told_ns
         scope.told_ns = scope.loop_ns
         scope.tell_at_ns = scope.loop_ns + _TELL_NS
+
+
+def _no_sample(_step: int) -> None:
+    """Nobody looks at the loop's stack yet."""
 
 
 current: ContextVar[Scope | None] = ContextVar("offload_scope", default=None)
@@ -87,6 +131,7 @@ def drive(coro: Coroutine[Any, Any, T], scope: Scope, slot: Slot) -> Generator[A
     The first step of an eager task is part of the step that starts the task, and is counted with it.
     """
     send, throw = coro.send, coro.throw
+    limit_ns = min(slot.limit_ns, scope.budget_ns)
     value: Any = None
     error: BaseException | None = None
     step = started = 0
@@ -111,8 +156,8 @@ def drive(coro: Coroutine[Any, Any, T], scope: Scope, slot: Slot) -> Generator[A
                     scope.steps += 1
                     if held > scope.max_step_ns:  # noqa: PLR1730 - max() costs a tenth of the whole
                         scope.max_step_ns = held
-                    if held >= slot.limit_ns:
-                        slot.slow.append(Slow(step, scope, started, held))
+                    if held >= limit_ns:
+                        slot.overran(Slow(step, scope, started, held))
                     if scope.loop_ns >= scope.tell_at_ns:
                         slot.tell(scope)
             value = error = None

@@ -52,6 +52,7 @@ class LoopWatch:
         self._lag_ns = self._max_lag_ns = 0
         self._asked = (monotonic_ns(), 0)  # when figures were asked for last, and how busy it had been by then
         self.dog = Watchdog(self)
+        self.slot.sample_of = self.dog.sample_of
 
     async def start(self) -> None:
         """Begin, on the loop's thread."""

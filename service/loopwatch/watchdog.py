@@ -48,6 +48,10 @@ class Watchdog(threading.Thread):
         self._lates: deque[Late] = deque(maxlen=16)
         self._used: deque[suspects.Use] = deque(maxlen=64)
 
+    def sample_of(self, step: int) -> Sample | None:
+        """Return a sample of a step that has just ended, if one was taken; called on the loop's thread."""
+        return next((one for one in list(self._samples) if one.step == step), None)
+
     def look(self) -> None:
         """Look now: the pace has changed, or something has ended."""
         self._rung_ns = monotonic_ns()

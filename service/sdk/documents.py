@@ -140,6 +140,7 @@ class JobSummary(TypedDict):
     steps: int | None
     max_step_ms: float | None
     stalls: int
+    over_budget: int | None
     links: dict[str, str]
 
 

@@ -17,13 +17,18 @@ class BackoffDocument(TypedDict):
 
 
 class PolicyDocument(TypedDict):
-    """When a failed attempt is tried again, and how long things take and last, in seconds."""
+    """When a failed attempt is tried again, and how long things take and last, in seconds.
+
+    `loop_budget_ms` is how long one step of an async job may hold the event loop; over it, `over_budget` is done.
+    """
 
     max_tries: int
     timeout: float
     keep_result: float
     retries_exceptions: bool
     backoff: BackoffDocument
+    loop_budget_ms: float | None
+    over_budget: Literal["warn", "fail"]
 
 
 class OverrideDocument(TypedDict):

@@ -162,6 +162,11 @@ class Settings(BaseSettings):
         description="Milliseconds that one step may hold the event loop before it is reported as a stall. 0: the loop "
         "is not watched, and jobs do not know their `loop_ms`.",
     )
+    loop_budget_ms: Count | None = Field(
+        default=None,
+        description="Milliseconds that one step of any async job may hold the event loop before that is logged and "
+        "counted, unless its function says `loop_budget_ms`. Unset: only functions that say so have a budget.",
+    )
     serializer: Literal["json", "pickle"] = Field(
         default="json",
         description="How arguments and results are stored. `pickle` shares queues with stock arq producers; whoever "

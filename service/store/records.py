@@ -221,8 +221,8 @@ def _text(data: bytes | None) -> str | None:
 
 
 def _loop(data: bytes | None) -> dict[str, Any]:
-    """Read what a job took of the event loop: total, steps, longest step, in µs."""
+    """Read what a job took of the event loop: total, steps, longest step, in µs; steps over its budget."""
     if not data:
         return {}
-    total, steps, longest = (int(part) for part in data.split())
-    return {"loop_ms": total / 1000, "steps": steps, "max_step_ms": longest / 1000}
+    total, steps, longest, *over = (int(part) for part in data.split())
+    return {"loop_ms": total / 1000, "steps": steps, "max_step_ms": longest / 1000, "over_budget": sum(over)}

@@ -9,7 +9,8 @@ from service.store import keys, queues, scripts
 from service.store.connection import RedisClient, reaching_redis
 
 _HOUR_MS = 3_600_000
-_RAN = "ms"  # what the scripts count beside the endings: for how long those that succeeded ran
+# What the scripts count beside the endings: for how long those that succeeded ran, steps over their loop budget.
+_RAN, _OVER = "ms", "over"
 
 
 async def counts_by_status(redis: RedisClient) -> dict[str, int]:
@@ -44,12 +45,16 @@ async def series(redis: RedisClient, now_ms: int, step: Literal["minute", "hour"
     return [_point(start * step_ms, row) for start, row in zip(starts, rows, strict=True)]
 
 
-async def totals(redis: RedisClient) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
-    """Return how often attempts ended, by ending and function, and for how many ms each function's ran, since ever."""
+async def totals(redis: RedisClient) -> tuple[dict[tuple[str, str], int], dict[str, int], dict[str, int]]:
+    """Return how often attempts ended, by ending and function; for how many ms each function's ran; over budget.
+
+    All since Redis is there; the last is the number of steps over the loop budget, by function.
+    """
     (row,) = await _rows(redis, [keys.TOTALS])
     counters = [(name.decode().partition(" "), int(n)) for name, n in row.items()]
-    endings = {(ending, function): n for (ending, _, function), n in counters if ending != _RAN}
-    return endings, {function: n for (ending, _, function), n in counters if ending == _RAN}
+    endings = {(ending, function): n for (ending, _, function), n in counters if ending not in (_RAN, _OVER)}
+    ran = {function: n for (ending, _, function), n in counters if ending == _RAN}
+    return endings, ran, {function: n for (ending, _, function), n in counters if ending == _OVER}
 
 
 async def summary(redis: RedisClient, now_ms: int) -> dict[str, Any]:
@@ -91,7 +96,8 @@ def _sums(rows: Sequence[_Row], only: str | None = None) -> dict[str, int]:
     for row in rows:
         for counter, n in row.items():
             name = counter.decode()
-            if (name.partition(" ")[0] == _RAN) == (only == _RAN):
+            kind = name.partition(" ")[0]
+            if kind == only or (only is None and kind not in (_RAN, _OVER)):
                 found[name] = found.get(name, 0) + int(n)
     return found
 

@@ -34,6 +34,7 @@ from service.store import leases
 from service.store.codec import Codec, Payload
 from service.store.leases import Claimed
 from service.worker import child
+from service.worker.budget import Budget, budget_of, within
 from service.worker.context import Facts, JobContext
 from service.worker.finish import Finisher, ending
 from service.worker.opening import Opened, Opener, Rules
@@ -72,6 +73,7 @@ class Running:
     why: str | None = None
     performing: bool = False
     scope: Scope | None = None
+    budget: Budget | None = None
 
     def begin(self) -> None:
         """Let `stop` cancel from here on; raise CancelledError if it was called before, or the lease may be over.
@@ -172,6 +174,7 @@ class Attempts:
         except BaseException as error:  # noqa: BLE001 - whatever a job does to the loop is classified
             running.performing = False
             outcome = self._classify(running, opened, error, is_late=timer.expired())
+        outcome = within(running.budget, running.why, outcome, opened.policy)
         if isinstance(outcome, Raised):
             outcome = replace(outcome, error=opened.described(outcome.error))
             if running.why == "aborted" and outcome.error.type == Aborted.__qualname__:
@@ -210,6 +213,7 @@ class Attempts:
         coro, code = call if isinstance(call, Coroutine) else _awaiting(call), getattr(function.fn, "__code__", None)
         file, line = (code.co_filename, code.co_firstlineno) if code is not None else ("", 0)
         scope = running.scope = Scope("job", running.job.id, function.name, file, line)
+        running.budget = budget_of(function, self._rules.loop_budget_ms, scope, self._slot, running.stop)
         current.set(scope)
         return drive(coro, scope, self._slot)
 
@@ -328,7 +332,7 @@ def _in_thread(port: ThreadPort, facts: Facts, function: JobFunction[Any, Any], 
 
 
 def _taken(scope: Scope | None) -> str:
-    """Say what a job took of the event loop as the record keeps it: total, steps, longest step, in µs."""
+    """Say what a job took of the event loop as the record keeps it: total, steps, longest step, in µs; over budget."""
     if scope is None:
         return ""
-    return f"{scope.loop_ns // 1000} {scope.steps} {scope.max_step_ns // 1000}"
+    return f"{scope.loop_ns // 1000} {scope.steps} {scope.max_step_ns // 1000} {scope.over}"

@@ -92,6 +92,7 @@ def _rules(worker: "Worker") -> Rules:
         unknown_function_grace=options.unknown_function_grace,
         retry_jobs=worker.retry_jobs,
         allow_abort_jobs=worker.allow_abort_jobs,
+        loop_budget_ms=options.loop_budget_ms,
     )
 
 

@@ -37,6 +37,7 @@ class Rules:
     max_result_bytes: int = 1_048_576
     unknown_function_grace: float = 600.0
     retry_jobs: bool = True
+    loop_budget_ms: float | None = None
     allow_abort_jobs: bool = True  # whether arq's `Job.abort()` is heeded; ours always is
 
 

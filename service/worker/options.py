@@ -41,6 +41,7 @@ class WorkerOptions:
     pulse_fd: int | None = None
     stuck_grace: float = 5.0
     stall_seconds: float = 0.1
+    loop_budget_ms: float | None = None
     confirm: Confirm = field(default_factory=Confirm)
     callbacks: Callbacks = field(default_factory=Callbacks)
 
@@ -59,6 +60,7 @@ def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> Wor
         "abort_grace": settings.abort_grace,
         "stuck_grace": settings.stuck_grace,
         "stall_seconds": settings.stall_ms / 1000,
+        "loop_budget_ms": settings.loop_budget_ms,
         "unknown_function_grace": settings.unknown_function_grace,
         "keep_records": settings.keep_records,
         "keep_dead": settings.keep_dead,

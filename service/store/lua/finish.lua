@@ -47,7 +47,7 @@ local function finish(i)
       keep = tonumber(ARGV[i + 4]), kept = tonumber(ARGV[i + 5]), unique = rec[6], callback = rec[8], fields = fields})
     emit(verb, id, q, ARGV[i + 8], nil, attempt)
   end
-  count(verb, ARGV[i + 8], verb == 'succeeded' and now - tonumber(rec[7] or now))
+  count(verb, ARGV[i + 8], verb == 'succeeded' and now - tonumber(rec[7] or now), ARGV[i + 11])
   return 1
 end
 

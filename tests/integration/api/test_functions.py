@@ -27,6 +27,8 @@ async def test_a_function_tells_its_schema_and_policy(api):
         "keep_result": 60,
         "retries_exceptions": True,
         "backoff": {"base": 1, "factor": 2, "limit": 600},
+        "loop_budget_ms": None,
+        "over_budget": "warn",
     }
     assert about["links"] == {"self": "/v1/functions/mail.send", "jobs": "/v1/functions/mail.send/jobs"}
 

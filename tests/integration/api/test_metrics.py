@@ -54,6 +54,18 @@ async def test_a_scrape_has_jobs_queues_endings_and_workers(api, scrape, enqueue
     assert (found["offload_workers",], found["offload_worker_slots",], found["offload_worker_running",]) == (1, 7, 2)
 
 
+async def test_a_scrape_has_steps_over_their_budget(api, scrape, enqueue, worker):
+    """By function; they are no endings."""
+    for loop in ("50000 3 20000 2", "900 3 400 0", "70000 9 60000 1"):
+        await enqueue()
+        await worker._finish(await worker.start(), "succeeded", loop=loop)
+    found = await scrape()
+    endings = {series for series in found if series[0] == "offload_attempts_ended_total"}
+
+    assert found["offload_loop_over_budget_total", ("function", "numbers.add")] == 3
+    assert {dict(labels)["ending"] for _, *labels in endings} == {"succeeded"}
+
+
 async def test_a_scrape_has_requests_by_route_and_status(api, scrape):
     """By the route's template, so that ids make no series; what fits no route, and odd methods, are one each."""
     for path in ("/v1/jobs/a", "/v1/jobs/b", "/nowhere/1", "/nowhere/2"):

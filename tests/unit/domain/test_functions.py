@@ -74,6 +74,20 @@ def test_an_async_def_elsewhere_is_refused(place):
     assert "test_functions.coroutine" in said
 
 
+@pytest.mark.parametrize(
+    ("fn", "options", "advice"),
+    [
+        (in_a_thread.fn, {"loop_budget_ms": 50}, "no async def, so it holds no event loop"),
+        (coroutine, {"loop_budget_ms": 0}, "loop_budget_ms=0 must be more than 0"),
+        (coroutine, {"loop_budget_ms": 50, "over_budget": "kill"}, "write 'warn' or 'fail'"),
+        (coroutine, {"over_budget": "fail"}, "needs loop_budget_ms"),
+    ],
+)
+def test_a_loop_budget_that_says_nothing_is_refused(fn, options, advice):
+    """It is for async def, more than nothing, and warns or fails."""
+    assert advice in refused(fn, **options)
+
+
 def test_a_declaration_that_cannot_work_is_refused():
     """Each mistake has words of its own."""
 

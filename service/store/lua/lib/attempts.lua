@@ -25,7 +25,7 @@ local function keep_attempt(id, entry, fingerprint, enqueued)
   redis.call('EXPIRE', attempts, 2592000)
 end
 
--- The fields that an ending brings for the record, and what the attempt took of the event loop: "total steps longest", µs.
+-- The fields that an ending brings for the record, and what the attempt took of the event loop: "total steps longest over", µs.
 local function fields_of(given, loop)
   local fields = given ~= '[]' and cjson.decode(given) or {}
   if loop ~= '' then fields[#fields + 1], fields[#fields + 2] = 'loop', loop end
