@@ -33,7 +33,7 @@ def cli() -> str:
         "## Exit codes",
         "| code | meaning |\n|---|---|\n"
         "| 0 | done |\n"
-        "| 1 | the job is dead or aborted, or was not done in time; the demo found something wrong; with `--fail-on-stall`, something held an event loop |\n"
+        "| 1 | the job is dead or aborted, or was not done in time; the demo, or the doctor, found something wrong; with `--fail-on-stall`, something held an event loop |\n"
         "| 2 | the call was wrong: usage, arguments, options, no such job, a state that does not allow it |\n"
         "| 3 | it cannot work here and now: Redis away, port taken, bad setting, a job module that does not import |\n"
         "| 70 | a fault of Offload's own |\n"

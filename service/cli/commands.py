@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from service.cli import fleet, jobs, keys, schedules
 from service.cli.demo.command import demo
+from service.cli.doctor.command import doctor
 from service.cli.enqueue import enqueue, with_wait_filled
 from service.cli.functions import functions
 from service.cli.serve import api, worker
@@ -29,6 +30,7 @@ app.add_typer(fleet.queues_app, name="queues", rich_help_panel=USE)
 app.add_typer(schedules.app, name="schedules", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(fleet.workers)
 app.command(rich_help_panel=USE)(stalls)
+app.command(rich_help_panel=USE)(doctor)
 app.add_typer(keys.app, name="keys", rich_help_panel=USE)
 
 

@@ -76,8 +76,8 @@ _NETWORK_TABLE = (
     Blocker("botocore", "aiobotocore", calls="create_client"),
     Blocker("google.cloud", "the library's own AsyncClient, where it has one"),
     Blocker("azure", "the `.aio` package of the same library"),
-    Blocker("openai", "openai.AsyncOpenAI", calls="create parse"),
-    Blocker("anthropic", "anthropic.AsyncAnthropic", calls="create stream"),
+    Blocker("openai", "openai.AsyncOpenAI", calls="completions.create responses.create embeddings.create"),
+    Blocker("anthropic", "anthropic.AsyncAnthropic", calls="messages.create messages.stream"),
     Blocker("stripe", "the library's `…_async` methods", calls="create retrieve modify list"),
     Blocker("slack_sdk", "slack_sdk.web.async_client.AsyncWebClient", calls="chat_postMessage api_call"),
     Blocker("grpc", "grpc.aio"),
@@ -87,7 +87,7 @@ _NETWORK_TABLE = (
     Blocker("ldap3", "bonsai", calls="bind search add modify delete"),
     Blocker("ldap", "bonsai", calls="simple_bind_s search_s"),
     Blocker("dns.resolver", "dns.asyncresolver", calls="resolve resolve_address"),
-    Blocker("docker", "aiodocker", calls="run pull build logs"),
+    Blocker("docker", "aiodocker", calls="containers.run images.pull images.build"),
     Blocker("kubernetes", "kubernetes_asyncio"),
     Blocker("selenium", "playwright.async_api", calls="get find_element find_elements"),
     Blocker("playwright.sync_api", "playwright.async_api", calls="sync_playwright"),
@@ -117,7 +117,7 @@ _SYSTEM = (
     Blocker("os.waitpid", "asyncio.create_subprocess_exec", calls="waitpid"),
     Blocker("pexpect", "its `expect(…, async_=True)`", calls="expect run"),
     Blocker("threading", "asyncio.Lock, asyncio.Event or asyncio.Condition", calls="acquire wait join"),
-    Blocker("queue", "asyncio.Queue", calls="get put join"),
+    Blocker("queue", "asyncio.Queue", calls="get join"),
     Blocker("multiprocessing", "`await ctx.to_process(…)`", calls="map starmap apply join get put recv"),
     Blocker("concurrent.futures", "`await asyncio.wrap_future(…)`", calls="result wait as_completed"),
     Blocker("select", "the loop's own add_reader and add_writer", calls="select poll"),
@@ -181,6 +181,20 @@ _COMPUTING = (
     Blocker("sklearn", gil="held", calls="fit predict"),
 )
 
+# What gives back an object of its library, beside its classes; and classes of objects that only hold data.
+_MAKERS = frozenset(
+    {
+        *("connect", "client", "resource", "cursor", "session", "begin", "socket", "from_url", "get_client"),
+        *("create_engine", "create_connection"),
+    }
+)
+_DATA = frozenset(
+    {
+        *("Request", "PreparedRequest", "Response", "HTTPResponse", "HTTPMessage", "Headers", "URL", "Cookies"),
+        *("QueryParams", "Timeout", "Limits", "Row", "Message"),
+    }
+)
+
 _NETWORK = frozenset(one.name for one in _NETWORK_TABLE)
 TABLE = (*_NETWORK_TABLE, *_SYSTEM, *_COMPUTING)
 _BY_NAME = {one.name: one for one in TABLE}
@@ -203,8 +217,31 @@ def is_async(name: str) -> bool:
 
 
 def find_call(name: str) -> Blocker | None:
-    """Return what is known of a call that blocks whatever it is given."""
-    found, last = find(name), name.rpartition(".")[2]
+    """Return what is known of a call that blocks whatever it is given: of a module, or of a client that it makes.
+
+    What is called on an attribute of a client, or on a request or an answer, is no such call: `response.headers.get`.
+    """
+    found = find(name)
     if found is None or not found.calls:
         return None
-    return found if found.calls == "*" or last in found.calls.split() else None
+    rest = name.removeprefix(found.name).removeprefix(".") or name.rpartition(".")[2]
+    for call in found.calls.split():
+        if call in ("*", rest) or rest.endswith(f".{call}"):
+            before = rest.rpartition(".")[0] if call == "*" else rest.removesuffix(call).rstrip(".")
+            return found if _is_client(before) else None
+    return None
+
+
+def makes(name: str) -> bool:
+    """Whether what this gives back is an object of its library: a class does, and what is named as makers are."""
+    last = name.rpartition(".")[2]
+    return last in _MAKERS or last[:1].isupper()
+
+
+def _is_client(path: str) -> bool:
+    is_object = False
+    for part in path.split(".") if path else ():
+        if part in _DATA or (is_object and not makes(part)):
+            return False
+        is_object = is_object or makes(part)
+    return True

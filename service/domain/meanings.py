@@ -8,16 +8,11 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from service.domain.blockers import makes
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
-# What gives back an object of the library, beside its classes.
-_MAKERS = frozenset(
-    {
-        *("connect", "client", "resource", "cursor", "session", "begin", "socket", "from_url", "get_client"),
-        *("create_engine", "create_connection"),
-    }
-)
 _CALLED = re.compile(r"([A-Za-z_][\w.]*)\s*\(")
 _WITH = re.compile(r"^with\s+(.+?)(?:\s+as\s+\w+)?\s*:.*$")
 _BUILTINS = frozenset({"open", "input", "print"})
@@ -35,22 +30,26 @@ class Meanings:
             if isinstance(node, ast.Assign | ast.AnnAssign):
                 self._attributes(node)
 
-    def of(self, expression: ast.expr) -> str | None:
-        """Return the dotted name of an expression, `requests.get` of `requests.get(url)`; None of what has none."""
+    def of(self, expression: ast.expr, *, is_strict: bool = False) -> str | None:
+        """Return the dotted name of an expression, `requests.get` of `requests.get(url)`; None of what has none.
+
+        By a strict look, what a call gave back means nothing, unless the call makes an object of its library.
+        """
         match expression:
-            case ast.Await():
-                return None
             case ast.Call(func=function):
-                return self.of(function)
+                return self.of(function, is_strict=is_strict)
             case ast.Name(id=name):
                 return self._names.get(name) or (name if name in _BUILTINS and name not in self._spoilt else None)
-            case ast.Attribute(value=value, attr=attribute):
-                if own := self._names.get(ast.unparse(expression)):
-                    return own
-                base = self.of(value)
-                return f"{base}.{attribute}" if base else None
+            case ast.Attribute():
+                return self._names.get(ast.unparse(expression)) or self._attribute(expression, is_strict=is_strict)
             case _:
                 return None
+
+    def _attribute(self, expression: ast.Attribute, *, is_strict: bool) -> str | None:
+        base = self.of(expression.value, is_strict=is_strict)
+        if base is None or (is_strict and isinstance(expression.value, ast.Call) and not makes(base)):
+            return None
+        return f"{base}.{expression.attr}"
 
     def of_source(self, call: str) -> str | None:
         """Return the dotted name of a call's source, which may be the first line of several, or a whole statement."""
@@ -115,8 +114,7 @@ class Meanings:
     def _made(self, value: ast.expr) -> str | None:
         """Return what a variable is that has this value: an object of a library, by the name of what made it."""
         name = self.of(value) if isinstance(value, ast.Call) else None
-        last = (name or "").rpartition(".")[2]
-        return name if last in _MAKERS or last[:1].isupper() else None
+        return name if name and makes(name) else None
 
     def _bind(self, name: str, meaning: str | None) -> None:
         if name in self._spoilt:

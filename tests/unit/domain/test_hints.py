@@ -185,7 +185,9 @@ def test_the_longest_name_counts():
     [
         *(("requests.get", True), ("requests.Session", False), ("requests.Session.post", True)),
         *(("subprocess.run", True), ("subprocess.Popen", False), ("threading.Lock", False), ("boto3.resource", True)),
-        *(("json.dumps", False), ("PIL.Image.open.resize", True), ("PIL.Image.new", False), ("pandas.read_csv", True)),
+        *(("json.dumps", False), ("PIL.Image.open", True), ("PIL.Image.new", False), ("pandas.read_csv", True)),
+        *(("httpx.Response.headers.get", False), ("httpx.Client.headers.get", False), ("httpx.Client.get", True)),
+        *(("openai.OpenAI.models.create", False), ("queue.SimpleQueue.put", False)),
     ],
 )
 def test_a_call_alone_is_told_where_it_always_blocks(name, blocks):
