@@ -7,7 +7,7 @@ the loop's thread alone and read by the watchdog's; each attribute is replaced a
 
 import asyncio
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, MutableSequence
 from contextvars import ContextVar
 from time import monotonic_ns
 from typing import Any, NamedTuple, TypeVar
@@ -23,7 +23,9 @@ OTHER = "other"
 class Scope:
     """What steps are counted for: a job (`id`, function as `name`) or a request (`id`, route as `name`)."""
 
-    __slots__ = ("id", "kind", "line", "loop_ns", "max_step_ns", "name", "path", "steps", "tell_at_ns", "told_ns")
+    __slots__ = (
+        "id", "kind", "line", "loop_ns", "mark", "max_step_ns", "name", "path", "steps", "tell_at_ns", "told_ns",
+    )  # fmt: skip
 
     def __init__(self, kind: str, scope_id: str, name: str, path: str = "", line: int = 0) -> None:
         self.kind = kind
@@ -31,6 +33,7 @@ class Scope:
         self.name = name
         self.path = path
         self.line = line
+        self.mark = 0
         self.loop_ns = 0
         self.steps = 0
         self.max_step_ns = 0
@@ -52,14 +55,19 @@ class Slow(NamedTuple):
 
 
 class Slot:
-    """What one loop is at; `step` counts all steps, so that a sample can be tied to the step it was taken in."""
+    """What one loop is at; `step` counts all steps, so that a sample can be tied to the step it was taken in.
 
-    __slots__ = ("busy_ns", "is_idle", "limit_ns", "scope", "slow", "spent_ns", "started_ns", "step", "wake")
+    `page` gets the mark of the scope and the start of each step: where that is memory shared with another process, it
+    knows who holds the loop even when no thread of this one can run.
+    """
+
+    __slots__ = ("busy_ns", "is_idle", "limit_ns", "page", "scope", "slow", "spent_ns", "started_ns", "step", "wake")
 
     def __init__(self, limit_ns: int, wake: Callable[[], None]) -> None:
         self.limit_ns = limit_ns
         self.wake = wake
         self.is_idle = False
+        self.page: MutableSequence[int] | memoryview = [0, 0]
         self.scope: Scope | None = None
         self.started_ns = 0
         self.step = 0
@@ -86,7 +94,7 @@ def drive(coro: Coroutine[Any, Any, T], scope: Scope, slot: Slot) -> Generator[A
 
     The first step of an eager task is part of the step that starts the task, and is counted with it.
     """
-    send, throw = coro.send, coro.throw
+    send, throw, page = coro.send, coro.throw, slot.page
     value: Any = None
     error: BaseException | None = None
     step = started = 0
@@ -98,6 +106,7 @@ def drive(coro: Coroutine[Any, Any, T], scope: Scope, slot: Slot) -> Generator[A
                 step = slot.step = slot.step + 1
                 slot.scope = scope
                 slot.started_ns = started = monotonic_ns()
+                page[0], page[1] = scope.mark, started
             try:
                 awaited = send(value) if error is None else throw(error)
             except StopIteration as stop:

@@ -39,6 +39,7 @@ from service.worker.finish import Finisher, ending
 from service.worker.opening import Opened, Opener, Rules
 from service.worker.outcome import describe, raised, returned, run_blocking
 from service.worker.ports import LoopPort, Services, ThreadPort
+from service.worker.pulse import mark_of
 from service.worker.words import Words
 
 Hook = Callable[[dict[Any, Any]], Awaitable[None]]
@@ -210,6 +211,7 @@ class Attempts:
         coro, code = call if isinstance(call, Coroutine) else _awaiting(call), getattr(function.fn, "__code__", None)
         file, line = (code.co_filename, code.co_firstlineno) if code is not None else ("", 0)
         scope = running.scope = Scope("job", running.job.id, function.name, file, line)
+        scope.mark = mark_of(running.job.id)
         current.set(scope)
         return drive(coro, scope, self._slot)
 

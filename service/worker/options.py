@@ -21,7 +21,7 @@ class WorkerOptions:
     """Beside arq's own arguments; times in seconds. `queues` of None serves the one that arq's `queue_name` says.
 
     `catalogue` brings limits and schedules. `parent_guard_fd` is a pipe that ends with a guardian that is our parent;
-    without one the worker starts a guardian beside itself, unless `has_guardian` is False. `pulse_fd` is the file that
+    without one the worker starts a guardian beside itself, unless `has_guardian` is False. `pulse_fds` are what
     the two share. `stuck_grace` is how long after an attempt's timeout its lease may still be renewed.
     """
 
@@ -38,7 +38,7 @@ class WorkerOptions:
     artifacts: Path = Path(".offload/artifacts")
     has_guardian: bool = True
     parent_guard_fd: int | None = None
-    pulse_fd: int | None = None
+    pulse_fds: Sequence[int] | None = None
     stuck_grace: float = 5.0
     stall_seconds: float = 0.1
     confirm: Confirm = field(default_factory=Confirm)

@@ -31,7 +31,7 @@ from service.worker.notes import Notes
 from service.worker.opening import Opener, Rules
 from service.worker.options import WorkerOptions
 from service.worker.ports import Services
-from service.worker.pulse import Pulse
+from service.worker.pulse import Descriptors, Pulse
 from service.worker.ticks import Ticks
 from service.worker.words import Words
 
@@ -90,7 +90,9 @@ class Parts:
             opener, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, loop, watched.slot
         )
         self.renew = partial(leases.renew, redis, plan.worker, lease_ms)
-        self.pulse = Pulse(options.pulse_fd) if options.pulse_fd is not None else Pulse.create()
+        self.pulse = Pulse(Descriptors(*options.pulse_fds)) if options.pulse_fds is not None else Pulse.create()
+        if watched.slot is not None:
+            watched.slot.page = self.pulse.step_page
         self.guard = Guard(charge, self.pulse, self.renew, options.parent_guard_fd)
         self.blocking = connection.client(plan.address, answer_timeout=15.0)
         self.ticks = Ticks(redis, client, declared.schedules.values(), self.away)
@@ -114,7 +116,7 @@ class Parts:
     async def close(self) -> None:
         """Take leave of the guardian and end everything that was started."""
         await self.guard.goodbye()
-        self.pulse.close()
+        await asyncio.to_thread(self.pulse.close)
         self.executors.close(now=True)
         await self.services.close()
         await self.blocking.aclose()

@@ -29,7 +29,7 @@ def main() -> int:
     _use_uvloop()
     try:
         catalogue = _catalogue(settings.jobs)
-        more = {"worker_id": asked.id, "parent_guard_fd": asked.guard_fd, "pulse_fd": asked.pulse_fd}
+        more = {"worker_id": asked.id, "parent_guard_fd": asked.guard_fd, "pulse_fds": asked.pulse_fds}
         if asked.queue:
             more["queues"] = asked.queue
         worker = Worker(**arq_arguments(settings, catalogue, **more), burst=asked.burst)
@@ -53,7 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="service.worker")
     parser.add_argument("--id", required=True)
     parser.add_argument("--guard-fd", type=int)
-    parser.add_argument("--pulse-fd", type=int)
+    parser.add_argument("--pulse-fds", type=int, nargs=3)
     parser.add_argument("--burst", action="store_true")
     parser.add_argument("--queue", action="append")
     return parser.parse_args()

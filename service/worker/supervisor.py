@@ -74,18 +74,22 @@ class Supervisor:
         crashes, has_run = 0, False
         while True:
             began = time.monotonic()
-            code = self._run_one()
+            code, was_stuck = self._run_one()
             # What could start once can again: that Redis is away just now is no reason to leave.
             if self._stopping or self._told.burst or code == 0 or (code == CANNOT_START and not has_run):
                 return max(code, 0) if self._stopping else code
             has_run = has_run or code != CANNOT_START
+            if was_stuck:  # no crash, and not again at once: a job takes its time to come to its limit
+                log.error("worker_replaced", how=describe(code))
+                continue
             crashes = 1 if time.monotonic() - began > _SETTLED_S else crashes + 1
             pause = _RESTARTS[min(crashes, len(_RESTARTS)) - 1]
             log.error("worker_died", how=describe(code), restarts_in=pause)
             if self._sleep(pause):
                 return 0
 
-    def _run_one(self) -> int:
+    def _run_one(self) -> tuple[int, bool]:
+        """Run a worker to its end; return its exit code, and whether it was killed because its loop was held."""
         worker, told = new_worker_id(), self._told
         self.workers.append(worker)
         charge = Charge(worker, told.address, told.lease_ms, told.max_tries, told.kept_ms)
@@ -93,8 +97,8 @@ class Supervisor:
         guardian = Guardian(charge, pulse, first_in=told.lease_ms / 3000)
         ours, theirs = os.pipe()
         command = [sys.executable, "-P", "-m", "service.worker", "--id", worker, "--guard-fd", str(ours)]
-        command += ["--pulse-fd", str(pulse.fd)]
-        fds = [ours, pulse.fd, *([told.lifeline_fd] if told.lifeline_fd is not None else [])]
+        command += ["--pulse-fds", *map(str, pulse.fds)]
+        fds = [ours, *pulse.fds, *([told.lifeline_fd] if told.lifeline_fd is not None else [])]
         with contextlib.closing(guardian), contextlib.closing(pulse):
             child = self._child = subprocess.Popen([*command, *self._arguments], pass_fds=fds)
             os.close(ours)
@@ -106,7 +110,7 @@ class Supervisor:
             if code not in (0, CANNOT_START):
                 known = {"signal": signal.Signals(-code).name} if code < 0 else {"exit_code": code}
                 guardian.release(describe(code), **known)
-            return code
+            return code, guardian.has_killed
 
     def _watch(self, child: "subprocess.Popen[bytes]", guardian: Guardian) -> None:
         """Renew until the process has ended; its end is noticed at once where the system can tell (pidfd)."""

@@ -150,6 +150,7 @@ class Worker(ArqWorker):
 
     async def _compose(self, watched: WatchedLoop) -> Parts:
         parts = self._parts = Parts(composition.plan(self), self._running, self._start, self._stop_attempt, watched)
+        await asyncio.to_thread(parts.pulse.offer)
         if not await self._is_declared(parts):
             self._sides.start(self._declare_later(parts))
         self._sides.start(parts.finisher.run())
@@ -158,7 +159,6 @@ class Worker(ArqWorker):
         self._sides.start(inbox.read(parts.blocking, self.worker_id, parts.away, wake=wake, abort=abort, lost=lost))
         self._sides.start(upkeep(self.pool, self.worker_id, parts.away, self._about))
         self._sides.start(parts.ticks.run())
-        parts.pulse.offer_stack()
         self._sides.start(parts.pulse.run())
         if self.offload.has_guardian:  # a burst that is over at once does without
             delay = self.offload.lease_seconds / 6 if self.burst else 0
