@@ -76,6 +76,9 @@ class JobSummary(TypedDict):
     steps: int | None
     max_step_ms: float | None
     stalls: int
+    executor_wait_ms: float | None
+    cpu_ms: float | None
+    peak_rss_bytes: int | None
     links: dict[str, str]
 
 
@@ -120,6 +123,9 @@ def summary(record: JobRecord) -> JobSummary:
         "steps": record.steps,
         "max_step_ms": record.max_step_ms,
         "stalls": record.stalls,
+        "executor_wait_ms": record.executor_wait_ms,
+        "cpu_ms": record.cpu_ms,
+        "peak_rss_bytes": record.peak_rss_bytes,
         "links": links(record),
     }
 

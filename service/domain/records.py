@@ -65,6 +65,9 @@ class JobRecord:
     steps: int | None = None
     max_step_ms: float | None = None
     stalls: int = 0
+    executor_wait_ms: float | None = None
+    cpu_ms: float | None = None
+    peak_rss_bytes: int | None = None
     aborting: bool = False
     parent: str | None = None
     priority: int = 0
@@ -156,6 +159,7 @@ class Vitals:
     `endings` counts by ending and function since Redis is there, `ran_ms` for how long those that succeeded ran;
     `stalls` counts by kind and name what held an event loop, and for how many ms, `ongoing` what does so just now.
     `loops` is what each worker says of its event loop.
+    `executors` has threads and processes by kind and queue.
     """
 
     statuses: dict[str, int]
@@ -168,3 +172,4 @@ class Vitals:
     stalls: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     ongoing: int = 0
     loops: tuple[Mapping[str, Any], ...] = ()
+    executors: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)

@@ -140,6 +140,9 @@ class JobSummary(TypedDict):
     steps: int | None
     max_step_ms: float | None
     stalls: int
+    executor_wait_ms: float | None
+    cpu_ms: float | None
+    peak_rss_bytes: int | None
     links: dict[str, str]
 
 

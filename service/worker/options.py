@@ -35,6 +35,7 @@ class WorkerOptions:
     keep_dead: float = 30 * 86_400.0
     max_result_bytes: int = 1_048_576
     process_recycle: int = 100
+    max_leaked_threads: int = 10
     artifacts: Path = Path(".offload/artifacts")
     has_guardian: bool = True
     parent_guard_fd: int | None = None
@@ -64,6 +65,7 @@ def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> Wor
         "keep_dead": settings.keep_dead,
         "max_result_bytes": settings.max_result_bytes,
         "process_recycle": settings.process_recycle,
+        "max_leaked_threads": settings.max_leaked_threads,
         "artifacts": settings.artifacts_dir.absolute(),
         "confirm": Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds),
         "callbacks": Callbacks(bool(settings.webhook_secrets), settings.allow_private_addresses),

@@ -77,7 +77,9 @@ class Parts:
         client = Client(JobStore(redis, plan.codec, options.confirm), catalogue, kept, options.callbacks)
         files = ArtifactFiles(options.artifacts)
         charge = Charge(plan.worker, portable(plan.address), lease_ms, plan.rules.max_tries, kept.dead_ms)
-        self.executors = Executors(catalogue, options.artifacts, options.process_recycle, options.abort_grace)
+        self.executors = Executors(
+            catalogue, options.artifacts, options.process_recycle, options.abort_grace, options.max_leaked_threads
+        )
         self.away = Away(worker=plan.worker)
         self.notes = Notes(redis)
         self.finisher = Finisher(redis, plan.worker, self.notes, self.away)

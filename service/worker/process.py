@@ -12,7 +12,7 @@ from service.domain.errors import InvalidDefinition, JobsNotLoaded, Unavailable
 from service.loader import load, users_traceback
 from service.settings import get_settings
 from service.worker import signals
-from service.worker.naming import CANNOT_START
+from service.worker.naming import CANNOT_START, RECYCLED
 from service.worker.options import arq_arguments
 from service.worker.worker import Worker
 
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 def main() -> int:
-    """Run a worker to its end; return 0, or 3 when it cannot start for a reason that a person must mend."""
+    """Run a worker to its end; return 0, 3 when a person must mend what keeps it from starting, 4 to be replaced."""
     asked = _arguments()
     settings = get_settings()
     logs.configure(settings.log_level, settings.log_format)
@@ -39,7 +39,7 @@ def main() -> int:
     except (JobsNotLoaded, InvalidDefinition, Unavailable) as error:
         sys.stderr.write(f"{users_traceback(error)}error: {error}\n")
         return CANNOT_START
-    return 0
+    return RECYCLED if worker.is_recycled else 0
 
 
 def _catalogue(modules: list[str]) -> Catalogue:

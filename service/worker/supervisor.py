@@ -28,7 +28,7 @@ from service.domain.errors import Unavailable
 from service.store import stalls
 from service.store.guard import connect
 from service.worker.guardian import Charge, Guardian
-from service.worker.naming import CANNOT_START, HELD_A_LOOP, new_worker_id
+from service.worker.naming import CANNOT_START, HELD_A_LOOP, RECYCLED, new_worker_id
 from service.worker.pulse import Pulse
 
 log = structlog.get_logger(__name__)
@@ -76,9 +76,17 @@ class Supervisor:
             began = time.monotonic()
             code, was_stuck = self._run_one()
             # What could start once can again: that Redis is away just now is no reason to leave.
-            if self._stopping or self._told.burst or code == 0 or (code == CANNOT_START and not has_run):
+            if (
+                self._stopping
+                or (self._told.burst and code != RECYCLED)
+                or code == 0
+                or (code == CANNOT_START and not has_run)
+            ):
                 return max(code, 0) if self._stopping else code
             has_run = has_run or code != CANNOT_START
+            if code == RECYCLED:
+                log.warning("worker_recycled")
+                continue
             if was_stuck:  # no crash, and not again at once: a job takes its time to come to its limit
                 log.error("worker_replaced", how=describe(code))
                 continue
@@ -107,7 +115,7 @@ class Supervisor:
             finally:
                 os.close(theirs)
             code = child.wait()
-            if code not in (0, CANNOT_START):
+            if code not in (0, CANNOT_START, RECYCLED):
                 known = {"signal": signal.Signals(-code).name} if code < 0 else {"exit_code": code}
                 guardian.release(describe(code), **known)
             return code, guardian.has_killed
