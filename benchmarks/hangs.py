@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -52,14 +52,14 @@ class Row:
     reason: str
 
 
-async def measure(runs: int = 1) -> list[Row]:
-    """Have a worker hang in each of the five ways, so often."""
+async def measure(runs: int = 1, kinds: Sequence[str] = tuple(WAYS)) -> list[Row]:
+    """Have a worker hang in each of these ways, so often."""
     with tempfile.TemporaryDirectory(prefix="hangs-") as temporary:
         directory = Path(temporary)
         server = await asyncio.to_thread(EmbeddedRedis.start, directory, durable=False)
         try:
             async with _connected(server.url, directory) as (caller, inspector):
-                return [await _hang(kind, server.url, directory, caller, inspector) for kind in [*WAYS] * runs]
+                return [await _hang(kind, server.url, directory, caller, inspector) for kind in [*kinds] * runs]
         finally:
             server.stop()
 

@@ -44,10 +44,11 @@ def end(pid: int, pulse: Pulse, held_s: float) -> Hang:
     SIGTERM would be of no use, since its handler needs the loop. A process that is stopped cannot answer.
     """
     if _is_stopped(pid):
-        os.kill(pid, signal.SIGKILL)
+        _kill(pid)
         return Hang(Verdict.STOPPED, held_s, "", 0)
     asked = time.monotonic()
-    pulse.ask(pid)
+    with contextlib.suppress(ProcessLookupError):
+        pulse.ask(pid)
     stack, is_alive = "", False
     while (waited := time.monotonic() - asked) < _STACK_WAIT:
         time.sleep(_LOOK_EVERY)
@@ -56,12 +57,17 @@ def end(pid: int, pulse: Pulse, held_s: float) -> Hang:
         if is_whole and (is_alive or waited >= _ANSWER_WAIT):
             break
     step = pulse.step()
-    os.kill(pid, signal.SIGKILL)
+    _kill(pid)
     verdict = Verdict.BLOCKED if is_alive else Verdict.GIL_HELD if stack else Verdict.SILENT
     is_in_step = all(part in stack for part in (f'"{_DRIVER[0]}"', f" in {_DRIVER[1]}\n"))
     if not is_in_step:
         return Hang(verdict, held_s, stack, 0)
     return Hang(verdict, (asked * 1e9 - step.started_ns) / 1e9, stack, step.mark)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has died meanwhile
+        os.kill(pid, signal.SIGKILL)
 
 
 def _is_stopped(pid: int) -> bool:
