@@ -3,6 +3,7 @@
 Each kind of hang costs its worker at the limit of the job, and no other job anything.
 """
 
+import asyncio
 import os
 import signal
 import textwrap
@@ -119,6 +120,23 @@ async def test_a_stopped_worker_ends_at_the_limit_and_blames_nobody(b, worker):
     assert (stall["kind"], stall["job_id"], stall["line"], stall["stack"]) == ("starved", None, None, "")
     assert (dead.status, dead.error.type, dead.attempt) == (Status.DEAD, "WorkerLost", 1)
     assert "the process was stopped" in dead.error.message
+
+
+async def test_a_machine_that_stood_still_is_no_hang(b, worker):
+    """Guardian and worker were stopped together, past the job's limit: the worker is given time to come back."""
+    started = await worker.until("worker_started")
+    hang = await b.enqueue("hangjobs.hang", how="not at all")
+    await worker.until("job_started")
+    family = [worker.process.pid, *worker.children()]
+    for pid in family:
+        os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(TIMEOUT + GRACE + 1)
+    for pid in family:
+        os.kill(pid, signal.SIGCONT)
+    dead = await b.ended(hang)
+
+    assert (dead.error.type, dead.worker) == ("AttemptTimeout", started["worker"])
+    assert not [line for line in worker.log if line["event"] == "worker_stuck"]
 
 
 async def test_without_a_timeout_nothing_is_killed_and_the_log_tells_of_it(b, redis_server, tmp_path):
