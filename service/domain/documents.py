@@ -46,7 +46,8 @@ class AttemptDocument(TypedDict):
 class JobSummary(TypedDict):
     """One job in a list: all but its result, its failed attempts and its log.
 
-    Of the event loop it took `loop_ms` in `steps`, the longest `max_step_ms`; `stalls` of them were too long.
+    Of the event loop it took `loop_ms` in `steps`, the longest `max_step_ms`; `stalls` of them were too long. It waited
+    `executor_wait_ms` in its worker for a thread or a process; the latter took `cpu_ms`, and `peak_rss_bytes` at most.
     """
 
     id: str
