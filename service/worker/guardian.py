@@ -6,6 +6,7 @@ It is a process of its own because a job may hold the worker's event loop, or it
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
@@ -57,6 +58,7 @@ class Guardian:
         self._pause = _FIRST_LOOK
         self._is_held = False
         self._awake_since = 0.0
+        self._kills_at: float | None = None
         self._away = Away(worker=charge.worker, guardian=True)
         self._hang: Hang | None = None
         self._found: Found | None = None
@@ -66,6 +68,14 @@ class Guardian:
     def has_killed(self) -> bool:
         """Whether it was this guardian that ended the worker."""
         return self._hang is not None
+
+    @property
+    def kills_in(self) -> float | None:
+        """In how many seconds it kills the worker, should the loop not come back; None while nothing like that is near.
+
+        That is known as soon as the loop is held, no sooner.
+        """
+        return None if self._kills_at is None else self._kills_at - time.monotonic()
 
     def look(self, pid: int) -> float:
         """Note the worker's memory, extend its leases when that is due; return the seconds until the next look.
@@ -79,6 +89,8 @@ class Guardian:
         was_held, self._is_held = self._is_held, self._held_s() > _HELD_AFTER
         if self._is_held and not was_held:
             self._due = now
+        if not self._is_held:
+            self._kills_at = None
         if (left := self._due - now) <= 0:
             left = self._renew(pid)
             self._due = time.monotonic() + left
@@ -110,8 +122,10 @@ class Guardian:
         if overdue and stuck_in <= 0:
             self._kill(pid, overdue)
             return interval
-        limit_in = 0.0 if overdue else interval if next_in is None else next_in + _AFTER_LIMIT
-        return min(interval, max(limit_in, stuck_in, _AFTER_LIMIT))
+        limit_in = 0.0 if overdue else math.inf if next_in is None else next_in
+        kills_in = max(limit_in, stuck_in, 0.0) + _AFTER_LIMIT
+        self._kills_at = time.monotonic() + kills_in
+        return min(interval, kills_in)
 
     def _kill(self, pid: int, overdue: list[str]) -> None:
         """End a worker whose loop is held past its jobs' limit: only from outside can a timeout be enforced then."""

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 
 import structlog
@@ -29,6 +30,8 @@ def main() -> int:
     _use_uvloop()
     try:
         catalogue = _catalogue(settings.jobs)
+        if asked.begin_fd is not None and not os.read(asked.begin_fd, 1):
+            return 0  # the supervisor has gone, or needs no other worker
         more = {"worker_id": asked.id, "parent_guard_fd": asked.guard_fd, "pulse_fds": asked.pulse_fds}
         if asked.queue:
             more["queues"] = asked.queue
@@ -53,6 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="service.worker")
     parser.add_argument("--id", required=True)
     parser.add_argument("--guard-fd", type=int)
+    parser.add_argument("--begin-fd", type=int)
     parser.add_argument("--pulse-fds", type=int, nargs=3)
     parser.add_argument("--burst", action="store_true")
     parser.add_argument("--queue", action="append")

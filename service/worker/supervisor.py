@@ -7,6 +7,7 @@ the worker dies gives its jobs back at once and starts another. The command repl
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
@@ -28,12 +29,13 @@ from service.domain.errors import Unavailable
 from service.store import stalls
 from service.store.guard import connect
 from service.worker.guardian import Charge, Guardian
-from service.worker.naming import CANNOT_START, HELD_A_LOOP, RECYCLED, new_worker_id
-from service.worker.pulse import Pulse
+from service.worker.launch import Launch
+from service.worker.naming import CANNOT_START, HELD_A_LOOP, RECYCLED
 
 log = structlog.get_logger(__name__)
 _RESTARTS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 _REMEMBERED = 1000  # workers, for what they are to blame for
+_LOADING_S = 2.0  # before a worker is killed that holds its loop, the next begins to load
 _SETTLED_S = 30.0  # a worker that ran this long was fine: count restarts anew
 
 
@@ -64,6 +66,7 @@ class Supervisor:
             *(part for q in told.queues for part in ("--queue", q)),
         ]
         self._child: subprocess.Popen[bytes] | None = None
+        self._next: Launch | None = None
         self._stopping = False
         self.workers: deque[str] = deque(maxlen=_REMEMBERED)
 
@@ -71,6 +74,12 @@ class Supervisor:
         """Return the exit code: that of the last worker that was not to be replaced."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._pass_on)
+        try:
+            return self._run()
+        finally:
+            self._dismiss()
+
+    def _run(self) -> int:
         crashes, has_run = 0, False
         while True:
             began = time.monotonic()
@@ -98,27 +107,40 @@ class Supervisor:
 
     def _run_one(self) -> tuple[int, bool]:
         """Run a worker to its end; return its exit code, and whether it was killed because its loop was held."""
-        worker, told = new_worker_id(), self._told
-        self.workers.append(worker)
-        charge = Charge(worker, told.address, told.lease_ms, told.max_tries, told.kept_ms)
-        pulse = Pulse.create()
-        guardian = Guardian(charge, pulse, first_in=told.lease_ms / 3000)
-        ours, theirs = os.pipe()
-        command = [sys.executable, "-P", "-m", "service.worker", "--id", worker, "--guard-fd", str(ours)]
-        command += ["--pulse-fds", *map(str, pulse.fds)]
-        fds = [ours, *pulse.fds, *([told.lifeline_fd] if told.lifeline_fd is not None else [])]
-        with contextlib.closing(guardian), contextlib.closing(pulse):
-            child = self._child = subprocess.Popen([*command, *self._arguments], pass_fds=fds)
-            os.close(ours)
-            try:
-                self._watch(child, guardian)
-            finally:
-                os.close(theirs)
+        told, (launch, self._next) = self._told, (self._next or self._launch(), None)
+        self.workers.append(launch.worker)
+        charge = Charge(launch.worker, told.address, told.lease_ms, told.max_tries, told.kept_ms)
+        guardian = Guardian(charge, launch.pulse, first_in=told.lease_ms / 3000)
+        child = self._child = launch.child
+        with contextlib.closing(launch), contextlib.closing(guardian):
+            if self._stopping:
+                child.terminate()
+            launch.begin()
+            self._watch(child, guardian)
             code = child.wait()
             if code not in (0, CANNOT_START, RECYCLED):
                 known = {"signal": signal.Signals(-code).name} if code < 0 else {"exit_code": code}
                 guardian.release(describe(code), **known)
             return code, guardian.has_killed
+
+    def _launch(self) -> Launch:
+        return Launch(self._arguments, self._told.lifeline_fd)
+
+    def _prepare(self, guardian: Guardian) -> float:
+        """Have the next worker load when this one is about to be killed; return the seconds until that is so."""
+        end_in = guardian.kills_in
+        if end_in is None or self._stopping or self._told.burst:
+            self._dismiss()
+            return math.inf
+        if self._next is None and end_in <= _LOADING_S:
+            self._next = self._launch()
+        return math.inf if self._next is not None else end_in - _LOADING_S
+
+    def _dismiss(self) -> None:
+        """Do without the next worker: this one has come back, or none is to follow it."""
+        if self._next is not None:
+            self._next.dismiss()
+            self._next = None
 
     def _watch(self, child: "subprocess.Popen[bytes]", guardian: Guardian) -> None:
         """Renew until the process has ended; its end is noticed at once where the system can tell (pidfd)."""
@@ -132,7 +154,7 @@ class Supervisor:
                 else:
                     select.select([pidfd], [], [], wait)
                 if child.poll() is None:
-                    wait = guardian.look(child.pid)
+                    wait = min(guardian.look(child.pid), self._prepare(guardian))
         finally:
             if pidfd is not None:
                 os.close(pidfd)

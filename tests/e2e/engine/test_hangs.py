@@ -45,6 +45,10 @@ async def innocent(ctx: JobContext) -> int:
     await asyncio.sleep(0.05 if ctx.attempt > 1 else 0.3)
     return ctx.attempt
 
+@job(timeout=3)
+async def last_moment(ctx: JobContext) -> None:
+    time.sleep(2.2)
+
 @job
 async def after(ctx: JobContext) -> int:
     return ctx.attempt
@@ -137,6 +141,21 @@ async def test_a_machine_that_stood_still_is_no_hang(b, worker):
 
     assert (dead.error.type, dead.worker) == ("AttemptTimeout", started["worker"])
     assert not [line for line in worker.log if line["event"] == "worker_stuck"]
+
+
+async def test_a_loop_that_comes_back_just_before_the_limit_keeps_its_worker(b, worker):
+    """The next worker has begun to load by then; it is dismissed, and no trace of it is left."""
+    await worker.until("worker_started")
+    [pid] = worker.children()
+    last = await b.run("hangjobs.last_moment")
+    while worker.children() != [pid]:  # noqa: ASYNC110 - another process ends it
+        await asyncio.sleep(0.01)
+    after = await b.run("hangjobs.after")
+    started = [line for line in worker.log if line["event"] == "worker_started"]
+
+    assert (last.status, last.attempt) == (Status.SUCCEEDED, 1)
+    assert after.worker == started[0]["worker"]
+    assert len(started) == 1
 
 
 async def test_without_a_timeout_nothing_is_killed_and_the_log_tells_of_it(b, redis_server, tmp_path):
