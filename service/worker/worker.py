@@ -73,10 +73,10 @@ class Worker(ArqWorker):
 
     async def main(self) -> None:
         """Run until cancelled or, in burst mode, until the queues are empty."""
+        self.allow_pick_jobs, self._is_stopping, self._is_told_to_stop = True, False, False
         if self._pool is None:
             self._pool = await composition.connect(self)
         self.ctx["redis"] = self.pool
-        self.allow_pick_jobs, self._is_stopping, self._is_told_to_stop = True, False, False
         watched = self._watched = composition.watched(self)
         await watched.start()  # before `on_startup`, so that what it does to the loop is seen
         if self.on_startup:
