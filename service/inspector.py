@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from service.domain import executors
 from service.domain.artifacts import Artifact
 from service.domain.catalogue import Catalogue
 from service.domain.clock import now_ms
@@ -176,6 +177,7 @@ class Inspector:
             stalls=await stalls.totals(self._redis),
             ongoing=len(await stalls.ongoing(self._redis, now_ms())),
             loops=tuple(about["loop"] for about in live if isinstance(about.get("loop"), dict)),
+            executors=executors.total(live),
         )
 
     async def audit(

@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 from service.api.state import Defaults
 from service.domain.clock import rfc3339
 from service.domain.documents import JobDocument, JobSummary, job, links, location, summary
+from service.domain.executors import ExecutorDocument
 from service.domain.filters import BulkOutcome
 from service.domain.functions import JobFunction
 from service.domain.overrides import Override, place
@@ -165,9 +166,13 @@ class LoopDocument(TypedDict):
         "stalls_dropped": 0,
         "stalls_lost": 0,
     },
+    executors=[{"queue": "mail", "kind": "thread", "size": 6, "busy": 2, "waiting": 0, "leaked": 0}],
 )
 class WorkerDocument(TypedDict):
-    """A live worker, as it describes itself; `loop` is null where its event loop is not watched."""
+    """A live worker, as it describes itself; `loop` is null where its event loop is not watched.
+
+    `executors` has its threads and processes, for each queue whose jobs run there.
+    """
 
     id: str
     queues: NotRequired[list[str]]
@@ -180,6 +185,7 @@ class WorkerDocument(TypedDict):
     stopping: NotRequired[bool]
     beat_at: NotRequired[str]
     loop: NotRequired[LoopDocument | None]
+    executors: NotRequired[list[ExecutorDocument]]
 
 
 class WorkerList(TypedDict):

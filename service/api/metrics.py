@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
-from service.api import loopmetrics
+from service.api import executormetrics, loopmetrics
 from service.api.loopmetrics import OwnLoop, WatchedLoop
 from service.api.state import Given
 from service.domain.clock import now_ms
@@ -121,6 +121,7 @@ class _Fleet(Collector):
         yield GaugeMetricFamily("offload_worker_slots", "Jobs that they can run at once.", self.vitals.slots)
         yield GaugeMetricFamily("offload_worker_running", "Jobs that they run.", self.vitals.running)
         yield from loopmetrics.of_fleet(self.vitals)
+        yield from executormetrics.of_fleet(self.vitals)
 
 
 def _age_s(queue: QueueState, at_ms: int) -> float:

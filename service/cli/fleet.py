@@ -83,7 +83,7 @@ def workers(as_json: output.Json = False) -> None:
         output.print_json({"items": found, "next": None})
         return
     numbers = ("running", "succeeded", "failed", "retried", "loop", "lag")
-    table = output.table("worker", *numbers, "beat", "queues", right=numbers)
+    table = output.table("worker", *numbers, "beat", "queues", "threads and processes", right=numbers)
     now = now_ms()
     for about in found:
         table.add_row(*_row(about, now))
@@ -101,4 +101,12 @@ def _row(about: dict[str, Any], now: int) -> list[str]:
         output.seconds(loop.get("max_lag_ms")),
         f"{output.seconds(now - about['beat'])} ago" if "beat" in about else "",
         escape(", ".join(map(str, about.get("queues") or ()))),
+        escape("; ".join(_executor(one) for one in about.get("executors") or ())),
     ]
+
+
+def _executor(one: dict[str, Any]) -> str:
+    """Say what the threads or processes of one queue do: `llm 2/2 threads, 3 waiting, 1 leaked`."""
+    plural = "processes" if one["kind"] == "process" else "threads"
+    more = [f"{one[name]} {name}" for name in ("waiting", "leaked") if one[name]]
+    return ", ".join([f"{one['queue']} {one['busy']}/{one['size']} {plural}", *more])

@@ -46,7 +46,8 @@ class AttemptDocument(TypedDict):
 class JobSummary(TypedDict):
     """One job in a list: all but its result, its failed attempts and its log.
 
-    Of the event loop it took `loop_ms` in `steps`, the longest `max_step_ms`; `stalls` of them were too long.
+    Of the event loop it took `loop_ms` in `steps`, the longest `max_step_ms`; `stalls` of them were too long. It waited
+    `executor_wait_ms` in its worker for a thread or a process; the latter took `cpu_ms`, and `peak_rss_bytes` at most.
     """
 
     id: str
@@ -77,6 +78,9 @@ class JobSummary(TypedDict):
     max_step_ms: float | None
     stalls: int
     over_budget: int | None
+    executor_wait_ms: float | None
+    cpu_ms: float | None
+    peak_rss_bytes: int | None
     links: dict[str, str]
 
 
@@ -122,6 +126,9 @@ def summary(record: JobRecord) -> JobSummary:
         "max_step_ms": record.max_step_ms,
         "stalls": record.stalls,
         "over_budget": record.over_budget,
+        "executor_wait_ms": record.executor_wait_ms,
+        "cpu_ms": record.cpu_ms,
+        "peak_rss_bytes": record.peak_rss_bytes,
         "links": links(record),
     }
 

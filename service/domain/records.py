@@ -66,6 +66,9 @@ class JobRecord:
     max_step_ms: float | None = None
     stalls: int = 0
     over_budget: int | None = None
+    executor_wait_ms: float | None = None
+    cpu_ms: float | None = None
+    peak_rss_bytes: int | None = None
     aborting: bool = False
     parent: str | None = None
     priority: int = 0
@@ -158,6 +161,7 @@ class Vitals:
     `over_budget` how many steps were over the loop budget of their function;
     `stalls` counts by kind and name what held an event loop, and for how many ms, `ongoing` what does so just now.
     `loops` is what each worker says of its event loop.
+    `executors` has threads and processes by kind and queue.
     """
 
     statuses: dict[str, int]
@@ -171,3 +175,4 @@ class Vitals:
     stalls: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     ongoing: int = 0
     loops: tuple[Mapping[str, Any], ...] = ()
+    executors: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)

@@ -7,7 +7,7 @@ the loop's thread alone and read by the watchdog's; each attribute is replaced a
 
 import asyncio
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, MutableSequence
 from contextvars import ContextVar
 from time import monotonic_ns
 from typing import Any, NamedTuple, TypeVar
@@ -30,6 +30,7 @@ class Scope:
         "kind",
         "line",
         "loop_ns",
+        "mark",
         "max_step_ns",
         "name",
         "on_over",
@@ -46,6 +47,7 @@ class Scope:
         self.name = name
         self.path = path
         self.line = line
+        self.mark = 0
         self.loop_ns = 0
         self.steps = 0
         self.max_step_ns = 0
@@ -70,12 +72,17 @@ class Slow(NamedTuple):
 
 
 class Slot:
-    """What one loop is at; `step` counts all steps, so that a sample can be tied to the step it was taken in."""
+    """What one loop is at; `step` counts all steps, so that a sample can be tied to the step it was taken in.
+
+    `page` gets the mark of the scope and the start of each step: where that is memory shared with another process, it
+    knows who holds the loop even when no thread of this one can run.
+    """
 
     __slots__ = (
         "busy_ns",
         "is_idle",
         "limit_ns",
+        "page",
         "sample_of",
         "scope",
         "slow",
@@ -89,6 +96,7 @@ class Slot:
         self.limit_ns = limit_ns
         self.wake = wake
         self.is_idle = False
+        self.page: MutableSequence[int] | memoryview = [0, 0]
         self.scope: Scope | None = None
         self.started_ns = 0
         self.step = 0
@@ -130,7 +138,7 @@ def drive(coro: Coroutine[Any, Any, T], scope: Scope, slot: Slot) -> Generator[A
 
     The first step of an eager task is part of the step that starts the task, and is counted with it.
     """
-    send, throw = coro.send, coro.throw
+    send, throw, page = coro.send, coro.throw, slot.page
     limit_ns = min(slot.limit_ns, scope.budget_ns)
     value: Any = None
     error: BaseException | None = None
@@ -143,6 +151,7 @@ def drive(coro: Coroutine[Any, Any, T], scope: Scope, slot: Slot) -> Generator[A
                 step = slot.step = slot.step + 1
                 slot.scope = scope
                 slot.started_ns = started = monotonic_ns()
+                page[0], page[1] = scope.mark, started
             try:
                 awaited = send(value) if error is None else throw(error)
             except StopIteration as stop:

@@ -39,6 +39,7 @@ from service.sdk.errors import (
 from service.sdk.reports import (
     AuditEntry,
     BulkDocument,
+    ExecutorDocument,
     ExplanationDocument,
     FunctionDocument,
     LoopDocument,
@@ -58,6 +59,7 @@ __all__ = [
     "Conflict",
     "ErrorDocument",
     "Event",
+    "ExecutorDocument",
     "ExplanationDocument",
     "FieldError",
     "Filter",

@@ -141,6 +141,9 @@ class JobSummary(TypedDict):
     max_step_ms: float | None
     stalls: int
     over_budget: int | None
+    executor_wait_ms: float | None
+    cpu_ms: float | None
+    peak_rss_bytes: int | None
     links: dict[str, str]
 
 

@@ -202,8 +202,26 @@ class LoopDocument(TypedDict):
     stalls_lost: int
 
 
+class ExecutorDocument(TypedDict):
+    """The threads or the processes that one worker has for a queue.
+
+    `busy` of `size` run something; `waiting` jobs and steps have none. `leaked` threads run a call that was to end, for
+    its job was aborted or its time was up, and cannot be stopped; up to `size` of them hold no place of the others.
+    """
+
+    queue: str
+    kind: Literal["thread", "process"]
+    size: int
+    busy: int
+    waiting: int
+    leaked: int
+
+
 class WorkerDocument(TypedDict):
-    """A live worker, as it describes itself; `loop` is None where its event loop is not watched."""
+    """A live worker, as it describes itself; `loop` is None where its event loop is not watched.
+
+    `executors` has its threads and processes, for each queue whose jobs run there.
+    """
 
     id: str
     queues: NotRequired[list[str]]
@@ -216,6 +234,7 @@ class WorkerDocument(TypedDict):
     stopping: NotRequired[bool]
     beat_at: NotRequired[str]
     loop: NotRequired[LoopDocument | None]
+    executors: NotRequired[list[ExecutorDocument]]
 
 
 class AuditEntry(TypedDict):

@@ -207,6 +207,12 @@ class Settings(BaseSettings):
     process_recycle: Count = Field(
         default=100, description="Jobs that one child process runs before a fresh one takes its place."
     )
+    max_leaked_threads: int = Field(
+        default=10,
+        ge=0,
+        description="Threads of one worker that may run on after their job was aborted or its time was up; with so "
+        "many the worker stops in order and is replaced. 0: however many.",
+    )
     log_level: LogLevel = Field(default="INFO", description="The least severe event that is logged.")
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="`auto` is `console` on a terminal and `json` anywhere else."

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from redis.backoff import NoBackoff
@@ -26,6 +26,14 @@ def portable(settings: Any) -> dict[str, Any]:
     return {name: getattr(settings, name, None) for name in FIELDS}
 
 
+class Renewed(NamedTuple):
+    """What a renewal found: leases that were lost, jobs past their limit, seconds until the next one is past its."""
+
+    lost: list[str]
+    overdue: list[str]
+    next_in: float | None
+
+
 class LeaseGuard:
     """Renews and releases the leases of one worker."""
 
@@ -34,20 +42,26 @@ class LeaseGuard:
         self.lease_ms = lease_ms
         self._redis: Any = connect(address)
 
-    def renew(self) -> tuple[list[str], list[str]]:
-        """Extend the leases the worker holds; return the ids lost and those past their deadline. Raises Unavailable."""
-        lost, overdue = self._run("renew", self.worker, self.lease_ms)
-        return [i.decode() for i in lost], [i.decode() for i in overdue]
+    def renew(self) -> Renewed:
+        """Extend the leases that the worker holds. Raises Unavailable."""
+        lost, overdue, left = self._run("renew", self.worker, self.lease_ms)
+        return Renewed([i.decode() for i in lost], [i.decode() for i in overdue], None if left < 0 else left / 1000)
 
-    def release(self, max_tries: int, kept_ms: int, reason: ErrorInfo) -> tuple[list[str], list[str]]:
-        """Give the worker's jobs back; return the ids given back and those now dead. Raises Unavailable."""
-        given, dead = self._run("release", self.worker, max_tries, kept_ms, json.dumps(reason.as_dict()))
+    def release(
+        self, max_tries: int, kept_ms: int, reason: ErrorInfo, culprit: str | None = None
+    ) -> tuple[list[str], list[str]]:
+        """Give the worker's jobs back; return the ids given back and those now dead. Raises Unavailable.
+
+        Where the `culprit` is known, the job that cost the worker, no other job's attempt counts.
+        """
+        why = json.dumps(reason.as_dict())
+        given, dead = self._run("release", self.worker, max_tries, kept_ms, why, culprit or "")
         return [i.decode() for i in given], [i.decode() for i in dead]
 
-    def running(self, limit: int = 100) -> list[tuple[str, str | None]]:
-        """Return id and function of what Redis says the worker runs, up to a limit. Raises Unavailable."""
+    def running(self) -> list[tuple[str, str | None]]:
+        """Return id and function of what Redis says the worker runs. Raises Unavailable."""
         with reaching_redis():
-            ids = [i.decode() for i in self._redis.zrange(keys.RUNNING + self.worker, 0, limit - 1)]
+            ids = [i.decode() for i in self._redis.zrange(keys.RUNNING + self.worker, 0, -1)]
             pipe = self._redis.pipeline(transaction=False)
             for job_id in ids:
                 pipe.hget(keys.RECORD + job_id, "function")

@@ -147,7 +147,7 @@ async def hold(redis: RedisClient, job_id: str, seconds: float) -> None:
 
 async def renew(redis: RedisClient, worker: str, lease_ms: int) -> tuple[list[str], list[str]]:
     """Extend the leases a worker still holds; return the ids that were lost, and those past their deadline."""
-    lost, overdue = await scripts.run(redis, "renew", 0, worker, lease_ms)
+    lost, overdue, _ = await scripts.run(redis, "renew", 0, worker, lease_ms)
     return [i.decode() for i in lost], [i.decode() for i in overdue]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from service.domain import executors
 from service.domain.callbacks import callback_id
 from service.domain.errors import ErrorInfo
 from service.domain.filters import Filter
@@ -131,6 +132,7 @@ class Records:
             tags=tuple(orjson.loads(stored["tags"]) if "tags" in stored else options.get("tags", ())),
             **_loop(stored.get("loop")),
             stalls=int(stored.get("stalls", 0)),
+            **(executors.read(stored["used"].decode()) if "used" in stored else {}),
             aborting="aborting" in stored and status is Status.RUNNING,
             parent=options.get("parent"),
             priority=int(stored.get("priority", 0)),

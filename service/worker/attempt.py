@@ -37,9 +37,12 @@ from service.worker import child
 from service.worker.budget import Budget, budget_of, within
 from service.worker.context import Facts, JobContext
 from service.worker.finish import Finisher, ending
+from service.worker.leaks import Owner
 from service.worker.opening import Opened, Opener, Rules
 from service.worker.outcome import describe, raised, returned, run_blocking
 from service.worker.ports import LoopPort, Services, ThreadPort
+from service.worker.pulse import mark_of
+from service.worker.threads import Call
 from service.worker.words import Words
 
 Hook = Callable[[dict[Any, Any]], Awaitable[None]]
@@ -74,6 +77,7 @@ class Running:
     performing: bool = False
     scope: Scope | None = None
     budget: Budget | None = None
+    call: Call | None = None
 
     def begin(self) -> None:
         """Let `stop` cancel from here on; raise CancelledError if it was called before, or the lease may be over.
@@ -95,6 +99,8 @@ class Running:
         if self.port is not None:
             self.port.was_aborted = True
         is_thread = self.function is not None and self.function.runs_in == "thread"
+        if self.call is not None:
+            self.call.to_end()
         if self.performing and self.task is not None and not (why == "aborted" and is_thread):
             self.task.cancel()
 
@@ -144,7 +150,10 @@ class Attempts:
             if isinstance(decision, Dead) and not decision.was_tried:
                 job = replace(job, attempt=job.attempt - 1)
         self._words.ended(job, payload, decision)
-        written = ending(job, payload, decision, self._codec, self._rules.kept, keep_result, loop=_taken(running.scope))
+        used = running.port.used if running.port is not None else None
+        fields = (("used", used.written()),) if used is not None else ()
+        took = _taken(running.scope)
+        written = ending(job, payload, decision, self._codec, self._rules.kept, keep_result, fields, loop=took)
         if written is None:
             return decision
         held = opened.function.held_after if isinstance(opened, Opened) else None
@@ -203,8 +212,8 @@ class Attempts:
             value = await self._steps(running, function, function.fn(context, **arguments))
             await port.settle()
             return returned(function, value, self._limit)
-        running.port = ThreadPort(self._services, job, self._loop, opened.without_secrets)
-        return await self._call_elsewhere(running.port, job, opened, given, timer)
+        thread_port = running.port = ThreadPort(self._services, job, self._loop, opened.without_secrets)
+        return await self._call_elsewhere(running, thread_port, job, opened, given, timer)
 
     def _steps(self, running: Running, function: JobFunction[Any, Any], call: Awaitable[Any]) -> Awaitable[Any]:
         """Count the steps of a job's coroutine, and of the tasks that it starts."""
@@ -214,11 +223,18 @@ class Attempts:
         file, line = (code.co_filename, code.co_firstlineno) if code is not None else ("", 0)
         scope = running.scope = Scope("job", running.job.id, function.name, file, line)
         running.budget = budget_of(function, self._rules.loop_budget_ms, scope, self._slot, running.stop)
+        scope.mark = mark_of(running.job.id)
         current.set(scope)
         return drive(coro, scope, self._slot)
 
     async def _call_elsewhere(
-        self, port: ThreadPort, job: Claimed, opened: Opened, given: dict[str, Any], timer: asyncio.Timeout
+        self,
+        running: Running,
+        port: ThreadPort,
+        job: Claimed,
+        opened: Opened,
+        given: dict[str, Any],
+        timer: asyncio.Timeout,
     ) -> Outcome:
         """Run a `def` job; its time is counted from when it has a thread or a process, not while it waits for one."""
         function, facts, executors = opened.function, self._facts(job, opened), self._services.executors
@@ -231,13 +247,14 @@ class Attempts:
                 begin = await self._wait_for("thread", job, begin)
             call = partial(_in_thread, port, facts, function, arguments)
             run = partial(run_blocking, function, call, opened.policy, self._limit)
-            outcome = await threads.run(run, on_start=begin)
+            running.call = threads.call(run, begin, Owner(job.id, function.name))
+            outcome = await threads.result(running.call, port.used)
         else:
             processes = executors.processes(job.queue)
             if processes.is_full:
                 begin = await self._wait_for("process", job, begin)
             task = (child.run_job, *function.import_path, facts, given, self._limit)
-            outcome = await processes.run(port, *task, on_start=begin)
+            outcome = await processes.run(port, *task, used=port.used, on_start=begin)
         return outcome
 
     async def _wait_for(

@@ -22,6 +22,7 @@ from service.domain.functions import EnqueueOptions, JobFunction
 from service.domain.policy import Outcome, Raised
 from service.store.artifacts import ArtifactFiles, describe
 from service.worker.context import Facts, JobContext, Ticket
+from service.worker.meter import Meter, Metered
 from service.worker.outcome import raised, run_blocking
 
 _ANSWER_TIMEOUT = 60.0
@@ -115,11 +116,13 @@ def hello() -> None:
     """Do nothing: the process is there when this has run."""
 
 
-def run_job(module: str, qualname: str, facts: Facts, given: dict[str, Any], max_bytes: int) -> Outcome:
+def run_job(module: str, qualname: str, facts: Facts, given: dict[str, Any], max_bytes: int) -> Metered:
     """Run a job function by its import path; the arguments are checked here, where they are used."""
     port = _the_port()
     port.begin()
     facts.begin(now_ms())
+    meter = Meter()
+    outcome: Outcome
     function = find(module, qualname)
     policy = function.policy(facts.max_tries)
     try:
@@ -130,14 +133,15 @@ def run_job(module: str, qualname: str, facts: Facts, given: dict[str, Any], max
         outcome = raised(error, policy)
     port.end()
     if isinstance(outcome, Raised):
-        return replace(outcome, exception=None)  # as data it always passes through the pipe, the object may not
-    return outcome
+        outcome = replace(outcome, exception=None)  # as data it always passes through the pipe, the object may not
+    return meter.metered(outcome)
 
 
-def run_step(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def run_step(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Metered:
     """Run one step of an async job."""
+    meter = Meter()
     try:
-        return f(*args, **kwargs)
+        return meter.metered(f(*args, **kwargs))
     finally:
         _the_port().end()
 

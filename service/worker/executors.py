@@ -1,10 +1,13 @@
 """The threads and processes of one worker, by queue, and how much of a queue one worker should take at once."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from service.domain.catalogue import Catalogue
+from service.domain.executors import ExecutorDocument, Kind
+from service.worker.leaks import Leaks
 from service.worker.processes import Processes, start_context
 from service.worker.threads import Threads
 
@@ -22,7 +25,8 @@ def default_processes() -> int:
 class Executors:
     """Makes the executors of a queue when its first job needs them; sized by `max_running` where it is declared."""
 
-    def __init__(self, catalogue: Catalogue, artifacts: Path, recycle: int, grace: float) -> None:
+    def __init__(self, catalogue: Catalogue, artifacts: Path, recycle: int, grace: float, most_leaked: int = 0) -> None:
+        self.leaks = Leaks(grace, most_leaked)
         self._catalogue = catalogue
         self._artifacts = artifacts
         self._recycle = recycle
@@ -34,7 +38,7 @@ class Executors:
     def threads(self, queue: str) -> Threads:
         """Return the threads of a queue."""
         if queue not in self._threads:
-            self._threads[queue] = Threads(queue, self._catalogue.queue(queue).max_running or default_threads())
+            self._threads[queue] = Threads(queue, self._size("thread", queue), self.leaks)
         return self._threads[queue]
 
     def processes(self, queue: str) -> Processes:
@@ -43,7 +47,7 @@ class Executors:
             if self._context is None:
                 modules = {f.fn.__module__ for f in self._catalogue.functions.values() if f.runs_in == "process"}
                 self._context = start_context(sorted(modules))
-            size = self._catalogue.queue(queue).max_running or default_processes()
+            size = self._size("process", queue)
             self._processes[queue] = Processes(self._context, size, self._artifacts, self._recycle, self._grace)
         return self._processes[queue]
 
@@ -56,10 +60,27 @@ class Executors:
         places = {f.runs_in for f in self._catalogue.functions.values() if f.queue == queue}
         if not places or "loop" in places:
             return slots
-        limit = self._catalogue.queue(queue).max_running
-        sizes = {"thread": limit or default_threads(), "process": limit or default_processes()}
         busy = self._threads[queue].busy if queue in self._threads else 0
-        return max(0, min(slots, sum(sizes[place] for place in places) - max(running, busy)))
+        return max(
+            0, min(slots, sum(self._size(place, queue) for place in places if place != "loop") - max(running, busy))
+        )
+
+    def usage(self, queues: Collection[str]) -> list[ExecutorDocument]:
+        """Say how many threads and processes there are for those of the queues that need some, and what they do."""
+        known = {(f.queue, f.runs_in) for f in self._catalogue.functions.values()}
+        known |= {(q, "thread") for q in self._threads} | {(q, "process") for q in self._processes}
+        return [self._use(queue, kind) for queue, kind in sorted(known) if queue in queues and kind != "loop"]
+
+    def _use(self, queue: str, kind: Kind) -> ExecutorDocument:
+        one = self._threads.get(queue) if kind == "thread" else self._processes.get(queue)
+        busy, waiting = (one.busy, one.waiting) if one is not None else (0, 0)
+        leaked = one.leaked if isinstance(one, Threads) else 0
+        size = self._size(kind, queue)
+        return {"queue": queue, "kind": kind, "size": size, "busy": busy, "waiting": waiting, "leaked": leaked}
+
+    def _size(self, kind: Kind, queue: str) -> int:
+        declared = self._catalogue.queue(queue).max_running
+        return declared or (default_threads() if kind == "thread" else default_processes())
 
     def close(self, *, now: bool = False) -> None:
         """End the child processes; threads end with the worker."""

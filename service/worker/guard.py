@@ -87,13 +87,13 @@ class Guard:
             "service.worker.guardian",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            pass_fds=(self._pulse.fd,),
+            pass_fds=self._pulse.fds,
             start_new_session=True,  # what kills the worker's whole group must leave the guardian to act
         )
         self._process = process
         about = {
             "pid": os.getpid(),
-            "pulse_fd": self._pulse.fd,
+            "pulse_fds": self._pulse.fds,
             "worker": self._charge.worker,
             "address": dict(self._charge.address),
             "lease_ms": self._charge.lease_ms,

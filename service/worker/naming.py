@@ -1,4 +1,4 @@
-"""What a worker process is called, and how it says that starting it again would not help."""
+"""What a worker process is called, and how it says whether it is to be started again."""
 
 import os
 import secrets
@@ -9,6 +9,8 @@ CANNOT_START = 3
 
 HELD_A_LOOP = 1
 """Exit code of a worker that is to fail on stalls, and had one."""
+RECYCLED = 4
+"""Exit code of a worker that stopped in order, so that a fresh one takes its place."""
 
 
 def new_worker_id() -> str:

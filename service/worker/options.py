@@ -21,7 +21,7 @@ class WorkerOptions:
     """Beside arq's own arguments; times in seconds. `queues` of None serves the one that arq's `queue_name` says.
 
     `catalogue` brings limits and schedules. `parent_guard_fd` is a pipe that ends with a guardian that is our parent;
-    without one the worker starts a guardian beside itself, unless `has_guardian` is False. `pulse_fd` is the file that
+    without one the worker starts a guardian beside itself, unless `has_guardian` is False. `pulse_fds` are what
     the two share. `stuck_grace` is how long after an attempt's timeout its lease may still be renewed.
     """
 
@@ -35,10 +35,11 @@ class WorkerOptions:
     keep_dead: float = 30 * 86_400.0
     max_result_bytes: int = 1_048_576
     process_recycle: int = 100
+    max_leaked_threads: int = 10
     artifacts: Path = Path(".offload/artifacts")
     has_guardian: bool = True
     parent_guard_fd: int | None = None
-    pulse_fd: int | None = None
+    pulse_fds: Sequence[int] | None = None
     stuck_grace: float = 5.0
     stall_seconds: float = 0.1
     loop_budget_ms: float | None = None
@@ -66,6 +67,7 @@ def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> Wor
         "keep_dead": settings.keep_dead,
         "max_result_bytes": settings.max_result_bytes,
         "process_recycle": settings.process_recycle,
+        "max_leaked_threads": settings.max_leaked_threads,
         "artifacts": settings.artifacts_dir.absolute(),
         "confirm": Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds),
         "callbacks": Callbacks(bool(settings.webhook_secrets), settings.allow_private_addresses),

@@ -32,7 +32,7 @@ from service.worker.opening import Opener, Rules
 from service.worker.options import WorkerOptions
 from service.worker.overrides import Overrides
 from service.worker.ports import Services
-from service.worker.pulse import Pulse
+from service.worker.pulse import Descriptors, Pulse
 from service.worker.ticks import Ticks
 from service.worker.words import Words
 
@@ -80,7 +80,9 @@ class Parts:
         client = Client(JobStore(redis, plan.codec, options.confirm), catalogue, kept, options.callbacks)
         files = ArtifactFiles(options.artifacts)
         charge = Charge(plan.worker, portable(plan.address), lease_ms, plan.rules.max_tries, kept.dead_ms)
-        self.executors = Executors(catalogue, options.artifacts, options.process_recycle, options.abort_grace)
+        self.executors = Executors(
+            catalogue, options.artifacts, options.process_recycle, options.abort_grace, options.max_leaked_threads
+        )
         self.away = Away(worker=plan.worker)
         self.notes = Notes(redis)
         self.finisher = Finisher(redis, plan.worker, self.notes, self.away)
@@ -93,7 +95,9 @@ class Parts:
             opener, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, loop, watched.slot
         )
         self.renew = partial(leases.renew, redis, plan.worker, lease_ms)
-        self.pulse = Pulse(options.pulse_fd) if options.pulse_fd is not None else Pulse.create()
+        self.pulse = Pulse(Descriptors(*options.pulse_fds)) if options.pulse_fds is not None else Pulse.create()
+        if watched.slot is not None:
+            watched.slot.page = self.pulse.step_page
         self.guard = Guard(charge, self.pulse, self.renew, options.parent_guard_fd)
         self.blocking = connection.client(plan.address, answer_timeout=15.0)
         self.ticks = Ticks(redis, client, declared.schedules.values(), self.away)
@@ -117,7 +121,7 @@ class Parts:
     async def close(self) -> None:
         """Take leave of the guardian and end everything that was started."""
         await self.guard.goodbye()
-        self.pulse.close()
+        await asyncio.to_thread(self.pulse.close)
         self.executors.close(now=True)
         await self.services.close()
         await self.blocking.aclose()

@@ -11,6 +11,7 @@ import orjson
 from service.client import Client, Request
 from service.domain.artifacts import Artifact
 from service.domain.clock import now_ms
+from service.domain.executors import Used
 from service.domain.functions import EnqueueOptions
 from service.loopwatch.suspects import AtWork
 from service.store import artifacts, stats
@@ -21,6 +22,7 @@ from service.store.records import Records
 from service.worker import callbacks, child
 from service.worker.context import Ticket
 from service.worker.executors import Executors
+from service.worker.leaks import Owner
 from service.worker.notes import Notes
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class LoopPort:
         self._hide = hide
         self._pending: set[asyncio.Task[Any]] = set()
         self.was_aborted = False
+        self.used: Used | None = None
 
     def note(self, kind: str, said: dict[str, Any]) -> None:
         self._services.notes.add(self._job, kind, self._hide(said))
@@ -120,12 +123,19 @@ class LoopPort:
             with AtWork(self._job.id, self._job.function):
                 return f(*args, **kwargs)
 
-        return await self._services.executors.threads(self._job.queue).run(step)
+        owner = Owner(self._job.id, self._job.function)
+        threads = self._services.executors.threads(self._job.queue)
+        return await threads.run(step, owner=owner, used=self._counted())
 
     async def to_process(self, f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         processes = self._services.executors.processes(self._job.queue)
-        result: T = await processes.run(None, child.run_step, f, args, kwargs)
+        result: T = await processes.run(None, child.run_step, f, args, kwargs, used=self._counted())
         return result
+
+    def _counted(self) -> Used:
+        if self.used is None:
+            self.used = Used()
+        return self.used
 
     async def prune(self) -> int:
         removed = 0
@@ -160,6 +170,7 @@ class ThreadPort:
         self._loop = loop
         self._hide = hide
         self.was_aborted = False
+        self.used = Used()
 
     def note(self, kind: str, said: dict[str, Any]) -> None:
         self._loop.call_soon_threadsafe(self._services.notes.add, self._job, kind, self._hide(said))

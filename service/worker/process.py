@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 
 import structlog
@@ -12,7 +13,7 @@ from service.domain.errors import InvalidDefinition, JobsNotLoaded, Unavailable
 from service.loader import load, users_traceback
 from service.settings import get_settings
 from service.worker import signals
-from service.worker.naming import CANNOT_START
+from service.worker.naming import CANNOT_START, RECYCLED
 from service.worker.options import arq_arguments
 from service.worker.worker import Worker
 
@@ -20,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 def main() -> int:
-    """Run a worker to its end; return 0, or 3 when it cannot start for a reason that a person must mend."""
+    """Run a worker to its end; return 0, 3 when a person must mend what keeps it from starting, 4 to be replaced."""
     asked = _arguments()
     settings = get_settings()
     logs.configure(settings.log_level, settings.log_format)
@@ -29,7 +30,9 @@ def main() -> int:
     _use_uvloop()
     try:
         catalogue = _catalogue(settings.jobs)
-        more = {"worker_id": asked.id, "parent_guard_fd": asked.guard_fd, "pulse_fd": asked.pulse_fd}
+        if asked.begin_fd is not None and not os.read(asked.begin_fd, 1):
+            return 0  # the supervisor has gone, or needs no other worker
+        more = {"worker_id": asked.id, "parent_guard_fd": asked.guard_fd, "pulse_fds": asked.pulse_fds}
         if asked.queue:
             more["queues"] = asked.queue
         worker = Worker(**arq_arguments(settings, catalogue, **more), burst=asked.burst)
@@ -39,7 +42,7 @@ def main() -> int:
     except (JobsNotLoaded, InvalidDefinition, Unavailable) as error:
         sys.stderr.write(f"{users_traceback(error)}error: {error}\n")
         return CANNOT_START
-    return 0
+    return RECYCLED if worker.is_recycled else 0
 
 
 def _catalogue(modules: list[str]) -> Catalogue:
@@ -53,7 +56,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="service.worker")
     parser.add_argument("--id", required=True)
     parser.add_argument("--guard-fd", type=int)
-    parser.add_argument("--pulse-fd", type=int)
+    parser.add_argument("--begin-fd", type=int)
+    parser.add_argument("--pulse-fds", type=int, nargs=3)
     parser.add_argument("--burst", action="store_true")
     parser.add_argument("--queue", action="append")
     return parser.parse_args()

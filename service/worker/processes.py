@@ -4,12 +4,14 @@ A child that was aborted, timed out, crashed or ran out of memory is replaced; n
 """
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
@@ -18,9 +20,11 @@ from typing import Any, Protocol
 
 from service.domain.artifacts import Artifact
 from service.domain.errors import ChildDied
+from service.domain.executors import Used
 from service.domain.functions import EnqueueOptions
 from service.worker import child
 from service.worker.context import Ticket
+from service.worker.meter import Metered
 
 _END_TIMEOUT = 5.0
 
@@ -171,6 +175,7 @@ class Processes:
         self._free = asyncio.Semaphore(size)
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
+        self.waiting = 0
 
     @property
     def busy(self) -> int:
@@ -183,13 +188,18 @@ class Processes:
         return self._free.locked()
 
     async def run(
-        self, served: Served | None, f: Callable[..., Any], *args: Any, on_start: Callable[[], None] | None = None
+        self,
+        served: Served | None,
+        f: Callable[..., Metered],
+        *args: Any,
+        used: Used,
+        on_start: Callable[[], None] | None = None,
     ) -> Any:
         """Run a function in a child; when cancelled the job is asked to stop, then the child is killed.
 
-        `on_start` is called when a child is free for it.
+        `on_start` is called when a child is free for it. How long it waited for that, and what it cost, goes to `used`.
         """
-        async with self._free:
+        async with self._place(used):
             if on_start is not None:
                 on_start()
             one = self._idle.pop() if self._idle else await asyncio.to_thread(self._make, asyncio.get_running_loop())
@@ -213,9 +223,24 @@ class Processes:
                 raise
             else:
                 self._put_away(one)
-                return result
+                used.add(result.cpu_ns, result.peak_rss)
+                return result.value
             finally:
                 self._busy.discard(one)
+
+    @contextlib.asynccontextmanager
+    async def _place(self, used: Used) -> AsyncIterator[None]:
+        asked_ns = time.monotonic_ns()
+        self.waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self.waiting -= 1
+            used.waited_ns += time.monotonic_ns() - asked_ns
+        try:
+            yield
+        finally:
+            self._free.release()
 
     def close(self, *, now: bool = False) -> None:
         """End all children: the idle ones, and the busy ones too when `now`."""

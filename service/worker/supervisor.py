@@ -7,6 +7,7 @@ the worker dies gives its jobs back at once and starts another. The command repl
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
@@ -28,12 +29,13 @@ from service.domain.errors import Unavailable
 from service.store import stalls
 from service.store.guard import connect
 from service.worker.guardian import Charge, Guardian
-from service.worker.naming import CANNOT_START, HELD_A_LOOP, new_worker_id
-from service.worker.pulse import Pulse
+from service.worker.launch import Launch
+from service.worker.naming import CANNOT_START, HELD_A_LOOP, RECYCLED
 
 log = structlog.get_logger(__name__)
 _RESTARTS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 _REMEMBERED = 1000  # workers, for what they are to blame for
+_LOADING_S = 2.0  # before a worker is killed that holds its loop, the next begins to load
 _SETTLED_S = 30.0  # a worker that ran this long was fine: count restarts anew
 
 
@@ -64,6 +66,7 @@ class Supervisor:
             *(part for q in told.queues for part in ("--queue", q)),
         ]
         self._child: subprocess.Popen[bytes] | None = None
+        self._next: Launch | None = None
         self._stopping = False
         self.workers: deque[str] = deque(maxlen=_REMEMBERED)
 
@@ -71,42 +74,73 @@ class Supervisor:
         """Return the exit code: that of the last worker that was not to be replaced."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._pass_on)
+        try:
+            return self._run()
+        finally:
+            self._dismiss()
+
+    def _run(self) -> int:
         crashes, has_run = 0, False
         while True:
             began = time.monotonic()
-            code = self._run_one()
+            code, was_stuck = self._run_one()
             # What could start once can again: that Redis is away just now is no reason to leave.
-            if self._stopping or self._told.burst or code == 0 or (code == CANNOT_START and not has_run):
+            if (
+                self._stopping
+                or (self._told.burst and code != RECYCLED)
+                or code == 0
+                or (code == CANNOT_START and not has_run)
+            ):
                 return max(code, 0) if self._stopping else code
             has_run = has_run or code != CANNOT_START
+            if code == RECYCLED:
+                log.warning("worker_recycled")
+                continue
+            if was_stuck:  # no crash, and not again at once: a job takes its time to come to its limit
+                log.error("worker_replaced", how=describe(code))
+                continue
             crashes = 1 if time.monotonic() - began > _SETTLED_S else crashes + 1
             pause = _RESTARTS[min(crashes, len(_RESTARTS)) - 1]
             log.error("worker_died", how=describe(code), restarts_in=pause)
             if self._sleep(pause):
                 return 0
 
-    def _run_one(self) -> int:
-        worker, told = new_worker_id(), self._told
-        self.workers.append(worker)
-        charge = Charge(worker, told.address, told.lease_ms, told.max_tries, told.kept_ms)
-        pulse = Pulse.create()
-        guardian = Guardian(charge, pulse, first_in=told.lease_ms / 3000)
-        ours, theirs = os.pipe()
-        command = [sys.executable, "-P", "-m", "service.worker", "--id", worker, "--guard-fd", str(ours)]
-        command += ["--pulse-fd", str(pulse.fd)]
-        fds = [ours, pulse.fd, *([told.lifeline_fd] if told.lifeline_fd is not None else [])]
-        with contextlib.closing(guardian), contextlib.closing(pulse):
-            child = self._child = subprocess.Popen([*command, *self._arguments], pass_fds=fds)
-            os.close(ours)
-            try:
-                self._watch(child, guardian)
-            finally:
-                os.close(theirs)
+    def _run_one(self) -> tuple[int, bool]:
+        """Run a worker to its end; return its exit code, and whether it was killed because its loop was held."""
+        told, (launch, self._next) = self._told, (self._next or self._launch(), None)
+        self.workers.append(launch.worker)
+        charge = Charge(launch.worker, told.address, told.lease_ms, told.max_tries, told.kept_ms)
+        guardian = Guardian(charge, launch.pulse, first_in=told.lease_ms / 3000)
+        child = self._child = launch.child
+        with contextlib.closing(launch), contextlib.closing(guardian):
+            if self._stopping:
+                child.terminate()
+            launch.begin()
+            self._watch(child, guardian)
             code = child.wait()
-            if code not in (0, CANNOT_START):
+            if code not in (0, CANNOT_START, RECYCLED):
                 known = {"signal": signal.Signals(-code).name} if code < 0 else {"exit_code": code}
                 guardian.release(describe(code), **known)
-            return code
+            return code, guardian.has_killed
+
+    def _launch(self) -> Launch:
+        return Launch(self._arguments, self._told.lifeline_fd)
+
+    def _prepare(self, guardian: Guardian) -> float:
+        """Have the next worker load when this one is about to be killed; return the seconds until that is so."""
+        end_in = guardian.kills_in
+        if end_in is None or self._stopping or self._told.burst:
+            self._dismiss()
+            return math.inf
+        if self._next is None and end_in <= _LOADING_S:
+            self._next = self._launch()
+        return math.inf if self._next is not None else end_in - _LOADING_S
+
+    def _dismiss(self) -> None:
+        """Do without the next worker: this one has come back, or none is to follow it."""
+        if self._next is not None:
+            self._next.dismiss()
+            self._next = None
 
     def _watch(self, child: "subprocess.Popen[bytes]", guardian: Guardian) -> None:
         """Renew until the process has ended; its end is noticed at once where the system can tell (pidfd)."""
@@ -120,7 +154,7 @@ class Supervisor:
                 else:
                     select.select([pidfd], [], [], wait)
                 if child.poll() is None:
-                    wait = guardian.look(child.pid)
+                    wait = min(guardian.look(child.pid), self._prepare(guardian))
         finally:
             if pidfd is not None:
                 os.close(pidfd)

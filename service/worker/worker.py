@@ -54,6 +54,7 @@ class Worker(ArqWorker):
         self.words: Words = ArqLines(log_results=self.log_results) if speaks_arq else Events()
         self._is_stopping = False
         self._is_told_to_stop = False
+        self.is_recycled = False
         self._has_waited = False
         self._away_since: float | None = None
         self._not_ours: set[str] = set()
@@ -72,10 +73,10 @@ class Worker(ArqWorker):
 
     async def main(self) -> None:
         """Run until cancelled or, in burst mode, until the queues are empty."""
+        self.allow_pick_jobs, self._is_stopping, self._is_told_to_stop = True, False, False
         if self._pool is None:
             self._pool = await composition.connect(self)
         self.ctx["redis"] = self.pool
-        self.allow_pick_jobs, self._is_stopping, self._is_told_to_stop = True, False, False
         watched = self._watched = composition.watched(self)
         await watched.start()  # before `on_startup`, so that what it does to the loop is seen
         if self.on_startup:
@@ -136,6 +137,13 @@ class Worker(ArqWorker):
         if not self._is_stopping:
             self.handle_sig_wait_for_completion(signal.SIGTERM)
 
+    def _recycle(self, leaked: int) -> None:
+        """Stop in order, for too many threads are lost to calls that do not come back; a fresh process has all."""
+        if not self._is_stopping:
+            self.is_recycled = True
+            log.warning("worker_recycles", worker=self.worker_id, leaked=leaked)
+            self.stop_in_time()
+
     async def _stop_when_done(self, signum: Signals) -> None:
         if self.tasks:
             await asyncio.wait(list(self.tasks.values()), timeout=self._job_completion_wait)
@@ -150,6 +158,8 @@ class Worker(ArqWorker):
 
     async def _compose(self, watched: WatchedLoop) -> Parts:
         parts = self._parts = Parts(composition.plan(self), self._running, self._start, self._stop_attempt, watched)
+        parts.executors.leaks.full = self._recycle
+        await asyncio.to_thread(parts.pulse.offer)
         if not await self._is_declared(parts):
             self._sides.start(self._declare_later(parts))
         self._sides.start(parts.finisher.run())
@@ -161,7 +171,6 @@ class Worker(ArqWorker):
         self._sides.start(inbox.read(parts.blocking, self.worker_id, parts.away, heard))
         self._sides.start(upkeep(self.pool, self.worker_id, parts.away, self._about, parts.overrides.hear))
         self._sides.start(parts.ticks.run())
-        parts.pulse.offer_stack()
         self._sides.start(parts.pulse.run())
         if self.offload.has_guardian:  # a burst that is over at once does without
             delay = self.offload.lease_seconds / 6 if self.burst else 0
@@ -327,6 +336,7 @@ class Worker(ArqWorker):
             "retried": self.jobs_retried,
             "stopping": self._is_stopping,
             "loop": loopfigures.of(self._watched),
+            "executors": self._parts.executors.usage(self.queue_names) if self._parts is not None else [],
         }
 
 

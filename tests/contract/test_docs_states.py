@@ -147,7 +147,7 @@ async def test_scripts_make_the_documented_moves_and_no_other(redis):
     await ledger.abort("lost")
     await ledger.running("given-back")
     await ledger.running("last-try", max_tries=1)
-    await ledger.run("release", "w", 5, 60_000, '{"error": {}}', "{}")
+    await ledger.run("release", "w", 5, 60_000, '{"error": {}}', "")
     ledger.ids |= {"stock", "tick:1"}
     await redis.set("arq:job:stock", b"{}", px=60_000)
     await redis.zadd("arq:queue", {"stock": ledger.now})

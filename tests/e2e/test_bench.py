@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+from benchmarks import hangs
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -35,3 +37,11 @@ async def test_a_quick_benchmark_prints_its_table_and_writes_its_values(tmp_path
     assert all(len(line["offload"]) == len(line["arq"]) == 1 for line in lines)
     assert all(bool(line["goal"]) == (line["verdict"] in ("pass", "MISS")) for line in lines)
     assert "enqueue/s, 50 callers" in out.decode()
+
+
+async def test_a_hang_is_measured_from_its_limit():
+    """When its worker was dumped, when another was there, and whether job and line were named."""
+    [row] = await hangs.measure(kinds=["C deadlock, GIL held"])
+
+    assert 0 < row.dumped_ms < row.replaced_ms < row.ran_ms
+    assert (row.has_job, row.has_line) == (True, True)

@@ -148,13 +148,13 @@ class Clockwork:
 
     async def renew(self, worker: str = "w1", lease: int = LEASE) -> tuple[list[str], list[str]]:
         """Extend a worker's leases; return the ids lost and those overdue."""
-        lost, overdue = await self.run("renew", worker, lease)
+        lost, overdue, self.next_overdue = await self.run("renew", worker, lease)
         return [one.decode() for one in lost], [one.decode() for one in overdue]
 
-    async def release(self, worker: str = "w1", max_tries: int = 5) -> tuple[list[str], list[str]]:
+    async def release(self, worker: str = "w1", max_tries: int = 5, culprit: str = "") -> tuple[list[str], list[str]]:
         """Give a dead worker's jobs back; return the ids given back and the dead ones."""
         error = json.dumps({"type": "WorkerLost", "message": "it was killed", "traceback": ""})
-        given, dead = await self.run("release", worker, max_tries, 3_600_000, error)
+        given, dead = await self.run("release", worker, max_tries, 3_600_000, error, culprit)
         return [one.decode() for one in given], [one.decode() for one in dead]
 
     async def lapse(self, *ids: str, ms: int = LEASE + 1) -> None:

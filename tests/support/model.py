@@ -217,16 +217,20 @@ class Model:
             self.told.append((worker, f"lost {self.now} {one}"))
         return lost, overdue
 
-    def release(self, worker: str) -> tuple[set[str], set[str]]:
-        """Give back what a dead worker held; what is out of attempts is dead."""
+    def release(self, worker: str, culprit: str | None = None) -> tuple[set[str], set[str]]:
+        """Give back what a dead worker held; what is out of attempts is dead. Only a known culprit's attempt counts."""
         given, dead = set(), set()
         for one in self.held(worker):
             del self.deadlines[worker, one]
             job = self.jobs.get(one)
             if job is None or not job.is_live or job.worker != worker:
                 continue
-            job.errors.add(lost_error(job.function))
-            if job.attempts >= job.max_tries:
+            is_counted = culprit in (None, one)
+            if is_counted:
+                job.errors.add(lost_error(job.function))
+            else:
+                job.attempts -= 1
+            if is_counted and job.attempts >= job.max_tries:
                 self._end(one, "dead", LOST, 0)
                 dead.add(one)
             else:

@@ -30,7 +30,7 @@ local function finish(i)
   if verb == 'retry' or verb == 'putback' then
     local status = verb == 'retry' and due > now and 'retrying' or 'queued'
     if verb == 'putback' then -- costs no attempt, and keeps the job's place unless it must wait
-      if redis.call('DECR', 'arq:retry:' .. id) <= 0 then drop('arq:retry:' .. id) end
+      uncount(id)
       if due == 0 then due = tonumber(rec[4]) end
     else
       fields[#fields + 1], fields[#fields + 2] = 'due', due

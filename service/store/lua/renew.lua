@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- Extend every lease that one worker still holds, never past a job's own deadline; called by its guardian.
--- ARGV: now, worker, lease ms. Returns {ids lost, ids past their deadline}; the worker is told of the lost ones.
--- A lease that ran out but that nobody took in the meantime (Redis was away) is taken up again, unless another job
--- has taken its place in max_running.
+-- ARGV: now, worker, lease ms. Returns {ids lost, ids past their deadline, ms until the next job's is or -1}; the worker
+-- is told of the lost ones. A lease that ran out but that nobody took in the meantime (Redis was away) is taken up again,
+-- unless another job has taken its place in max_running.
 -- @include base
 -- @include limits
 local worker, lease = ARGV[2], tonumber(ARGV[3])
 local running = 'offload:running:' .. worker
-local lost, overdue = {}, {}
-local held = redis.call('ZRANGE', running, 0, -1, 'WITHSCORES')
+local lost, overdue, left = {}, {}, -1
+local held = redis.call('ZRANGE', running, 0, -1, 'WITHSCORES') -- by their deadlines
 for i = 1, #held, 2 do
   local id, deadline = held[i], tonumber(held[i + 1])
   local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'token', 'status')
@@ -23,9 +23,10 @@ for i = 1, #held, 2 do
   elseif deadline < now then
     overdue[#overdue + 1] = id
   else
+    if left < 0 then left = deadline - now end
     redis.call('SET', 'arq:in-progress:' .. id, rec[2], 'PX', lease)
     redis.call('ZADD', key, now + lease, id)
     redis.call('ZADD', 'offload:running-on:' .. rec[1], now + lease, id)
   end
 end
-return {lost, overdue}
+return {lost, overdue, left}

@@ -70,3 +70,9 @@ def child(ctx: JobContext) -> int:
 @job(name="e.loaded", runs_in="process")
 def loaded(ctx: JobContext) -> list[str]:
     return sorted(name for name in sys.modules if name.startswith("service.worker."))
+
+
+@job(name="e.deaf", timeout=0.1, max_tries=1)
+def deaf(ctx: JobContext) -> None:
+    """Run on in a thread, whatever it is told."""
+    time.sleep(600)

@@ -89,3 +89,15 @@ async def test_a_killed_guardian_is_replaced(b, arq):
 
     assert second["guardian"] != first["guardian"]
     assert (record.status, record.result, record.attempts) == (Status.SUCCEEDED, b"1", ())
+
+
+async def test_a_worker_that_lost_its_threads_ends_in_order(b, arq):
+    """Nobody but who started it can start another; the log says why it went."""
+    worker = arq(max_leaked_threads=1, abort_grace=0.05)
+    await worker.until("guardian_there")
+    job_id = await b.enqueue("e.deaf")
+    record = await b.ended(job_id)
+    said = await worker.until("worker_recycles")
+
+    assert await worker.ended() == 0
+    assert (record.error.type, said["leaked"]) == ("AttemptTimeout", 1)

@@ -134,3 +134,21 @@ async def test_a_worker_without_its_supervisor_takes_signals_itself(b, offload, 
 
     assert still.status is Status.RUNNING
     assert (record.status, record.attempts) == (Status.QUEUED, ())
+
+
+async def test_a_worker_that_lost_its_threads_is_replaced(b, offload):
+    """It stops in order, and a fresh one takes its place without the pause for those that crash; no job is lost."""
+    worker = offload(max_leaked_threads=2, abort_grace=0.05)
+    first = await worker.until("worker_started")
+    ids = [await b.enqueue("e.deaf") for _ in range(2)]
+    await worker.until("worker_recycled")
+    second = await worker.until("worker_started", 2)
+    records = [await b.ended(one) for one in ids]
+    after = await b.run("e.ok")
+    leaked = [line for line in worker.log if line["event"] == "thread_leaked"]
+
+    assert {line["job_id"] for line in leaked} == set(ids)
+    assert all("e2e_app.py:" in line["at"] for line in leaked)
+    assert [one.error.type for one in records] == ["AttemptTimeout"] * 2
+    assert (after.worker, second["worker"] != first["worker"]) == (second["worker"], True)
+    assert not [line for line in worker.log if line["event"] in ("worker_died", "worker_lost")]

@@ -66,6 +66,22 @@ async def test_a_scrape_has_steps_over_their_budget(api, scrape, enqueue, worker
     assert {dict(labels)["ending"] for _, *labels in endings} == {"succeeded"}
 
 
+async def test_a_scrape_sums_up_threads_and_processes_by_queue(scrape, redis_client):
+    """Of all live workers; one that is of an older version says nothing of its own."""
+    of = {"queue": "llm", "kind": "thread", "size": 2, "busy": 2, "waiting": 3, "leaked": 1}
+    process = {"queue": "pdf", "kind": "process", "size": 4, "busy": 1, "waiting": 0, "leaked": 0}
+    for name, executors in (("w1", [of, process]), ("w2", [of])):
+        await workers.beat(redis_client, name, {"id": name, "executors": executors}, now_ms())
+    await workers.beat(redis_client, "old", {"id": "old"}, now_ms())
+    found = await scrape()
+    threads = [
+        found[f"offload_worker_threads_{one}", ("queue", "llm")] for one in ("busy", "size", "waiting", "leaked")
+    ]
+    processes = [found[f"offload_worker_processes_{one}", ("queue", "pdf")] for one in ("busy", "size", "waiting")]
+
+    assert (threads, processes) == ([4, 4, 6, 2], [1, 4, 0])
+
+
 async def test_a_scrape_has_requests_by_route_and_status(api, scrape):
     """By the route's template, so that ids make no series; what fits no route, and odd methods, are one each."""
     for path in ("/v1/jobs/a", "/v1/jobs/b", "/nowhere/1", "/nowhere/2"):

@@ -122,7 +122,7 @@ async def test_leases_are_renewed_without_memory(b, server):
         await b.redis.config_set("maxmemory", "0")
         guard.close()
 
-    assert by_guardian == by_worker == ([], [])
+    assert by_guardian[:2] == by_worker == ([], [])
     assert left_ms > 60_000
     assert taken_up
 
@@ -142,7 +142,7 @@ async def test_the_guardian_waits_for_a_read_only_server(b, server):
     again = await asyncio.to_thread(guard.renew)
     guard.close()
 
-    assert again == ([], [])
+    assert again[:2] == ([], [])
     assert await b.redis.pttl(keys.ARQ_IN_PROGRESS + job_id) > 60_000
 
 

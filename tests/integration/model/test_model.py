@@ -177,11 +177,12 @@ class Scripts(RuleBasedStateMachine):
         assert (set(lost), set(overdue)) == expected
 
     @precondition(lambda self: self.model.deadlines)
-    @rule(pick=picks)
-    def die(self, pick):
+    @rule(pick=picks, is_known=st.booleans())
+    def die(self, pick, is_known):
         worker = self._holder(pick)
-        expected = self.model.release(worker)
-        given, dead = self.do(self.store.release(worker))
+        culprit = self.model.held(worker)[-1] if is_known else None
+        expected = self.model.release(worker, culprit)
+        given, dead = self.do(self.store.release(worker, culprit=culprit or ""))
 
         assert (set(given), set(dead)) == expected
 

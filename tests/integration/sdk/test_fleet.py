@@ -109,6 +109,8 @@ async def test_counts_and_workers_are_told(offload, bench, catalogue):
 
     assert "numbers.add" in worker["functions"]
     assert set(worker["loop"]) == set(sdk.LoopDocument.__annotations__)
+    assert all(set(one) == set(sdk.ExecutorDocument.__annotations__) for one in worker["executors"])
+    assert {(one["queue"], one["kind"]) for one in worker["executors"]} >= {("default", "thread")}
     assert stats["statuses"]["deferred"] == 1
 
 

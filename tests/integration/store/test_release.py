@@ -158,3 +158,28 @@ async def test_the_late_finish_of_a_released_worker_writes_nothing(store):
 
     assert await store.finish("succeeded", job) == [0]
     assert await store.status("a") == "queued"
+
+
+async def test_where_the_culprit_is_known_only_its_attempt_counts(store, redis):
+    """The others go back as if they had not run: the same attempt again, nothing on record."""
+    await store.enqueue("a", "b")
+    await store.enqueue("c", max_tries=1)
+    await store.claim("w1")
+    given, dead = await store.release("w1", culprit="a")
+    again = await store.claim("w2")
+
+    assert (given, dead) == (["a", "b", "c"], [])
+    assert [(job.id, job.attempt) for job in again.jobs] == [("a", 2), ("b", 1), ("c", 1)]
+    assert [len(await store.failed(one)) for one in "abc"] == [1, 0, 0]
+    assert await redis.hgetall(f"{keys.COUNTS}{START // 3_600_000}") == {b"failed t.f": b"1", b"putback t.f": b"2"}
+
+
+async def test_a_culprit_that_the_worker_no_longer_held_costs_nobody_else_an_attempt(store):
+    """Its job is another's by now; the rest is innocent all the same."""
+    await store.enqueue("a", "b")
+    await store.claim("w1")
+    await store.redis.set("arq:in-progress:a", "w2:1", ex=60)
+    given, _ = await store.release("w1", culprit="a")
+
+    assert given == ["b"]
+    assert (await store.claim_one("w3")).attempt == 1

@@ -122,3 +122,20 @@ async def test_a_lease_that_ran_out_is_not_taken_up_beyond_the_limit(store, redi
     assert (other.ids, lost) == (["b"], ["a"])
     assert await store.inbox("w1") == [f"lost {store.now} a"]
     assert (await store.claim("w3")).ids == []
+
+
+async def test_a_renewal_says_when_the_first_job_is_past_its_limit(store):
+    """That is the earliest of those that are not; -1 where there is none."""
+    await store.enqueue("a", timeout=SECOND)
+    await store.enqueue("b", timeout=3 * SECOND)
+    await store.claim(grace=SECOND)
+    store.now += SECOND
+    await store.renew()
+    first = store.next_overdue
+    store.now += SECOND + 1
+    await store.renew()
+    second = store.next_overdue
+    store.now += 2 * SECOND
+    await store.renew()
+
+    assert (first, second, store.next_overdue) == (SECOND, 2 * SECOND - 1, -1)

@@ -1,6 +1,8 @@
-"""Whose job held the loop, read from a stack."""
+"""Whose job held the loop, read from a stack and from what the step clock says."""
 
-from service.domain.stalls import Suspect, blamed, culprit, frames, stuck
+import pytest
+
+from service.domain.stalls import Suspect, Verdict, blamed, culprit, found, frames
 
 STACK = """Current thread 0x00007f0a (most recent call first):
   File "/usr/lib/python3.11/socket.py", line 700 in readinto
@@ -18,6 +20,23 @@ def test_the_line_is_the_innermost_of_the_users_own():
 
     assert at is not None
     assert (at.file, at.line, at.name) == ("/app/jobs/fetch.py", 41, "page")
+
+
+def test_the_job_is_the_one_that_the_step_clock_named():
+    """Whatever the stack looks like, and however many jobs of its function are overdue beside it."""
+    late = [Suspect(f"j{n}", "fetch.fetch", is_overdue=True) for n in (1, 2)]
+    named = Suspect("j3", "mail.send", is_overdue=False, is_known=True)
+
+    assert blamed(frames(STACK), [*late, named]) is named
+    assert found(Verdict.BLOCKED, 3, STACK, [*late, named], FOREIGN).is_exact
+
+
+def test_two_jobs_that_the_clock_cannot_tell_apart_are_told_by_the_stack():
+    """Their ids have the same checksum; the stack is a guess, and not exact."""
+    twins = [Suspect("j1", "fetch.fetch", False, True), Suspect("j2", "mail.send", False, True)]
+    one = found(Verdict.BLOCKED, 3, STACK, twins, FOREIGN)
+
+    assert (one.job_id, one.is_exact) == ("j1", False)
 
 
 def test_the_job_is_the_one_whose_function_is_on_the_stack():
@@ -47,15 +66,26 @@ def test_a_function_with_a_name_of_its_own_is_blamed_only_where_it_is_alone():
 def test_the_record_says_what_to_do_instead():
     """Line, code, what it called, how long, and a hint in one sentence; the function too, where several jobs run it."""
     late = [Suspect(f"j{n}", "fetch.fetch", is_overdue=True) for n in (1, 2)]
-    stall = stuck("w1", 3.02, STACK, late, FOREIGN, "requests.get(url)")
+    stall = found(Verdict.BLOCKED, 3.02, STACK, late, FOREIGN).with_code("requests.get(url)").record("w1")
 
-    assert (stall["job_id"], stall["function"], stall["held_ms"]) == (None, "fetch.fetch", 3020)
+    assert (stall["kind"], stall["job_id"], stall["function"], stall["held_ms"]) == ("step", None, "fetch.fetch", 3020)
     assert (stall["file"], stall["line"], stall["callee"]) == ("/app/jobs/fetch.py", 41, "readinto (socket.py)")
-    assert stall["hint"].startswith("`requests.get(url)` in jobs/fetch.py:41 held the event loop 3.0 s")
+    assert stall["hint"].startswith("`requests.get(url)` in jobs/fetch.py:41 held the event loop 3.0 s (")
+    assert stall["hint"].endswith("make the job function a `def`.")
+    assert stall["reason"] == "the event loop was blocked, while the interpreter was alive"
 
 
-def test_a_stack_that_could_not_be_had_makes_a_record_all_the_same():
-    """C code that never lets go of the GIL may leave none."""
-    stall = stuck("w1", 9.0, "", [], FOREIGN, None)
+def test_where_the_gil_was_held_a_thread_is_no_advice():
+    """Only a process helps."""
+    stall = found(Verdict.GIL_HELD, 3.0, STACK, [], FOREIGN).record("w1")
 
-    assert (stall["file"], stall["job_id"], stall["stack"]) == (None, None, "")
+    assert "a thread would not help" in stall["hint"]
+
+
+@pytest.mark.parametrize(("verdict", "kind"), [(Verdict.STOPPED, "starved"), (Verdict.SILENT, "step")])
+def test_a_stack_that_could_not_be_had_makes_a_record_that_blames_nobody(verdict, kind):
+    """A process that was stopped from outside, or cannot be reached even by a signal, leaves none."""
+    alone = Suspect("j1", "fetch.fetch", is_overdue=True)
+    stall = found(verdict, 9.0, "", [alone], FOREIGN).record("w1")
+
+    assert (stall["kind"], stall["file"], stall["job_id"], stall["stack"]) == (kind, None, None, "")

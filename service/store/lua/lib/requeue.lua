@@ -10,3 +10,8 @@ local function requeue(r, name)
   if r.status == 'retrying' then put_in('offload:due', r.due, r.id) end
   emit(r.event, r.id, r.queue, name, r.due, r.attempt)
 end
+
+-- An attempt that costs none: the one before it is the last that counts.
+local function uncount(id)
+  if redis.call('DECR', 'arq:retry:' .. id) <= 0 then drop('arq:retry:' .. id) end
+end
