@@ -70,6 +70,11 @@ class Guardian:
         return self._hang is not None
 
     @property
+    def has_turned(self) -> bool:
+        """Whether the worker's event loop has ever turned."""
+        return self._pulse.last_beat() is not None
+
+    @property
     def kills_in(self) -> float | None:
         """In how many seconds it kills the worker, should the loop not come back; None while nothing like that is near.
 

@@ -155,6 +155,8 @@ class Supervisor:
                     select.select([pidfd], [], [], wait)
                 if child.poll() is None:
                     wait = min(guardian.look(child.pid), self._prepare(guardian))
+                    if self._stopping and not guardian.has_turned:  # a signal is lost while the loop is being made
+                        child.terminate()
         finally:
             if pidfd is not None:
                 os.close(pidfd)
