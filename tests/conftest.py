@@ -23,7 +23,7 @@ OURS = [
 MAY_BLOCK = {
     "service/app.py": {"create_app"},  # before it serves: settings, job modules, package metadata
     "service/wiring.py": {"artifact_files"},  # where we are, as the CLI and the API start
-    "zoneinfo/_tzpath.py": {"find_tzfile"},  # one small file for each time zone that a schedule names, read once
+    "service/domain/schedules.py": {"__post_init__"},  # one small file for each time zone, read once
     "service/store/artifacts.py": {"write"},  # for threads, and for tests that prepare a file
     "service/store/embedded.py": {"find_server"},  # before a loop runs, and for tests that start a server
     # A few bytes each, for a thread or a process that always reads, or about a process whose state is known.

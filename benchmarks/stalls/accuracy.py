@@ -27,8 +27,8 @@ class Case:
 
     @property
     def must_be_told(self) -> bool:
-        """Whether it was long enough by what was asked of it; what the machine makes longer may be told or not."""
-        return self.asked_ms >= LEAST_MS
+        """Whether it was long enough, by itself; what only the machine makes that long may be told or not."""
+        return self.asked_ms >= LEAST_MS and self.held_ns >= LEAST_MS * 1e6
 
     @property
     def must_not_be_told(self) -> bool:

@@ -5,7 +5,6 @@ import contextlib
 import multiprocessing
 import os
 import random
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -124,10 +123,12 @@ def starving(seconds: float) -> Load:
     async def work(stand: Stand) -> None:
         stand.innocents(20, burn_ms=0.5, pause_s=0.03)
         await asyncio.sleep(0.2)
-        with _burning(core, 6):
-            stand.watch.figures()
-            await asyncio.sleep(seconds)
-            figures.append(stand.watch.figures())
+        burning = contextlib.ExitStack()
+        await asyncio.to_thread(burning.enter_context, _burning(core, 6))
+        stand.watch.figures()
+        await asyncio.sleep(seconds)
+        figures.append(stand.watch.figures())
+        await asyncio.to_thread(burning.close)
 
     os.sched_setaffinity(0, core)
     try:
@@ -144,14 +145,11 @@ def _burning(core: set[int], count: int) -> Iterator[None]:
     """Have processes compute on one processor."""
     spawn = multiprocessing.get_context("spawn")
     processes = [spawn.Process(target=_burn, args=(core,), daemon=True) for _ in range(count)]
-    threads = [threading.Thread(target=one.start) for one in processes]
-    for thread in threads:
-        thread.start()
+    for one in processes:
+        one.start()
     try:
         yield
     finally:
-        for thread in threads:
-            thread.join()
         for one in processes:
             one.kill()
             one.join()

@@ -117,12 +117,13 @@ class Slot:
 
     def tell(self, scope: Scope) -> None:
         """Add what a scope has taken since the last time to the account of its name; of many names, to `other`."""
-        name, spent = scope.label(), self.spent_ns
-        if name not in spent and len(spent) >= _MOST_NAMES:
-            name = OTHER
-        spent[name] = spent.get(name, 0) + scope.loop_ns - scope.told_ns
-        scope.told_ns = scope.loop_ns
-        scope.tell_at_ns = scope.loop_ns + _TELL_NS
+        name, spent, taken_ns = scope.label(), self.spent_ns, scope.loop_ns
+        if name not in spent:
+            name = name if len(spent) < _MOST_NAMES else OTHER
+            spent.setdefault(name, 0)
+        spent[name] += taken_ns - scope.told_ns
+        scope.told_ns = taken_ns
+        scope.tell_at_ns = taken_ns + _TELL_NS
 
 
 def _no_sample(_step: int) -> None:

@@ -20,6 +20,13 @@ class Late(NamedTuple):
     switches: int
 
 
+class Waited(NamedTuple):
+    """How long the loop's thread had waited for a processor in all, by some time."""
+
+    at_ns: int
+    total_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """All that happened between the first and the last of the beats; `startup_ns` is when the start was over."""
@@ -28,7 +35,7 @@ class Seen:
     slow: Sequence[Slow]
     samples: Sequence[Sample]
     lates: Sequence[Late]
-    waited_ns: int
+    waits: Sequence[Waited]
     limit_ns: int
     startup_ns: int = 0
 
@@ -65,10 +72,16 @@ def _evidence(seen: Seen, held_ns: int, began_ns: int, ended_ns: int, before: Be
         gc_ns=after.gc_ns - before.gc_ns,
         busy_ns=after.busy_ns - before.busy_ns,
         others_cpu_ns=after.process_ns - before.process_ns - cpu_ns,
-        waited_ns=seen.waited_ns,
+        waited_ns=_waited(seen.waits, began_ns),
         watchdog_late_ns=late.late_ns,
         watchdog_switches=late.switches if COUNTS_SWITCHES else -1,
     )
+
+
+def _waited(waits: Sequence[Waited], began_ns: int) -> int:
+    """Return how long was waited since something began, or a little before: since the last look until then."""
+    before = next((one for one in reversed(waits) if one.at_ns <= began_ns), waits[0])
+    return waits[-1].total_ns - before.total_ns
 
 
 def worst(lates: Sequence[Late], began_ns: int, ended_ns: int) -> Late:

@@ -92,8 +92,11 @@ class LoopWatch:
         return Figures(lag / 1e6, max(most, lag) / 1e6, min(share, 1.0), dict(slot.spent_ns))
 
     def cpu_ns(self) -> int:
-        """Return the processor time of the loop's thread, from any thread; 0 where the system does not tell."""
-        return time.clock_gettime_ns(self._clock) if self._clock is not None else 0
+        """Return the processor time of the loop's thread, from any thread; 0 where it is gone, or nobody tells."""
+        try:
+            return time.clock_gettime_ns(self._clock) if self._clock is not None else 0
+        except OSError:
+            return 0
 
     def _stamp(self) -> None:
         self.beats.append(beat(self._due_ns, self.slot.busy_ns, self._gc_ns))

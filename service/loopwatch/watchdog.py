@@ -17,7 +17,7 @@ from service.loopwatch.beat import Beat, switches
 from service.loopwatch.judge import Evidence, Kind
 from service.loopwatch.samples import Sample
 from service.loopwatch.stall import Stall
-from service.loopwatch.verdicts import Late, Seen, stalls, worst
+from service.loopwatch.verdicts import Late, Seen, Waited, stalls, worst
 
 if TYPE_CHECKING:
     from service.loopwatch.watch import LoopWatch
@@ -44,7 +44,7 @@ class Watchdog(threading.Thread):
         self._next_ns = 0
         self._live_s = 1
         self._judged_ns = 0
-        self._waited_ns = 0
+        self._waits: deque[Waited] = deque(maxlen=16)
         self._lates: deque[Late] = deque(maxlen=16)
         self._used: deque[suspects.Use] = deque(maxlen=64)
 
@@ -68,7 +68,8 @@ class Watchdog(threading.Thread):
         """Watch until told to stop."""
         watch = self._watch
         self._bell.acquire(blocking=False)
-        own, self._waited_ns, self._judged_ns = threading.get_ident(), watch.kernel.waited_ns(), watch.beats[0].at_ns
+        own, self._judged_ns = threading.get_ident(), watch.beats[0].at_ns
+        self._waits.append(Waited(monotonic_ns(), watch.kernel.waited_ns()))
         planned, asked = monotonic_ns(), switches()
         while not self._is_stopping:
             now, last = monotonic_ns(), watch.beats[-1]
@@ -134,7 +135,7 @@ class Watchdog(threading.Thread):
         watch, slot = self._watch, self._watch.slot
         if last.at_ns == self._judged_ns:
             return False
-        waited_ns = watch.kernel.waited_ns()
+        self._waits.append(Waited(monotonic_ns(), watch.kernel.waited_ns()))
         self._used += suspects.look()
         slow = [one for one in list(slot.slow) if one.started_ns + one.held_ns <= last.at_ns]
         for one in slow:
@@ -144,11 +145,11 @@ class Watchdog(threading.Thread):
             slow=slow,
             samples=self._samples,
             lates=list(self._lates),
-            waited_ns=waited_ns - self._waited_ns,
+            waits=list(self._waits),
             limit_ns=watch.limit_ns,
             startup_ns=watch.startup_ns,
         )
-        self._judged_ns, self._waited_ns = last.at_ns, waited_ns
+        self._judged_ns = last.at_ns
         self._samples = [one for one in self._samples if one.beat_ns >= last.at_ns]
         self._live_s = 1
         for stall in stalls(seen):

@@ -10,6 +10,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
+from types import CoroutineType
 from typing import Any, Literal
 
 from arq.utils import ms_to_datetime
@@ -219,7 +220,8 @@ class Attempts:
         """Count the steps of a job's coroutine, and of the tasks that it starts."""
         if self._slot is None:
             return call
-        coro, code = call if isinstance(call, Coroutine) else _awaiting(call), getattr(function.fn, "__code__", None)
+        coro = call if isinstance(call, (CoroutineType, Coroutine)) else _awaiting(call)  # the second is slow to ask
+        code = getattr(function.fn, "__code__", None)
         file, line = (code.co_filename, code.co_firstlineno) if code is not None else ("", 0)
         scope = running.scope = Scope("job", running.job.id, function.name, file, line)
         running.budget = budget_of(function, self._rules.loop_budget_ms, scope, self._slot, running.stop)

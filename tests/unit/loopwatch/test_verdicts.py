@@ -5,7 +5,7 @@ import time
 from service.loopwatch.beat import Beat
 from service.loopwatch.clock import Scope, Slow
 from service.loopwatch.samples import Sample
-from service.loopwatch.verdicts import Late, Seen, stalls
+from service.loopwatch.verdicts import Late, Seen, Waited, stalls
 
 MS = 1_000_000
 JOB = Scope("job", "1", "mail.send")
@@ -26,9 +26,10 @@ def sample(at, *, step=7, base=1, stack=((time.sleep.__class__, 0),)):
     return Sample(at * MS, 1000 * MS, step, JOB, stack, base, "Task-1")
 
 
-def judged(first, last, *, slow=(), samples=(), lates=(), waited=0, startup=0):
+def judged(first, last, *, slow=(), samples=(), lates=(), waited=0, looks=(), startup=0):
     """The kinds and holders of what was seen between two beats."""
-    seen = Seen([first, last], slow, samples, lates, waited * MS, 100 * MS, startup * MS)
+    waits = [Waited(900 * MS, 0), *looks, Waited(last.at_ns, waited * MS)]
+    seen = Seen([first, last], slow, samples, lates, waits, 100 * MS, startup * MS)
     return [(one.kind, one.scope, round(one.held_ns / MS)) for one in stalls(seen)]
 
 
@@ -70,6 +71,14 @@ def test_a_process_without_a_processor_is_starved():
     hardly = judged(beat(1000), beat(1140, due=1050), slow=[slow(120)], waited=10)
 
     assert [kind for kind, *_ in most + long + decisive + hardly] == ["starved", "step", "starved", "step"]
+
+
+def test_waiting_counts_also_where_somebody_looked_before_the_beat_told_of_it():
+    """The kernel may have counted it when an earlier beat was judged."""
+    looks = [Waited(1200 * MS, 250 * MS)]
+    found = judged(beat(1000), beat(1310, due=1050), slow=[slow(300)], looks=looks, waited=250)
+
+    assert [kind for kind, *_ in found] == ["starved"]
 
 
 def test_a_process_that_stood_still_is_starved():
