@@ -16,7 +16,7 @@ from service.domain.errors import (
 from service.domain.functions import JobFunction
 from service.domain.policy import Outcome, Raised, RetryPolicy, Returned
 
-_OURS = str(Path(__file__).parent)
+_OURS = tuple(f"{Path(__file__).parents[1] / room}/" for room in ("worker", "loopwatch"))
 _TRACEBACK_LIMIT = 16_000
 _MESSAGE_LIMIT = 4_000
 

@@ -21,7 +21,8 @@ from service.store.guard import portable
 from service.store.jobs import JobStore
 from service.store.leases import Claimed
 from service.store.records import Records
-from service.worker.attempt import Attempts, Hooks, Running
+from service.worker.attempt import Attempts, Hooks
+from service.worker.calling import Caller
 from service.worker.claims import Claims
 from service.worker.executors import Executors
 from service.worker.finish import Finisher
@@ -33,6 +34,7 @@ from service.worker.options import WorkerOptions
 from service.worker.overrides import Overrides
 from service.worker.ports import Services
 from service.worker.pulse import Descriptors, Pulse
+from service.worker.running import Running
 from service.worker.ticks import Ticks
 from service.worker.words import Words
 
@@ -91,8 +93,9 @@ class Parts:
             redis, client, self.notes, files, self.executors, records, artifact_keep_ms=kept.dead_ms
         )
         opener = Opener(plan.functions, plan.codec, plan.rules)
+        caller = Caller(plan.codec, plan.rules, self.services, loop, watched.slot)
         self.attempts = Attempts(
-            opener, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, loop, watched.slot
+            opener, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, caller
         )
         self.renew = partial(leases.renew, redis, plan.worker, lease_ms)
         self.pulse = Pulse(Descriptors(*options.pulse_fds)) if options.pulse_fds is not None else Pulse.create()

@@ -25,9 +25,9 @@ from service.loopwatch.watched import WatchedLoop
 from service.store import connection, keys, queues, workers
 from service.store.leases import Claimed, Finished
 from service.worker import composition, inbox, loopfigures, signals
-from service.worker.attempt import Running
 from service.worker.options import WorkerOptions
 from service.worker.parts import Parts
+from service.worker.running import Running
 from service.worker.sides import Sides
 from service.worker.upkeep import upkeep
 from service.worker.words import ArqLines, Events, Phase, Words

@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 import inspect
 import time
+from typing import Annotated
 
 import pytest
 import structlog
+from pydantic import AfterValidator
 
 from service import JobContext, job
 from service.store import stalls
@@ -123,3 +125,25 @@ async def test_who_holds_nothing_is_not_blamed(bench, redis):
     found, _ = await stalls.page(redis, 100, None)
 
     assert [one for one in found if one["kind"] in ("step", "callback")] == []
+
+
+async def test_a_validator_that_blocks_is_the_jobs_own_step(bench, redis):
+    """What checking its arguments takes counts for the job, and the validator's line is named."""
+    looked = []
+
+    def check(value: str) -> str:
+        looked.append(value)
+        if len(looked) == 2:  # the first look was at its enqueue
+            time.sleep(0.25)
+        return value
+
+    @job(name="t.checks")
+    async def checks(ctx: JobContext, what: Annotated[str, AfterValidator(check)]) -> str:
+        return what
+
+    async with bench(checks) as b, b.worker():
+        record = await b.run("t.checks", what="x")
+        stall = await stalled(redis, record.id)
+
+    assert record.loop_ms >= 250
+    assert (stall["kind"], stall["function"], stall["call"]) == ("step", "t.checks", "time.sleep(0.25)")
