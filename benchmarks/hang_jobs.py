@@ -39,12 +39,13 @@ def _stopped() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
+STOPPED = "SIGSTOP"
 WAYS: dict[str, Any] = {
     "endless loop": _endless_loop,
     "time.sleep(3600)": _sleep,
     "lock deadlock": _lock,
     "C deadlock, GIL held": _gil_held,
-    "SIGSTOP": _stopped,
+    STOPPED: _stopped,
 }
 
 

@@ -18,7 +18,8 @@ class Plan:
     idle_s: float = 5.0
     idle_runs: int = 3
     live: int = 5
+    hangs: int = 2
 
 
-QUICK = Plan((60, 160), 1, 16, 6, 2.0, 1.0, 2_000, 5, 0.5, 1, 1)
-FULL = Plan(rounds=4, gil=600, others=200, load_s=600.0, starving_s=30.0, idle_s=20.0, live=20)
+QUICK = Plan((60, 160), 1, 16, 6, 2.0, 1.0, 2_000, 5, 0.5, 1, 1, 0)
+FULL = Plan(rounds=4, gil=600, others=200, load_s=600.0, starving_s=30.0, idle_s=20.0, live=20, hangs=5)

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterable
 from statistics import median
 
+from benchmarks.hang_jobs import STOPPED
+from benchmarks.hangs import measure as measure_hangs
 from benchmarks.stalls import accuracy, blockers, cost, innocence
 from benchmarks.stalls.accuracy import Case, Tally
 from benchmarks.stalls.plan import Plan
@@ -134,6 +136,30 @@ def costs(plan: Plan) -> list[Line]:
     return lines
 
 
+def hangs(plan: Plan) -> list[Line]:
+    """Let workers hang until their guardian acts."""
+    rows = asyncio.run(measure_hangs(plan.hangs)) if plan.hangs else []
+    lines = [
+        Line(
+            "hang to restart, beyond the limit, at most",
+            max(row.replaced_ms for row in rows if row.kind == kind),
+            " ms",
+            "most",
+            1000,
+            f"{kind}; dumped after {max(row.dumped_ms for row in rows if row.kind == kind):.0f} ms",
+            is_noisy=True,
+        )
+        for kind in dict.fromkeys(row.kind for row in rows)
+    ]
+    seen = [row for row in rows if row.kind != STOPPED]
+    job, line = _share(row.has_job for row in seen), _share(row.has_line for row in seen)
+    about = f"of {len(seen)}"
+    if seen:
+        lines += [Line("hung: right job", job, " %", "least", 100, about)]
+        lines += [Line("hung: right line", line, " %", "least", 100, about)]
+    return lines
+
+
 SECTIONS: dict[str, Callable[[Plan], list[Line]]] = {
     "kinds": kinds,
     "gil": gil,
@@ -141,6 +167,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Line]]] = {
     "load": load,
     "live": live,
     "cost": costs,
+    "hangs": hangs,
 }
 
 
