@@ -1,11 +1,16 @@
 """A loop that is watched and whose stalls are told: the watch and the reporter, started and stopped as one."""
 
 import asyncio
+import sys
 from collections.abc import Callable
+
+import structlog
 
 from service.loopwatch.clock import Slot
 from service.loopwatch.reporter import Reporter
 from service.loopwatch.watch import LoopWatch
+
+log = structlog.get_logger(__name__)
 
 
 class WatchedLoop:
@@ -25,6 +30,9 @@ class WatchedLoop:
     async def start(self) -> None:
         """Begin, on the loop's thread."""
         if self._threshold <= 0:
+            return
+        if not getattr(sys, "_is_gil_enabled", lambda: True)():  # reading another thread's frames can crash (gh-152355)
+            log.warning("loop_not_watched", reason="this Python has no GIL: stacks of other threads cannot be read")
             return
         await asyncio.to_thread(self.reporter.start)
         self.watch = LoopWatch(asyncio.get_running_loop(), self.reporter.put, threshold=self._threshold)

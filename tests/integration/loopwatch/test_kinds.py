@@ -1,10 +1,12 @@
 """What a worker says of its loop when nobody's step is to blame, or the watch is off."""
 
 import asyncio
+import sys
 import threading
 import time
 
 import pytest
+import structlog
 
 from service import JobContext, job
 from service.store import stalls
@@ -86,6 +88,19 @@ async def test_a_worker_that_is_not_watched_has_no_watchdog(bench):
 
     assert record.loop_ms is None
     assert meanwhile == before
+
+
+async def test_a_python_without_gil_is_not_watched_and_says_so(bench, monkeypatch):
+    """Reading another thread's stack may crash there, so the worker runs without."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    before = watching()
+    with structlog.testing.capture_logs() as said:
+        async with bench(light) as b, b.worker():
+            record = await b.run("t.light")
+            meanwhile = watching()
+
+    assert (record.loop_ms, meanwhile) == (None, before)
+    assert "loop_not_watched" in [line["event"] for line in said]
 
 
 async def test_a_hook_that_fails_leaves_no_watch_behind(bench):
