@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from service import collector
 from service.domain import callbacks
 from service.domain.arguments import encode_arguments
 from service.domain.callbacks import Callbacks
@@ -58,19 +59,21 @@ class Enqueued:
     `id` is that of the job which stands; `record` is what was asked for.
     """
 
-    __slots__ = ("_made", "_record", "id", "is_new")
+    __slots__ = ("_at_ms", "_checked", "_job", "_record", "id", "is_new")
 
     def __init__(self, job: NewJob, checked: Checked, at_ms: int, stored: Stored) -> None:
         self.id = stored if isinstance(stored, str) else job.id
         self.is_new = stored is True
-        self._made = (job, checked, at_ms)
+        self._job = job
+        self._checked = checked
+        self._at_ms = at_ms
         self._record: JobRecord | None = None
 
     @property
     def record(self) -> JobRecord:
         """The job as it was stored; made when it is asked for, since most who enqueue many do not."""
         if self._record is None:  # functools' cached_property takes a lock
-            self._record = self._as_record(*self._made)
+            self._record = self._as_record(self._job, self._checked, self._at_ms)
         return self._record
 
     def _as_record(self, job: NewJob, checked: Checked, at_ms: int) -> JobRecord:
@@ -133,7 +136,8 @@ class Client:
 
         More are stored in steps, the next being made ready while Redis stores the one before. Raises as `enqueue` does.
         """
-        checked = [self.check(request) for request in requests]
+        with collector.paused():
+            checked = [self.check(request) for request in requests]
         if len(checked) <= ONE_STEP:
             return await self.put_all(checked)
         steps: list[asyncio.Task[list[Enqueued]]] = []
@@ -152,11 +156,13 @@ class Client:
         """Store up to 1,000 checked requests, all or none; with a mark as `put` does."""
         if not checked and mark is None:
             return []
-        made_ms = now_ms()
-        ids = new_ids(made_ms, len(checked))
-        jobs = [self._prepare(one, made_ms, job_id) for one, job_id in zip(checked, ids, strict=True)]
+        with collector.paused():
+            made_ms = now_ms()
+            ids = new_ids(made_ms, len(checked))
+            jobs = [self._prepare(one, made_ms, job_id) for one, job_id in zip(checked, ids, strict=True)]
         at_ms, stored = await self._store.put_many(jobs, mark)
-        return [Enqueued(job, one, at_ms, said) for job, one, said in zip(jobs, checked, stored, strict=True)]
+        with collector.paused():
+            return [Enqueued(job, one, at_ms, said) for job, one, said in zip(jobs, checked, stored, strict=True)]
 
     async def begin(self, who: str, key: str, fingerprint: str) -> Mark | tuple[str, ...]:
         """Begin a request that came with an idempotency key, or return the ids of the jobs that it put in before.

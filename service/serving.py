@@ -1,6 +1,5 @@
 """How the web process listens: uvicorn with our protocol, and as many open files as the system lets it have."""
 
-import gc
 import resource
 
 import uvicorn
@@ -25,17 +24,6 @@ def config(app: ASGIApp, settings: Settings, *, drain: int) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=drain,
     )
-
-
-def settle() -> None:
-    """Tell the garbage collector that what is there now stays: it is the program itself, which no request changes.
-
-    Looking through it all again and again, some 100,000 objects, was a third of what a large batch took, and each look
-    holds the event loop. What requests leave behind in cycles is looked for less often, and costs little then.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
 
 
 def _open_files() -> int:

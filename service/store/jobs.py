@@ -64,6 +64,7 @@ class JobStore:
         self.confirm = confirm
         self._confirming = Confirming(redis, confirm)
         self._waiting: list[_Waiting] = []
+        self._was_alone = False  # whether the last batch was one job
         self._flushing: set[asyncio.Task[None]] = set()
 
     async def put(self, job: NewJob) -> tuple[int, Stored]:
@@ -72,6 +73,8 @@ class JobStore:
         Raises IdempotencyKeyInUse where its mark no longer stands, Unavailable, and Unconfirmed where it is stored but
         that was not confirmed as asked.
         """
+        if self._was_alone and not self._flushing:
+            return await self._put_alone(job)
         stored: asyncio.Future[tuple[int, Stored]] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, stored))
         if len(self._flushing) < self.confirm.at_once:
@@ -92,6 +95,15 @@ class JobStore:
         """Return when jobs that were stored before are confirmed as asked; raises Unavailable, Unconfirmed."""
         await self._confirming.again(ids)
 
+    async def _put_alone(self, job: NewJob) -> tuple[int, Stored]:
+        """Store one job without a task for it, which is half of what a caller that comes alone each time waits for."""
+        self._was_alone = False  # whoever comes meanwhile shares a batch with others
+        now_ms, [answer] = await self._put_all([job])
+        self._was_alone = not self._flushing
+        if answer is None:
+            raise IdempotencyKeyInUse
+        return now_ms, answer
+
     async def _put_all(self, jobs: Sequence[NewJob]) -> tuple[int, list[Stored | None]]:
         """Store what callers of `put` wait for; None for a job whose mark no longer stands."""
         argv = [part for job in jobs for part in job.argv()]
@@ -106,6 +118,7 @@ class JobStore:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+                self._was_alone = len(batch) == 1
                 try:
                     now_ms, answers = await self._put_all([job for job, _ in batch])
                 except Exception as error:  # noqa: BLE001 - handed to every caller that waits

@@ -122,15 +122,13 @@ class Attempts:
         if ctx is not None and self._hooks.on_job_start:
             await self._hooks.on_job_start(ctx)
         self._words.started(job, opened.payload)
-        timer = asyncio.timeout(opened.timeout if function.runs_in == "loop" else None)
         try:
             running.begin()
-            async with timer:
-                outcome = await self._caller.call(running, job, opened, ctx, timer)
-            running.performing = False
+            outcome = await self._caller.call(running, job, opened, ctx)
+            running.end()
         except BaseException as error:  # noqa: BLE001 - whatever a job does to the loop is classified
-            running.performing = False
-            outcome = self._classify(running, opened, error, is_late=timer.expired())
+            running.end()
+            outcome = self._classify(running, opened, error)
         outcome = within(running.budget, running.why, outcome, opened.policy)
         if isinstance(outcome, Raised):
             outcome = replace(outcome, error=opened.described(outcome.error))
@@ -140,23 +138,27 @@ class Attempts:
             await self._hooks.on_job_end(ctx)
         return outcome, ctx
 
-    def _classify(self, running: Running, opened: Opened, error: BaseException, *, is_late: bool) -> Outcome:
+    def _classify(self, running: Running, opened: Opened, error: BaseException) -> Outcome:
         if isinstance(error, asyncio.CancelledError) and running.why is not None:
-            if (task := asyncio.current_task()) is not None:
-                task.uncancel()
             return Stopped(running.why)  # type: ignore[arg-type]
-        if is_late and isinstance(error, TimeoutError):
+        if isinstance(error, asyncio.CancelledError) and running.is_late:
             if running.port is not None:
                 running.port.was_aborted = True
-            if opened.function.is_plain:
-                return Raised(describe(error), again=False, exception=error)
-            late = AttemptTimeout(f"the attempt ran longer than {opened.timeout:g} s")
-            return Raised(ErrorInfo(AttemptTimeout.__qualname__, str(late), describe(error).traceback), again=True)
+            return self._too_late(opened, error)
         if opened.function.is_plain:
             return self._classify_plain(error)
         if isinstance(error, asyncio.CancelledError):
             return Raised(describe(error), again=True, exception=error)
         return raised(error, opened.policy)
+
+    def _too_late(self, opened: Opened, cancelled: asyncio.CancelledError) -> Outcome:
+        """Say that the timeout ended it: arq's functions end with TimeoutError, ours are tried again."""
+        late = TimeoutError()
+        late.__cause__ = cancelled
+        if opened.function.is_plain:
+            return Raised(describe(late), again=False, exception=late)
+        why = f"the attempt ran longer than {opened.timeout:g} s"
+        return Raised(ErrorInfo(AttemptTimeout.__qualname__, why, describe(late).traceback), again=True)
 
     def _classify_plain(self, error: BaseException) -> Outcome:
         """Classify as arq does: only its own Retry, RetryJob and a cancellation run again."""

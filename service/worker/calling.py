@@ -1,7 +1,6 @@
 """Calls a job function where it runs: on the event loop, in a thread, in a process."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from service.store.leases import Claimed
 from service.worker import child
 from service.worker.budget import budget_of
 from service.worker.context import Facts, JobContext
+from service.worker.deadlines import Deadlines
 from service.worker.leaks import Owner
 from service.worker.opening import Opened, Rules
 from service.worker.outcome import returned, run_blocking
@@ -36,17 +36,13 @@ class Caller:
         self._services = services
         self._loop = loop
         self._slot = slot
+        self._deadlines = Deadlines(loop)
 
-    async def call(
-        self,
-        running: Running,
-        job: Claimed,
-        opened: Opened,
-        ctx: dict[Any, Any] | None,
-        timer: asyncio.Timeout,
-    ) -> Outcome:
-        """Return how the call ended; raise what it raised on the loop. `timer` is begun with a `def` job."""
+    async def call(self, running: Running, job: Claimed, opened: Opened, ctx: dict[Any, Any] | None) -> Outcome:
+        """Return how the call ended; raise what it raised on the loop, CancelledError where its time was up."""
         function, payload = opened.function, opened.payload
+        if function.runs_in == "loop":
+            self._limit_time(running, opened)
         if function.is_plain:
             return await self._steps(running, function, self._plain(opened, ctx))
         given = function.arguments.bind(payload.args, payload.kwargs)
@@ -55,8 +51,8 @@ class Caller:
             return await self._steps(running, function, self._on_loop(port, job, opened, given))
         thread_port = running.port = ThreadPort(self._services, job, self._loop, opened.without_secrets)
         if function.runs_in == "thread":
-            return await self._in_thread(running, thread_port, job, opened, given, timer)
-        return await self._in_process(thread_port, job, opened, given, timer)
+            return await self._in_thread(running, thread_port, job, opened, given)
+        return await self._in_process(running, thread_port, job, opened, given)
 
     async def _plain(self, opened: Opened, ctx: dict[Any, Any] | None) -> Outcome:
         function, payload = opened.function, opened.payload
@@ -85,16 +81,10 @@ class Caller:
         return drive(work, scope, self._slot)
 
     async def _in_thread(
-        self,
-        running: Running,
-        port: ThreadPort,
-        job: Claimed,
-        opened: Opened,
-        given: dict[str, Any],
-        timer: asyncio.Timeout,
+        self, running: Running, port: ThreadPort, job: Claimed, opened: Opened, given: dict[str, Any]
     ) -> Outcome:
         function, threads = opened.function, self._services.executors.threads(job.queue)
-        begin = await self._begin("thread", job, opened, timer, is_full=threads.is_full)
+        begin = await self._begin("thread", running, job, opened, is_full=threads.is_full)
         call = partial(_work, port, _facts(job, opened), function, given)
         run = partial(run_blocking, function, call, opened.policy, self._limit)
         running.call = threads.call(run, begin, Owner(job.id, function.name))
@@ -102,10 +92,10 @@ class Caller:
         return outcome
 
     async def _in_process(
-        self, port: ThreadPort, job: Claimed, opened: Opened, given: dict[str, Any], timer: asyncio.Timeout
+        self, running: Running, port: ThreadPort, job: Claimed, opened: Opened, given: dict[str, Any]
     ) -> Outcome:
         processes = self._services.executors.processes(job.queue)
-        begin = await self._begin("process", job, opened, timer, is_full=processes.is_full)
+        begin = await self._begin("process", running, job, opened, is_full=processes.is_full)
         task = (child.run_job, *opened.function.import_path, _facts(job, opened), given, self._limit)
         outcome: Outcome = await processes.run(port, *task, used=port.used, on_start=begin)
         return outcome
@@ -113,9 +103,9 @@ class Caller:
     async def _begin(
         self,
         place: Literal["thread", "process"],
+        running: Running,
         job: Claimed,
         opened: Opened,
-        timer: asyncio.Timeout,
         *,
         is_full: bool,
     ) -> Callable[[], None]:
@@ -123,7 +113,7 @@ class Caller:
 
         One that has to wait for a place is seen to.
         """
-        begin = partial(_start_clock, timer, opened.timeout, self._loop)
+        begin = partial(self._limit_time, running, opened)
         if not is_full:
             return begin
         await leases.keep_waiting(self._services.redis, job, place)
@@ -133,6 +123,11 @@ class Caller:
             self._services.notes.begun(job)
 
         return begun
+
+    def _limit_time(self, running: Running, opened: Opened) -> None:
+        """Let its timeout begin."""
+        if opened.timeout is not None and running.performing:
+            running.deadline = self._deadlines.start(opened.timeout, running.time_is_up)
 
     @property
     def _limit(self) -> int:
@@ -151,13 +146,6 @@ def _facts(job: Claimed, opened: Opened) -> Facts:
         opened.traceparent,
         opened.timeout,
     )
-
-
-def _start_clock(timer: asyncio.Timeout, timeout: float | None, loop: asyncio.AbstractEventLoop) -> None:
-    """Start the clock of an attempt that waited for its thread or process."""
-    if timeout is not None and timer.when() is None:
-        with contextlib.suppress(RuntimeError):  # it has ended meanwhile
-            timer.reschedule(loop.time() + timeout)
 
 
 def _work(port: ThreadPort, facts: Facts, function: JobFunction[Any, Any], given: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from service.worker.processes import Processes, start_context
 from service.worker.threads import Threads
 
 
+@cache
 def default_threads() -> int:
     """How many threads a queue without a limit has: the number that `ThreadPoolExecutor` chooses."""
     return min(32, (os.cpu_count() or 1) + 4)
 
 
+@cache
 def default_processes() -> int:
     """How many processes a queue without a limit has: one for each core."""
     return os.cpu_count() or 1

@@ -7,7 +7,7 @@ import sys
 
 import structlog
 
-from service import lifeline, logs
+from service import collector, lifeline, logs
 from service.domain.catalogue import Catalogue
 from service.domain.errors import InvalidDefinition, JobsNotLoaded, Unavailable
 from service.loader import load, users_traceback
@@ -38,6 +38,7 @@ def main() -> int:
         worker = Worker(**arq_arguments(settings, catalogue, **more), burst=asked.burst)
         if asked.guard_fd is not None:
             signals.leave_to_parent(worker)
+        collector.settle()
         worker.run()
     except (JobsNotLoaded, InvalidDefinition, Unavailable) as error:
         sys.stderr.write(f"{users_traceback(error)}error: {error}\n")

@@ -53,6 +53,7 @@ class Child:
         self._theirs: Connection = theirs
         self._executor = ProcessPoolExecutor(1, context, initializer=child.start, initargs=(theirs, artifacts))
         self._process: Any = None
+        self._manager: threading.Thread | None = None
         self._served: Served | None = None
         self._ended = asyncio.Event()
         self._is_killed = False
@@ -87,6 +88,7 @@ class Child:
         hello = self._executor.submit(child.hello)
         # ProcessPoolExecutor has no public way to its process before Python 3.14.
         process = next(iter(self._executor._processes.values()), None)  # noqa: SLF001
+        self._manager = getattr(self._executor, "_executor_manager_thread", None)
         self._theirs.close()
         try:
             hello.result()
@@ -123,6 +125,8 @@ class Child:
         """Say how the process ended; blocks until it has."""
         if self._process is None:
             return "its process did not start"
+        if self._manager is not None:  # it asks for the exit code as well; who asks second, meanwhile, is told 255
+            self._manager.join(1)
         self._process.join(1)
         code = self._process.exitcode
         if code is None or code >= 0:

@@ -9,6 +9,7 @@ from service.domain.functions import JobFunction
 from service.loopwatch.clock import Scope
 from service.store.leases import Claimed
 from service.worker.budget import Budget
+from service.worker.deadlines import Deadline
 from service.worker.ports import LoopPort, ThreadPort
 from service.worker.threads import Call
 
@@ -24,6 +25,8 @@ class Running:
     port: LoopPort | ThreadPort | None = None
     why: str | None = None
     performing: bool = False
+    deadline: Deadline | None = None
+    is_late: bool = False
     scope: Scope | None = None
     budget: Budget | None = None
     call: Call | None = None
@@ -39,6 +42,20 @@ class Running:
         if self.why is not None:
             raise asyncio.CancelledError
         self.performing = True
+
+    def end(self) -> None:
+        """Let nothing stop it any more: its function has returned, or raised."""
+        self.performing = False
+        if self.deadline is not None:
+            self.deadline.cancel()
+        while self.task is not None and self.task.cancelling():
+            self.task.uncancel()
+
+    def time_is_up(self) -> None:
+        """Cancel the attempt for its timeout."""
+        if self.performing and self.task is not None:
+            self.is_late = True
+            self.task.cancel()
 
     def stop(self, why: str) -> None:
         """Stop the attempt: a thread is asked when a person aborts it, all else is cancelled."""

@@ -50,11 +50,15 @@ class Events:
 
     def started(self, job: Claimed, payload: Payload) -> None:
         """Say that an attempt starts."""
+        if not self._log.is_enabled_for(logging.INFO):  # else it is made for nobody, for each job
+            return
         about = {"job_id": job.id, "function": payload.function, "queue": job.queue, "attempt": job.attempt}
         self._log.info("job_started", **about, **_trace_of(job))
 
     def ended(self, job: Claimed, payload: Payload, decision: Decision) -> None:
         """Say how an attempt ended."""
+        if not isinstance(decision, Dead) and not self._log.is_enabled_for(logging.INFO):
+            return
         about = {"job_id": job.id, "function": payload.function, "attempt": job.attempt, **_trace_of(job)}
         match decision:
             case Dead(error):
