@@ -64,7 +64,7 @@ class JobStore:
         self.confirm = confirm
         self._confirming = Confirming(redis, confirm)
         self._waiting: list[_Waiting] = []
-        self._was_alone = False  # whether the last batch was one job
+        self._was_alone = False  # whether the last caller had no other beside it
         self._flushing: set[asyncio.Task[None]] = set()
 
     async def put(self, job: NewJob) -> tuple[int, Stored]:
@@ -115,10 +115,11 @@ class JobStore:
         return now_ms, [_stored(answer) if stands else None for stands, answer in stood]
 
     async def _flush(self) -> None:
+        stored_here = 0
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-                self._was_alone = len(batch) == 1
+                stored_here += len(batch)
                 try:
                     now_ms, answers = await self._put_all([job for job, _ in batch])
                 except Exception as error:  # noqa: BLE001 - handed to every caller that waits
@@ -131,9 +132,12 @@ class JobStore:
                             stored.set_exception(IdempotencyKeyInUse())
                         else:
                             stored.set_result((now_ms, answer))
+                if self._waiting:
+                    await asyncio.sleep(0)  # whom this batch lets go on may come again, and share the next
         finally:
             if (task := asyncio.current_task()) is not None:
                 self._flushing.discard(task)
+            self._was_alone = stored_here == 1 and not self._flushing
             if not self._flushing:
                 left, self._waiting = self._waiting, []
                 _refuse(left, Unavailable("the process stopped before the job was stored"))
