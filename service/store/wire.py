@@ -13,6 +13,8 @@ import hiredis
 import redis.exceptions as faults
 from redis.asyncio.connection import AbstractConnection
 
+_SMALL = 16_384  # bytes; a stream takes 65,536 before it makes its writer wait
+
 
 class _Swift(AbstractConnection):
     """Put before a connection class of redis-py."""
@@ -29,6 +31,9 @@ class _Swift(AbstractConnection):
         """Send within the timeout of the socket; a connection that cannot is closed."""
         limit, self.socket_timeout = self.socket_timeout, None  # with one, redis-py makes a task for the write
         try:
+            if self._fits(command):
+                await super().send_packed_command(command, check_health)
+                return
             async with asyncio.timeout(limit):
                 await super().send_packed_command(command, check_health)
         except TimeoutError as error:
@@ -36,6 +41,12 @@ class _Swift(AbstractConnection):
             raise faults.TimeoutError("Timeout writing to socket") from error
         finally:
             self.socket_timeout = limit
+
+    def _fits(self, command: bytes | str | Iterable[bytes]) -> bool:
+        """Whether a command is written without a wait: it is small, and nothing of those before is left to write."""
+        if self._writer is None or not isinstance(command, list) or sum(map(len, command)) > _SMALL:
+            return False
+        return self._writer.transport.get_write_buffer_size() == 0
 
     async def read_response(self, *args: Any, **about: Any) -> Any:
         """Read an answer; after `READONLY` the connection is closed, so that the next one is made to the new master.
