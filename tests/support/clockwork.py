@@ -195,7 +195,7 @@ class Clockwork:
         """Return all that the feed holds: `(event, job)`, oldest first."""
         rows = await self.redis.xrange(keys.EVENTS)
         told = [one for _, row in rows for one in orjson.loads(row[b"e"])]
-        return [(one["event"], job_id) for one in told for job_id in one.get("ids") or [one["id"]]]
+        return [(one["event"], job_id) for one in told for job_id in ([one["id"]] if "id" in one else one["ids"])]
 
     async def listed(self, status: str = "") -> set[str]:
         """Return the ids that the list of a status holds, or of all jobs."""

@@ -196,3 +196,13 @@ async def test_a_late_note_is_not_written(store):
 
     assert written == [0, 1]
     assert await store.redis.exists(keys.LOG + "a") == 0
+
+
+async def test_a_note_may_have_any_field(store):
+    """Also one that the feed itself uses where several jobs share what is told of them."""
+    await store.enqueue("a")
+    job = await store.claim_one()
+    written = await store.run("note", 3, "a", job.token, "log", b'{"ids": 5}', "a", job.token, "log", b'{"n": 1}')
+
+    assert written == [1, 1]
+    assert (await store.events())[-2:] == [("log", "a"), ("log", "a")]

@@ -11,7 +11,7 @@ end
 -- Tell of a job. What is told of several, one after the other, stands in the feed once, with their ids: text is what it costs.
 local function emit(event, id, q, name, due, attempt, worker)
   q, name, due = q or nil, name or nil, due or nil
-  local ids = told.ids
+  local ids = not told.id and told.ids -- a note has an id, and `ids` may be a field of its own
   if not ids or #ids == EVENTS_PER_ENTRY or told.event ~= event or told.queue ~= q or told['function'] ~= name or
     told.due ~= due or told.attempt ~= attempt or told.worker ~= worker then
     ids = {}
@@ -26,9 +26,9 @@ local function publish()
   drop_keys()
   local part, size = {}, 0
   for i, one in ipairs(feed) do
-    part[#part + 1], size = one, size + #(one.ids or {one.id})
+    part[#part + 1], size = one, size + (one.id and 1 or #one.ids)
     local following = feed[i + 1]
-    if not following or size + #(following.ids or {following.id}) > EVENTS_PER_ENTRY then
+    if not following or size + (following.id and 1 or #following.ids) > EVENTS_PER_ENTRY then
       redis.call('XADD', 'offload:events', 'MAXLEN', '~', FEED_ENTRIES, '*', 'e', cjson.encode(part))
       part, size = {}, 0
     end
