@@ -18,6 +18,7 @@ from service.domain.documents import JobDocument, JobSummary, job, links, locati
 from service.domain.executors import ExecutorDocument
 from service.domain.filters import BulkOutcome
 from service.domain.functions import JobFunction
+from service.domain.loops import LoopDocument
 from service.domain.overrides import Override, place
 from service.domain.records import QueueState, Recent
 from service.domain.reports import example
@@ -126,24 +127,6 @@ class QueueList(TypedDict):
 
     items: list[QueueDocument]
     next: None
-
-
-class LoopDocument(TypedDict):
-    """How a worker's event loop is doing, as of its last beat.
-
-    `lag_ms` is by how much the loop was late, `max_lag_ms` the most of that since the beat before, `busy` the share of
-    that time in which steps of jobs held it. Since the worker began: `functions` has what jobs took of the loop in ms,
-    of the ten that took most; `stalls` counts by kind; of these `stalls_dropped` found no room in the worker, and
-    `stalls_lost` no way to Redis.
-    """
-
-    lag_ms: float
-    max_lag_ms: float
-    busy: float
-    functions: dict[str, float]
-    stalls: dict[str, int]
-    stalls_dropped: int
-    stalls_lost: int
 
 
 @example(

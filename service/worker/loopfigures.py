@@ -1,25 +1,12 @@
 """What a worker says of its event loop in each beat, for the list of workers and for metrics; all of it is bounded."""
 
-from typing import TypedDict
-
+from service.domain.loops import LoopDocument
 from service.loopwatch.watched import WatchedLoop
 
 _FUNCTIONS = 10
 
 
-class LoopFigures(TypedDict):
-    """As `service.api.documents.LoopDocument` tells it."""
-
-    lag_ms: float
-    max_lag_ms: float
-    busy: float
-    functions: dict[str, float]
-    stalls: dict[str, int]
-    stalls_dropped: int
-    stalls_lost: int
-
-
-def of(watched: WatchedLoop | None) -> LoopFigures | None:
+def of(watched: WatchedLoop | None) -> LoopDocument | None:
     """Return the figures of a loop since they were asked for last; None where it is not watched."""
     if watched is None or watched.watch is None:
         return None
