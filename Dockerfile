@@ -8,7 +8,6 @@ WORKDIR /src
 RUN python -m venv /opt/offload
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY service ./service
-COPY jobs ./jobs
 RUN /opt/offload/bin/pip install --quiet --constraint constraints.txt '.[encryption]' \
     && /opt/offload/bin/python -m compileall -q /opt/offload/lib
 

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any
 
-from service import JobContext, job
+from offload import JobContext, job
 
 TIMEOUT_S = 1.0
 _libc = ctypes.PyDLL(None)  # its calls keep the GIL

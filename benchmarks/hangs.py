@@ -20,18 +20,18 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.hang_jobs import TIMEOUT_S, WAYS
-from service.client import Client
-from service.domain.catalogue import Catalogue
-from service.inspector import Inspector
-from service.loader import load
-from service.settings import child_environment
-from service.store.artifacts import ArtifactFiles
-from service.store.codec import Codec
-from service.store.connection import client, settings_of
-from service.store.embedded import EmbeddedRedis
-from service.store.feed import Feed
-from service.store.jobs import JobStore
-from service.store.records import Records
+from offload.client import Client
+from offload.domain.catalogue import Catalogue
+from offload.inspector import Inspector
+from offload.loader import load
+from offload.settings import child_environment
+from offload.store.artifacts import ArtifactFiles
+from offload.store.codec import Codec
+from offload.store.connection import client, settings_of
+from offload.store.embedded import EmbeddedRedis
+from offload.store.feed import Feed
+from offload.store.jobs import JobStore
+from offload.store.records import Records
 
 REPOSITORY = Path(__file__).parent.parent
 _JOBS = "benchmarks.hang_jobs"
@@ -110,7 +110,7 @@ def _at_ms(line: dict[str, Any]) -> float:
 def _worker(url: str, directory: Path) -> "Iterator[subprocess.Popen[bytes]]":
     said = {"redis_url": url, "jobs": [_JOBS], "data_dir": directory, "log_format": "json", "stuck_grace": _GRACE_S}
     environment = {**child_environment(said), "PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-m", "service", "worker"]
+    command = [sys.executable, "-m", "offload", "worker"]
     worker = subprocess.Popen(command, env=environment, cwd=directory, stderr=subprocess.PIPE)
     try:
         yield worker

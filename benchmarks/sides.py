@@ -16,17 +16,17 @@ from arq.constants import job_key_prefix
 from arq.jobs import serialize_job
 
 from benchmarks.probe import VARIABLE
-from service.client import Client, Request
-from service.domain.functions import EnqueueOptions
-from service.inspector import Inspector
-from service.loader import load
-from service.settings import child_environment
-from service.store.artifacts import ArtifactFiles
-from service.store.codec import Codec
-from service.store.connection import client, settings_of
-from service.store.feed import Feed
-from service.store.jobs import JobStore
-from service.store.records import Records
+from offload.client import Client, Request
+from offload.domain.functions import EnqueueOptions
+from offload.inspector import Inspector
+from offload.loader import load
+from offload.settings import child_environment
+from offload.store.artifacts import ArtifactFiles
+from offload.store.codec import Codec
+from offload.store.connection import client, settings_of
+from offload.store.feed import Feed
+from offload.store.jobs import JobStore
+from offload.store.records import Records
 
 REPOSITORY = Path(__file__).parent.parent
 _BULK = 500
@@ -113,7 +113,7 @@ class Offload(Side):
         await self._blocking.aclose()
 
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "service", "worker"]
+        return [sys.executable, "-m", "offload", "worker"]
 
     def settings(self) -> dict[str, object]:
         return {

@@ -17,8 +17,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.quantiles import quantile
-from service.settings import child_environment
-from service.store.embedded import EmbeddedRedis
+from offload.settings import child_environment
+from offload.store.embedded import EmbeddedRedis
 
 _PATH = "/v1/functions/workload.noop/jobs"
 
@@ -149,7 +149,7 @@ def main() -> None:
                 "log_level": "INFO",
             }
             api = subprocess.Popen(
-                [sys.executable, "-m", "service", "api", "--port", "0"],
+                [sys.executable, "-m", "offload", "api", "--port", "0"],
                 env=child_environment(changes), stderr=subprocess.PIPE, text=True,
             )  # fmt: skip
             assert api.stderr is not None

@@ -22,8 +22,8 @@ import uvloop
 
 from benchmarks.http_load import Load, load
 from benchmarks.sides import REPOSITORY
-from service.settings import child_environment
-from service.store.embedded import EmbeddedRedis
+from offload.settings import child_environment
+from offload.store.embedded import EmbeddedRedis
 
 WORKS = ("wait", "compute")
 PLACES = {

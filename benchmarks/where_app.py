@@ -5,7 +5,7 @@ import asyncio
 from fastapi import BackgroundTasks, FastAPI
 
 from benchmarks.where_jobs import WORK
-from service.app import create_app
+from offload.app import create_app
 
 
 def create() -> FastAPI:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from service import JobContext, job
+from offload import JobContext, job
 
 
 def wait(seconds: float) -> None:

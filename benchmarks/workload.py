@@ -5,7 +5,7 @@ import time
 
 from benchmarks import probe
 from benchmarks.letter import Letter
-from service import JobContext, job
+from offload import JobContext, job
 
 
 @job

@@ -1,16 +1,15 @@
-"""The job functions that ship with Offload: mail, HTTP, webhooks, PDF, images, LLM, digests, upkeep.
+"""The job modules of this clone, and the place for yours: `jobs/hello.py` is one.
 
-Importing this package makes the arq CLI run Offload's engine (`service.worker.install`), and `arq jobs.WorkerSettings`
-runs every module that OFFLOAD_JOBS names.
+`arq jobs.WorkerSettings` runs every module that OFFLOAD_JOBS names, on Offload's engine: by `import offload.arq`.
 """
 
 from typing import Any
 
-import service.worker.install  # noqa: F401 - for what it does: the arq CLI then runs our engine
-from service import logs
-from service.loader import load
-from service.settings import get_settings
-from service.worker.options import arq_arguments
+import offload.arq  # noqa: F401 - for what it does: the arq CLI then runs our engine
+from offload import logs
+from offload.loader import load
+from offload.settings import get_settings
+from offload.worker.options import arq_arguments
 
 __all__ = ["WorkerSettings"]
 

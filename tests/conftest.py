@@ -10,24 +10,24 @@ from typing import Any
 import pytest
 import structlog
 from blockbuster import BlockBuster, blockbuster_ctx
+
+from offload.store import keys
+from offload.store.connection import client, settings_of
+from offload.store.embedded import EmbeddedRedis
 from support.engine import Bench, bench_on
 
-from service.store import keys
-from service.store.connection import client, settings_of
-from service.store.embedded import EmbeddedRedis
-
 OURS = [
-    f"service.{room}"
+    f"offload.{room}"
     for room in ("app", "wiring", "api", "client", "inspector", "operations", "store", "worker", "loopwatch", "domain")
 ]
 MAY_BLOCK = {
-    "service/app.py": {"create_app"},  # before it serves: settings, job modules, package metadata
-    "service/wiring.py": {"artifact_files"},  # where we are, as the CLI and the API start
-    "service/domain/schedules.py": {"__post_init__"},  # one small file for each time zone, read once
-    "service/store/artifacts.py": {"write"},  # for threads, and for tests that prepare a file
-    "service/store/embedded.py": {"find_server"},  # before a loop runs, and for tests that start a server
+    "offload/app.py": {"create_app"},  # before it serves: settings, job modules, package metadata
+    "offload/wiring.py": {"artifact_files"},  # where we are, as the CLI and the API start
+    "offload/domain/schedules.py": {"__post_init__"},  # one small file for each time zone, read once
+    "offload/store/artifacts.py": {"write"},  # for threads, and for tests that prepare a file
+    "offload/store/embedded.py": {"find_server"},  # before a loop runs, and for tests that start a server
     # A few bytes each, for a thread or a process that always reads, or about a process whose state is known.
-    "service/worker/processes.py": {"ask_to_stop", "kill"},
+    "offload/worker/processes.py": {"ask_to_stop", "kill"},
     "concurrent/futures/process.py": {"wakeup"},
     "multiprocessing/resource_tracker.py": {"unregister"},
 }

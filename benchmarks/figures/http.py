@@ -21,8 +21,8 @@ from benchmarks.letter import BODY
 from benchmarks.peers import PATH
 from benchmarks.plan import Plan
 from benchmarks.sides import REPOSITORY
-from service.settings import child_environment
-from service.store.embedded import EmbeddedRedis
+from offload.settings import child_environment
+from offload.store.embedded import EmbeddedRedis
 
 _PATIENCE_S = 30.0
 _PROBES = 4  # connections of the liveness probe,

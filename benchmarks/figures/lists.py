@@ -16,12 +16,12 @@ import orjson
 from benchmarks.figures.http import served
 from benchmarks.plan import Plan
 from benchmarks.quantiles import quantile
-from service.domain.clock import now_ms, rfc3339
-from service.store import leases
-from service.store.codec import Codec
-from service.store.connection import client, settings_of
-from service.store.jobs import JobStore, NewJob
-from service.store.leases import Claimed, Finished
+from offload.domain.clock import now_ms, rfc3339
+from offload.store import leases
+from offload.store.codec import Codec
+from offload.store.connection import client, settings_of
+from offload.store.jobs import JobStore, NewJob
+from offload.store.leases import Claimed, Finished
 
 _BATCH = 500
 _QUEUES = ("default", "mail", "llm", "reports")

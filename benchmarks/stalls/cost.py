@@ -5,8 +5,8 @@ import time
 from statistics import median
 
 from benchmarks.stalls.stand import LOOPS, Stand, on
-from service.loopwatch.clock import Scope, drive
-from service.loopwatch.watch import LoopWatch
+from offload.loopwatch.clock import Scope, drive
+from offload.loopwatch.watch import LoopWatch
 
 
 def steps(count: int, runs: int) -> dict[str, float]:

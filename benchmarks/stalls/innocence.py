@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.stalls import blockers
 from benchmarks.stalls.stand import BLAMES, LOOPS, Stand, on
-from service.loopwatch.suspects import AtWork
+from offload.loopwatch.suspects import AtWork
 
 
 @dataclass

@@ -12,10 +12,10 @@ from typing import Any
 
 import uvloop
 
-from service.loopwatch import records
-from service.loopwatch.clock import Scope, current, drive
-from service.loopwatch.stall import Stall
-from service.loopwatch.watch import LoopWatch
+from offload.loopwatch import records
+from offload.loopwatch.clock import Scope, current, drive
+from offload.loopwatch.stall import Stall
+from offload.loopwatch.watch import LoopWatch
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,

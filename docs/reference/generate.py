@@ -9,13 +9,13 @@ from typing import Any, get_args
 
 from typer.main import get_command
 
-from service.cli.commands import app
-from service.domain.catalogue import Catalogue
-from service.domain.functions import JobFunction
-from service.loader import load
-from service.sdk import Event, Filter, NewJob, Offload, Options, errors
-from service.sdk.exchange import Emit
-from service.sdk.fleet import Calls
+from offload.cli.commands import app
+from offload.domain.catalogue import Catalogue
+from offload.domain.functions import JobFunction
+from offload.loader import load
+from offload.sdk import Event, Filter, NewJob, Offload, Options, errors
+from offload.sdk.exchange import Emit
+from offload.sdk.fleet import Calls
 
 HERE = Path(__file__).parent
 WRITTEN = "<!-- Written by `python docs/reference/generate.py`; change the code instead. -->"
@@ -27,7 +27,7 @@ def cli() -> str:
     parts = [
         "# Command line",
         WRITTEN,
-        "`offload`, or `python -m service` where it is not on PATH. Settings come from the environment and `.env`, see [settings](settings.md); flags win.",
+        "`offload`, or `python -m offload` where it is not on PATH. Settings come from the environment and `.env`, see [settings](settings.md); flags win.",
         "Where no `OFFLOAD_REDIS_URL` is set, commands find the Redis of an `offload up` that runs on the same data directory.",
         "`--json` prints the documents that the HTTP API answers with.",
         "## Exit codes",
@@ -150,7 +150,7 @@ def sdk() -> str:
     parts = [
         "# Clients for other programs",
         WRITTEN,
-        "`from service.sdk import Offload, OffloadSync`: the same calls, awaited or blocking. [Call the API from another program](../how-to/call-the-api.md) shows how they are used.",
+        "`from offload.sdk import Offload, OffloadSync`: the same calls, awaited or blocking. [Call the API from another program](../how-to/call-the-api.md) shows how they are used.",
         f"`Offload{inspect.signature(Offload)}`".replace(" -> None", ""),
         inspect.getdoc(Offload) or "",
         "## Calls",
@@ -158,7 +158,7 @@ def sdk() -> str:
         "## What goes in",
         *[part for shape in (Options, NewJob, Filter) for part in _shape(shape)],
         "## What comes out",
-        "Dictionaries, as the API sends them; `/docs` of a running service shows each member. Times are RFC 3339 in UTC. Their types can be imported from `service.sdk`, as `JobDocument`.",
+        "Dictionaries, as the API sends them; `/docs` of a running service shows each member. Times are RFC 3339 in UTC. Their types can be imported from `offload.sdk`, as `JobDocument`.",
         *_shape(Event),
         "## Errors",
         f"```text\n{tree}\n```",
@@ -184,10 +184,10 @@ def _shape(shape: Any) -> list[str]:
 
 
 def _name(one: Any) -> str:
-    return str(one).replace("service.sdk.documents.", "").replace("service.sdk.reports.", "").replace("typing.", "") if get_args(one) else one.__name__
+    return str(one).replace("offload.sdk.documents.", "").replace("offload.sdk.reports.", "").replace("typing.", "") if get_args(one) else one.__name__
 
 
 if __name__ == "__main__":
     (HERE / "cli.md").write_text(cli(), encoding="utf-8")
-    (HERE / "jobs.md").write_text(jobs(load(["jobs"])), encoding="utf-8")
+    (HERE / "jobs.md").write_text(jobs(load(["offload.jobs"])), encoding="utf-8")
     (HERE / "sdk.md").write_text(sdk(), encoding="utf-8")

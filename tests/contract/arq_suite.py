@@ -106,7 +106,7 @@ def _redis(place: Path) -> tuple["subprocess.Popen[bytes]", int]:
     sys.path.insert(0, str(ROOT))
     import socket
 
-    from service.store.embedded import find_server
+    from offload.store.embedded import find_server
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -123,7 +123,7 @@ def _redis(place: Path) -> tuple["subprocess.Popen[bytes]", int]:
 def _run(place: Path, python: Path, suite: Path, port: int) -> tuple[set[str], int, int]:
     """Run each test in a process of its own: one that hangs must not take the others along."""
     env = {**os.environ, "REDIS_PORT": str(port), "PYTHONPATH": str(place / "stand_in")}
-    common = [python, "-m", "pytest", "-q", "-p", "service.worker.install", "-p", "no:cacheprovider"]
+    common = [python, "-m", "pytest", "-q", "-p", "offload.arq", "-p", "no:cacheprovider"]
     # redis-py 5.3 warns of `close()`, which arq's fixtures call, and leaves connections to the garbage collector.
     common += ["-p", "no:unraisableexception", "-W", "ignore::DeprecationWarning", "--timeout", "10"]
     run = partial(subprocess.run, check=False, cwd=suite, env=env, capture_output=True, text=True)

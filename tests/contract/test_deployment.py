@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from service import settings
+from offload import settings
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {settings.variable_of(name) for name in settings.Settings.model_fields}
@@ -52,7 +52,7 @@ def test_compose_runs_real_commands(compose, name):
     """Every `offload` command of compose.yaml is one that the program has."""
     program, *command = compose["services"][name]["command"]
     done = subprocess.run(
-        [sys.executable, "-m", "service", *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "offload", *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
     assert program == "offload"

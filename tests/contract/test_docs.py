@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from service import settings
-from service.domain.catalogue import collect
+from offload import settings
+from offload.domain.catalogue import collect
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -86,14 +86,14 @@ def test_only_real_commands_are_named(name):
     """Every `make` target and every `offload` command in code exists."""
     from typer.main import get_command
 
-    from service.cli.commands import app
+    from offload.cli.commands import app
 
     root: Any = get_command(app)
     commands = {n: set(getattr(c, "commands", {})) for n, c in root.commands.items()}
     targets = set(re.findall(r"^([a-z][a-z-]*):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
     code = code_of(name)
     made = set(re.findall(r"(?:^|[\s;&|])make ([a-z][a-z-]*)", code, re.MULTILINE)) - {"sure"}
-    typed = re.findall(r"(?:^|[\s(;/])offload ([a-z]+)(?: ([a-z]+))?", code, re.MULTILINE)
+    typed = re.findall(r"(?:^|[\s(;/])(?<!from )offload (?!import)([a-z]+)(?: ([a-z]+))?", code, re.MULTILINE)
 
     assert made <= targets
     for command, inner in typed:
@@ -109,12 +109,12 @@ def test_the_reference_pages_are_current():
     advice = "run: python docs/reference/generate.py"
     assert TEXTS["docs/reference/cli.md"] == namespace["cli"](), advice
     assert TEXTS["docs/reference/sdk.md"] == namespace["sdk"](), advice
-    assert TEXTS["docs/reference/jobs.md"] == namespace["jobs"](namespace["load"](["jobs"])), advice
+    assert TEXTS["docs/reference/jobs.md"] == namespace["jobs"](namespace["load"](["offload.jobs"])), advice
 
 
 def test_every_key_is_in_the_architecture():
-    """The table of keys has every prefix of `service/store/keys.py`, and no other of ours."""
-    from service.store import keys
+    """The table of keys has every prefix of `service/offload/store/keys.py`, and no other of ours."""
+    from offload.store import keys
 
     section = TEXTS["docs/architecture.md"].partition("## Keys in Redis")[2].partition("\n## ")[0]
     named = {

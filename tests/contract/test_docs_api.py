@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
+
 from contract.test_docs import FENCE, TEXTS, as_module, file_of
 from integration.api.support import serving, settings_for
-
-from service.app import create_app
-from service.domain import apikeys
-from service.domain.catalogue import Catalogue, collect
-from service.settings import get_settings
+from offload.app import create_app
+from offload.domain import apikeys
+from offload.domain.catalogue import Catalogue, collect
+from offload.jobs import callback
+from offload.settings import get_settings
 
 ADDRESS = "http://127.0.0.1:8000"
 RECEIVER = "http://127.0.0.1:9000"
@@ -72,14 +73,12 @@ async def run(program, directory, address, **env):
 @pytest.fixture
 def stack(bench, redis_server, tmp_path, monkeypatch):
     """An API and a worker that have the jobs of the tutorial and the shipped webhooks."""
-    import jobs.webhook
-
     monkeypatch.setenv("OFFLOAD_WEBHOOK_SECRETS", SECRET)  # read by the job that signs
     monkeypatch.setenv("OFFLOAD_ALLOW_PRIVATE_ADDRESSES", "true")
     get_settings.cache_clear()
     get_settings()  # reads `.env`, which a worker does before its loop runs
     hello = as_module(tmp_path, monkeypatch, "hello", file_of("docs/tutorial.md", "hello.py"))
-    collected = collect([hello, jobs.webhook])
+    collected = collect([hello, callback])
     catalogue = Catalogue(collected.functions, collected.queues)  # without its schedules, which would fire meanwhile
 
     @asynccontextmanager

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from service.domain.states import MOVES, TERMINAL, Status
-from service.store import scripts
-from service.store.jobs import NewJob
-from service.store.leases import Finished
+from offload.domain.states import MOVES, TERMINAL, Status
+from offload.store import scripts
+from offload.store.jobs import NewJob
+from offload.store.leases import Finished
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "states.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.store import keys
+from offload.store import keys
 
 LUA = Path(keys.__file__).parent / "lua"
 SCRIPTS = sorted(LUA.rglob("*.lua"))

@@ -11,25 +11,34 @@ ROOT = Path(__file__).parents[2]
 
 # A module of each room, and an import that the rules forbid to it.
 WRONG = {
-    "domain imports nothing of ours": ("service/domain/wrong.py", "import service.logs"),
-    "store imports domain": ("service/store/wrong.py", "import service.settings"),
-    "client and inspector import store and domain, and not each other": ("service/client.py", "import service.worker"),
-    "loopwatch imports domain": ("service/loopwatch/wrong.py", "import service.store.keys"),
+    "domain imports nothing of ours": ("service/offload/domain/wrong.py", "import offload.logs"),
+    "store imports domain": ("service/offload/store/wrong.py", "import offload.settings"),
+    "client and inspector import store and domain, and not each other": (
+        "service/offload/client.py",
+        "import offload.worker",
+    ),
+    "loopwatch imports domain": ("service/offload/loopwatch/wrong.py", "import offload.store.keys"),
     "worker imports client, inspector, store, loopwatch and domain": (
-        "service/worker/wrong.py",
-        "import service.settings",
+        "service/offload/worker/wrong.py",
+        "import offload.settings",
     ),
-    "operations imports client, store and domain": ("service/operations.py", "import service.inspector"),
-    "api imports client, inspector, operations and domain": ("service/api/wrong.py", "import service.store.keys"),
-    "sdk imports nothing of ours, and of others httpx alone": ("service/sdk/wrong.py", "import service.domain.clock"),
-    "service never imports jobs: it loads what OFFLOAD_JOBS names": ("service/wrong.py", "import jobs"),
-    "the front door (`from service import job`) is for users: no room comes in by it": (
-        "service/worker/wrong.py",
-        "from service import job",
+    "operations imports client, store and domain": ("service/offload/operations.py", "import offload.inspector"),
+    "api imports client, inspector, operations and domain": (
+        "service/offload/api/wrong.py",
+        "import offload.store.keys",
     ),
-    "only store imports redis": ("service/worker/wrong.py", "import redis.asyncio"),
-    "only store, worker and jobs import arq": ("service/client.py", "from arq.jobs import Job"),
-    "only app and api import fastapi": ("service/worker/wrong.py", "from fastapi import FastAPI"),
+    "sdk imports nothing of ours, and of others httpx alone": (
+        "service/offload/sdk/wrong.py",
+        "import offload.domain.clock",
+    ),
+    "offload never imports jobs: it loads what OFFLOAD_JOBS names": ("service/offload/wrong.py", "import jobs"),
+    "the front door (`from offload import job`) is for users: no room comes in by it": (
+        "service/offload/worker/wrong.py",
+        "from offload import job",
+    ),
+    "only store imports redis": ("service/offload/worker/wrong.py", "import redis.asyncio"),
+    "only store, worker and offload.arq import arq": ("service/offload/client.py", "from arq.jobs import Job"),
+    "only app and api import fastapi": ("service/offload/worker/wrong.py", "from fastapi import FastAPI"),
 }
 
 
@@ -37,7 +46,12 @@ def lint_imports(directory):
     """Run import-linter on the tree in `directory`; return its exit code and what it said, on long lines."""
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run(
-        [linter, "--no-cache"], cwd=directory, capture_output=True, text=True, check=False, env={"COLUMNS": "200"}
+        [linter, "--no-cache"],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"COLUMNS": "200", "PYTHONPATH": "service"},
     )
     return done.returncode, done.stdout + done.stderr
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from starlette.routing import Route
 
-from service.api import scopes
-from service.app import create_app
-from service.domain.apikeys import Scope
-from service.domain.catalogue import Catalogue
-from service.settings import Settings
+from offload.api import scopes
+from offload.app import create_app
+from offload.domain.apikeys import Scope
+from offload.domain.catalogue import Catalogue
+from offload.settings import Settings
 
 
 def routes_of(router: Any) -> Iterator[tuple[str, str]]:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from service import sdk
-from service.api import documents as api_documents
-from service.api import filters, options, stalls
-from service.domain import documents as job_documents
-from service.domain import reports as fleet_documents
-from service.domain import stallreports
-from service.domain.states import TERMINAL, Status
-from service.sdk import documents, reports
-from service.sdk.fleet import Calls
+from offload import sdk
+from offload.api import documents as api_documents
+from offload.api import filters, options, stalls
+from offload.domain import documents as job_documents
+from offload.domain import reports as fleet_documents
+from offload.domain import stallreports
+from offload.domain.states import TERMINAL, Status
+from offload.sdk import documents, reports
+from offload.sdk.fleet import Calls
 
 ROOT = Path(__file__).parents[2]
 SHAPES = {
@@ -26,7 +26,7 @@ SHAPES = {
     for name, shape in vars(module).items()
     if hasattr(shape, "__total__") and name not in ("Options", "NewJob", "Filter", "StallFilter")
 }
-ENGINE = ("arq", "fastapi", "orjson", "pydantic", "redis", "starlette", "structlog", "uvicorn", "service.")
+ENGINE = ("arq", "fastapi", "orjson", "pydantic", "redis", "starlette", "structlog", "uvicorn", "offload.")
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -73,7 +73,7 @@ def test_a_call_is_documented_where_it_is_called(client):
 USED = """
 from typing import assert_type
 
-from service.sdk import Event, JobDocument, JobSummary, Offload, OffloadSync
+from offload.sdk import Event, JobDocument, JobSummary, Offload, OffloadSync
 
 
 async def use(awaited: Offload, blocking: OffloadSync) -> None:
@@ -112,9 +112,9 @@ def test_a_type_checker_knows_each_call(tmp_path):
 
 def test_the_sdk_brings_nothing_of_the_engine():
     """A program that imports it loads httpx, and neither our other rooms nor what they need."""
-    code = "import sys, json; from service.sdk import Offload; print(json.dumps(list(sys.modules)))"
+    code = "import sys, json; from offload.sdk import Offload; print(json.dumps(list(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout
-    loaded = [name for name in json.loads(said) if name != "service.sdk" and not name.startswith("service.sdk.")]
+    loaded = [name for name in json.loads(said) if name != "offload.sdk" and not name.startswith("offload.sdk.")]
 
     assert "httpx" in loaded
     assert [name for name in loaded if name.startswith(ENGINE)] == []

@@ -3,16 +3,16 @@
 import re
 from pathlib import Path
 
-from service import settings
+from offload import settings
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_settings_page_is_current():
-    """`docs/reference/settings.md` is what `python -m service.settings` prints."""
+    """`docs/reference/settings.md` is what `python -m offload.settings` prints."""
     page = (ROOT / "docs/reference/settings.md").read_text()
 
-    assert page == settings.reference(), "run: python -m service.settings > docs/reference/settings.md"
+    assert page == settings.reference(), "run: python -m offload.settings > docs/reference/settings.md"
 
 
 def test_the_example_environment_names_only_real_settings():

@@ -30,14 +30,14 @@ HERE = Path(__file__).parent
 sys.path[:0] = [one for one in (str(HERE), str(HERE.parent)) if one not in sys.path]
 
 from chaos_report import LEASE, Deeds, Report, read  # noqa: E402
+
+from offload.client import Request  # noqa: E402
+from offload.domain.errors import Unavailable  # noqa: E402
+from offload.domain.functions import EnqueueOptions  # noqa: E402
+from offload.loader import load  # noqa: E402
+from offload.store.connection import reaching_redis  # noqa: E402
 from support.engine import WorkerProcess, bench_on, offload_worker  # noqa: E402
 from support.server import Server, restartable  # noqa: E402
-
-from service.client import Request  # noqa: E402
-from service.domain.errors import Unavailable  # noqa: E402
-from service.domain.functions import EnqueueOptions  # noqa: E402
-from service.loader import load  # noqa: E402
-from service.store.connection import reaching_redis  # noqa: E402
 
 AT_ONCE = 50  # jobs that one worker runs at once, and about as many again wait: what is given back starts at once
 ENDED = ("succeeded", "dead", "aborted")

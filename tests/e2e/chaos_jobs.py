@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from service import Backoff, GiveUp, JobContext, Queue, Retry, job
+from offload import Backoff, GiveUp, JobContext, Queue, Retry, job
 
 PROCESSES = Queue("cpu", max_running=6)
 TRIES = 200  # a worker that is killed costs an attempt; here nothing may die of that

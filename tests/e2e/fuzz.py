@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from service.store.embedded import EmbeddedRedis
+from offload.store.embedded import EmbeddedRedis
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -47,7 +47,7 @@ def service(directory: Path, *, keys: bool, jobs: str, served_by: str = "fuzz_ap
         port = free.getsockname()[1]
     more = {"OFFLOAD_API_KEYS": KEY, "OFFLOAD_OPEN_DOCS": "true"} if keys else {}
     api = [sys.executable, "-m", "uvicorn", "--factory", "fuzz_app:create", "--port", str(port)]
-    worker = [sys.executable, "-m", "service", "worker"]
+    worker = [sys.executable, "-m", "offload", "worker"]
     with (
         EmbeddedRedis.start(directory / "redis", durable=False) as redis,
         log.open("w") as out,

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
-from service import JobContext, Retry, job
-from service.app import create_app
+from offload import JobContext, Retry, job
+from offload.app import create_app
 
 _WAIT = re.compile(rb"(?<=wait=)(\d+(?:\.\d+)?)(?=&|$|,|;)")
 _MOMENT_S = 0.15

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from e2e.chaos import Plan, chaos
 from support.processes import children_of
 

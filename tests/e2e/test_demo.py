@@ -14,7 +14,7 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
-COMMAND = [sys.executable, "-P", "-m", "service", "demo"]
+COMMAND = [sys.executable, "-P", "-m", "offload", "demo"]
 
 
 def environment(directory, **settings):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from e2e.fuzz import KEY, service
 
 GENERATOR = shutil.which("openapi-python-client")

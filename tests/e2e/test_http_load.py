@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-
 from benchmarks.http_load import encoded, load
 
 BODY = b'{"a": 1}'

@@ -17,7 +17,7 @@ import pytest
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
 
 JOBS = """
-from service import JobContext, job
+from offload import JobContext, job
 
 @job
 async def add(ctx: JobContext, a: int, b: int) -> int:
@@ -54,7 +54,7 @@ class Up:
     def start(self, *options, until="Offload is up."):
         """Start it on a free port, and return when it has said `until`."""
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "service", "up", "--port", "0", *options],
+            [sys.executable, "-P", "-m", "offload", "up", "--port", "0", *options],
             cwd=self.directory,
             env=self.env,
             stdout=subprocess.PIPE,
@@ -80,7 +80,7 @@ class Up:
     def offload(self, *words):
         """Run another command in the same directory, as in a second shell."""
         return subprocess.run(
-            [sys.executable, "-P", "-m", "service", *words],
+            [sys.executable, "-P", "-m", "offload", *words],
             cwd=self.directory,
             env=self.env,
             capture_output=True,
@@ -234,7 +234,7 @@ def test_a_second_ctrl_c_stops_at_once(up):
 def test_a_child_that_dies_is_started_again(up, who):
     """An API or a worker that is killed is back soon, and works."""
     up.start()
-    named = {"api": r"-m service api\b", "worker": r"-m service\.worker\.supervisor\b"}[who]
+    named = {"api": r"-m offload api\b", "worker": r"-m offload\.worker\.supervisor\b"}[who]
     victim = next(pid for pid, line in up.processes().items() if re.search(named, line))
     os.kill(victim, signal.SIGKILL)
     up.hear(f"{who} was killed by SIGKILL; it starts again in 0.2 s")
@@ -285,7 +285,7 @@ def test_a_job_module_that_does_not_import_is_shown(up):
     assert f'{up.directory}/shop.py", line 2, in helper' in said
     assert lines[-1] == "error: the job module 'shop' does not import: KeyError: 'missing'"
     assert said.count("Traceback") == 1
-    assert "service/" not in said
+    assert "offload/" not in said
     assert up.processes() == {}
 
 

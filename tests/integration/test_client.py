@@ -2,10 +2,10 @@
 
 import pytest
 
-from service import JobContext, job
-from service.client import Request
-from service.domain.errors import InvalidArguments, Unavailable
-from service.store import keys
+from offload import JobContext, job
+from offload.client import Request
+from offload.domain.errors import InvalidArguments, Unavailable
+from offload.store import keys
 
 
 @job(name="t.count")

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from service.domain.errors import Unavailable
-from service.store import embedded
-from service.store.embedded import EmbeddedRedis, EmbeddedRedisError
+from offload.domain.errors import Unavailable
+from offload.store import embedded
+from offload.store.embedded import EmbeddedRedis, EmbeddedRedisError
 
 
 def connect(server):
@@ -58,7 +58,7 @@ def start_in_another_process(data_dir, *, in_thread=False):
     code = f"""
         import sys, threading
         from pathlib import Path
-        from service.store.embedded import EmbeddedRedis
+        from offload.store.embedded import EmbeddedRedis
 
         def start():
             server = EmbeddedRedis.start(Path({str(data_dir)!r}))

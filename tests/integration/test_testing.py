@@ -1,4 +1,4 @@
-"""`service.testing`: a test that holds its event loop fails and names the line; what the machine did fails none."""
+"""`offload.testing`: a test that holds its event loop fails and names the line; what the machine did fails none."""
 
 import asyncio
 import gc
@@ -13,8 +13,8 @@ import time
 import pytest
 import uvloop
 
-from service import JobContext, job, settings
-from service.testing import LoopHeld, no_stalls
+from offload import JobContext, job, settings
+from offload.testing import LoopHeld, no_stalls
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -214,7 +214,7 @@ async def test_a_worker_in_the_test_is_watched_as_well(bench, blocking):
 def test_a_fixture_watches_whole_tests(tmp_path):
     """Each asynchronous test that asks for it, or every one; tests of classes too, others are left alone."""
     (tmp_path / "conftest.py").write_text(
-        "from service.testing import no_stalls\n\nwatched = no_stalls.fixture(threshold=0.2, autouse=True)\n"
+        "from offload.testing import no_stalls\n\nwatched = no_stalls.fixture(threshold=0.2, autouse=True)\n"
     )
     (tmp_path / "test_it.py").write_text(
         textwrap.dedent(

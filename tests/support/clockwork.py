@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from service.domain.states import Status
-from service.store import keys, scripts
+from offload.domain.states import Status
+from offload.store import keys, scripts
 
 START = 1_700_000_000_000
 LEASE = 10_000

@@ -14,21 +14,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from service.client import Client
-from service.domain.callbacks import Callbacks
-from service.domain.catalogue import Catalogue, of_functions
-from service.domain.functions import EnqueueOptions
-from service.domain.records import JobRecord
-from service.inspector import Inspector
-from service.settings import child_environment
-from service.store.artifacts import ArtifactFiles
-from service.store.codec import Codec, json_deserializer, json_serializer
-from service.store.connection import client, settings_of
-from service.store.feed import Feed
-from service.store.jobs import JobStore, Kept
-from service.store.records import Records
-from service.worker import Worker
-from service.worker.options import WorkerOptions
+from offload.client import Client
+from offload.domain.callbacks import Callbacks
+from offload.domain.catalogue import Catalogue, of_functions
+from offload.domain.functions import EnqueueOptions
+from offload.domain.records import JobRecord
+from offload.inspector import Inspector
+from offload.settings import child_environment
+from offload.store.artifacts import ArtifactFiles
+from offload.store.codec import Codec, json_deserializer, json_serializer
+from offload.store.connection import client, settings_of
+from offload.store.feed import Feed
+from offload.store.jobs import JobStore, Kept
+from offload.store.records import Records
+from offload.worker import Worker
+from offload.worker.options import WorkerOptions
 from support.processes import children_of, gone, marked
 
 CALLBACKS = Callbacks(has_secrets=True, allow_private=True)
@@ -207,7 +207,7 @@ class WorkerProcess:
 def offload_worker(url: str, cwd: Path, jobs: list[str], *arguments: str, **settings: Any) -> WorkerProcess:
     """Start `offload worker` on job modules that lie in `cwd`."""
     changes = {"redis_url": url, "jobs": jobs, "data_dir": cwd / ".offload", "log_format": "json", **settings}
-    return WorkerProcess([sys.executable, "-m", "service", "worker", *arguments], child_environment(changes), cwd)
+    return WorkerProcess([sys.executable, "-m", "offload", "worker", *arguments], child_environment(changes), cwd)
 
 
 def arq_worker(url: str, cwd: Path, settings_path: str, *arguments: str, **settings: Any) -> WorkerProcess:

@@ -6,7 +6,7 @@ A job is a value; each verb says what becomes of it and what the caller is told.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from service.domain.fingerprints import fingerprint
+from offload.domain.fingerprints import fingerprint
 
 TERMINAL = ("succeeded", "dead", "aborted")
 WAITING = ("deferred", "retrying")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from service.settings import child_environment
+from offload.settings import child_environment
 from support.engine import WorkerProcess
 
 REDIS = 66
@@ -28,7 +28,7 @@ class ApiProcess(WorkerProcess):
     def start(cls, url: str, cwd: Path, jobs: list[str], **settings: Any) -> "ApiProcess":
         """Start it on job modules that lie in `cwd`; it may not listen yet."""
         changes = {"redis_url": url, "jobs": jobs, "data_dir": cwd / ".offload", "log_format": "json", **settings}
-        return cls([sys.executable, "-m", "service", "api", "--port", "0"], child_environment(changes), cwd)
+        return cls([sys.executable, "-m", "offload", "api", "--port", "0"], child_environment(changes), cwd)
 
     async def listens(self) -> str:
         """Return its address when it listens."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.domain import stallrecords
+from offload.domain import stallrecords
 
 
 def stall(**about: Any) -> dict[str, Any]:

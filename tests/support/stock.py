@@ -1,7 +1,7 @@
-"""Stock arq's own worker, whoever has imported `service.worker.install` before."""
+"""Stock arq's own worker, whoever has imported `offload.arq` before."""
 
 from typing import Any, cast
 
-from service.worker import Worker
+from offload.worker import Worker
 
 StockWorker = cast("Any", Worker.__bases__[0])

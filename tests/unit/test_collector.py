@@ -3,7 +3,7 @@
 import contextlib
 import gc
 
-from service import collector
+from offload import collector
 
 
 def test_what_is_there_at_the_start_is_not_looked_through_again():

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service.worker.deadlines import Deadlines
+from offload.worker.deadlines import Deadlines
 
 
 async def test_deadlines_are_reached_in_their_order():

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from service import lifeline
-from service.lifeline import Lifeline
-from service.settings import SettingsError
+from offload import lifeline
+from offload.lifeline import Lifeline
+from offload.settings import SettingsError
 
 CHILD = """
     import os, signal, sys, threading
-    from service import lifeline
+    from offload import lifeline
 
     def on_term(*_):
         print("told to stop", flush=True)
@@ -67,7 +67,7 @@ def test_a_child_stops_when_its_parent_is_killed():
     """SIGKILL of the holder, which lets it run no code, cuts the line as well."""
     holder = textwrap.dedent("""
         import os, subprocess, sys
-        from service.lifeline import Lifeline
+        from offload.lifeline import Lifeline
 
         line = Lifeline.create()
         child = subprocess.Popen(

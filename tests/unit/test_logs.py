@@ -6,7 +6,7 @@ import logging
 import pytest
 import structlog
 
-from service import logs
+from offload import logs
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from service import JobContext, job
+from offload import JobContext, job
 
 
 class Deep(BaseModel):

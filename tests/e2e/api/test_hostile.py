@@ -7,6 +7,7 @@ import time
 
 import httpx
 import pytest
+
 from support.service import REDIS, until
 
 HOST = b"Host: localhost\r\n"

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from service import JobContext, job
+from offload import JobContext, job
 
 HERE = Path(__file__).parent
 
@@ -69,7 +69,7 @@ def child(ctx: JobContext) -> int:
 
 @job(name="e.loaded", runs_in="process")
 def loaded(ctx: JobContext) -> list[str]:
-    return sorted(name for name in sys.modules if name.startswith("service.worker."))
+    return sorted(name for name in sys.modules if name.startswith("offload.worker."))
 
 
 @job(name="e.deaf", timeout=0.1, max_tries=1)

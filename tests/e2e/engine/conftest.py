@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.engine import Bench, WorkerProcess, arq_worker, bench_on, offload_worker
 
-from service.loader import load
-from service.store.embedded import EmbeddedRedis
+from offload.loader import load
+from offload.store.embedded import EmbeddedRedis
+from support.engine import Bench, WorkerProcess, arq_worker, bench_on, offload_worker
 
 Spawn = Callable[..., WorkerProcess]
 

@@ -3,14 +3,13 @@
 import os
 import signal
 
+from offload.domain.states import Status
+from offload.store.codec import Codec
+from offload.store.jobs import JobStore, NewJob
 from support.processes import gone
 
-from service.domain.states import Status
-from service.store.codec import Codec
-from service.store.jobs import JobStore, NewJob
-
 SETTINGS = """
-import service.worker.install
+import offload.arq
 from arq.connections import RedisSettings
 
 

@@ -9,5 +9,5 @@ async def test_a_child_loads_nothing_of_the_worker(b, offload):
     record = await b.run("e.loaded")
     modules = json.loads(record.result)
 
-    assert "service.worker.child" in modules
-    assert not {"service.worker.worker", "service.worker.process", "service.worker.parts"} & set(modules)
+    assert "offload.worker.child" in modules
+    assert not {"offload.worker.worker", "offload.worker.process", "offload.worker.parts"} & set(modules)

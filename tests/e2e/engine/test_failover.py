@@ -3,15 +3,15 @@
 import asyncio
 
 import pytest
+
 from integration.api.support import calling, is_problem, settings_for
+from offload.domain.errors import Unavailable
+from offload.domain.functions import EnqueueOptions
+from offload.domain.states import Status
+from offload.loader import load
+from offload.store import keys
 from support.engine import bench_on, offload_worker
 from support.replicas import replicated
-
-from service.domain.errors import Unavailable
-from service.domain.functions import EnqueueOptions
-from service.domain.states import Status
-from service.loader import load
-from service.store import keys
 
 JOBS = "/v1/functions/e.ok/jobs"
 

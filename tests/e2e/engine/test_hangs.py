@@ -9,16 +9,16 @@ import signal
 import textwrap
 
 import pytest
-from support.engine import arq_worker, bench_on, offload_worker
 
-from service.domain.functions import EnqueueOptions
-from service.domain.states import Status
-from service.loader import load
+from offload.domain.functions import EnqueueOptions
+from offload.domain.states import Status
+from offload.loader import load
+from support.engine import arq_worker, bench_on, offload_worker
 
 TIMEOUT, GRACE = 1.0, 0.2
 JOBS = """
 import asyncio, ctypes, threading, time
-from service import JobContext, job
+from offload import JobContext, job
 
 libc = ctypes.PyDLL(None)  # its calls keep the GIL
 mutex = ctypes.create_string_buffer(256)

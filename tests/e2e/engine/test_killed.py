@@ -5,9 +5,9 @@ import os
 import signal
 
 import pytest
-from support.processes import gone
 
-from service.domain.states import Status
+from offload.domain.states import Status
+from support.processes import gone
 
 LEASE = 2.0
 

@@ -5,11 +5,11 @@ import os
 import signal
 
 import pytest
+
+from offload.domain.states import Status
+from offload.loader import load
 from support.engine import bench_on, offload_worker
 from support.server import restartable
-
-from service.domain.states import Status
-from service.loader import load
 
 LEASE = 1.0
 OUTAGE = 3 * LEASE  # as 30 s are to the lease of 10 s

@@ -4,8 +4,8 @@ import asyncio
 import signal
 from collections import Counter, defaultdict
 
-from service.domain.functions import EnqueueOptions
-from service.domain.states import Status
+from offload.domain.functions import EnqueueOptions
+from offload.domain.states import Status
 
 GRACE = 1.0
 EVERY = 0.02

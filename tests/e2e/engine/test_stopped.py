@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from service.domain.states import Status
+from offload.domain.states import Status
 
 
 async def holding(b, worker):

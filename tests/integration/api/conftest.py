@@ -2,9 +2,9 @@
 
 import httpx
 import pytest
-from integration.api.support import StandInWorker, calling, functions_of_the_tests, serving, settings_for
 
-from service.app import create_app
+from integration.api.support import StandInWorker, calling, functions_of_the_tests, serving, settings_for
+from offload.app import create_app
 
 
 @pytest.fixture(scope="session")

@@ -12,17 +12,17 @@ import redis.asyncio
 import uvicorn
 from pydantic import BaseModel, Field, SecretStr
 
-from service import serving as http
-from service.api.protocol import protocol
-from service.app import create_app
-from service.domain.catalogue import Catalogue
-from service.domain.clock import now_ms
-from service.domain.fingerprints import fingerprint
-from service.domain.functions import define, plain
-from service.domain.queues import Queue
-from service.settings import Settings
-from service.store import keys, leases
-from service.store.codec import Codec
+from offload import serving as http
+from offload.api.protocol import protocol
+from offload.app import create_app
+from offload.domain.catalogue import Catalogue
+from offload.domain.clock import now_ms
+from offload.domain.fingerprints import fingerprint
+from offload.domain.functions import define, plain
+from offload.domain.queues import Queue
+from offload.settings import Settings
+from offload.store import keys, leases
+from offload.store.codec import Codec
 
 KEPT_MS = 60_000
 

@@ -4,15 +4,15 @@ import asyncio
 
 import pytest
 from fastapi import FastAPI
-from integration.api.support import calling, is_problem, settings_for
 from starlette.responses import Response
 from structlog.testing import capture_logs
 
-from service.api import afterwards
-from service.api.afterwards import After
-from service.app import create_app
-from service.domain.errors import Unavailable
-from service.store import audit
+from integration.api.support import calling, is_problem, settings_for
+from offload.api import afterwards
+from offload.api.afterwards import After
+from offload.app import create_app
+from offload.domain.errors import Unavailable
+from offload.store import audit
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import hashlib
 
 import pytest
-from integration.api.support import is_problem
 
-from service.store import artifacts
-from service.store.artifacts import ArtifactFiles
+from integration.api.support import is_problem
+from offload.store import artifacts
+from offload.store.artifacts import ArtifactFiles
 
 DATA = bytes(range(256)) * 10
 

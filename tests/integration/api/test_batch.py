@@ -1,9 +1,9 @@
 """`POST /v1/jobs`: many jobs of any functions, all or none."""
 
 import pytest
-from integration.api.support import is_problem
 
-from service.store import stats
+from integration.api.support import is_problem
+from offload.store import stats
 
 JOBS = "/v1/jobs"
 

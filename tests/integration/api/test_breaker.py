@@ -4,12 +4,12 @@ import asyncio
 import time
 
 import pytest
-from integration.api.support import calling, is_problem, settings_for
-from support.proxy import Proxy
 
-from service.api import state
-from service.api.breaker import Breaker
-from service.domain.errors import Unavailable
+from integration.api.support import calling, is_problem, settings_for
+from offload.api import state
+from offload.api.breaker import Breaker
+from offload.domain.errors import Unavailable
+from support.proxy import Proxy
 
 ADD = "/v1/functions/numbers.add/jobs"
 ARGS = {"a": 1, "b": 2}

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from integration.api.support import is_problem
 
-from service.domain.errors import ErrorInfo
-from service.domain.fingerprints import fingerprint
-from service.store import actions
+from integration.api.support import is_problem
+from offload.domain.errors import ErrorInfo
+from offload.domain.fingerprints import fingerprint
+from offload.store import actions
 
 FAULT = ErrorInfo("ValueError", "no such street")
 OF_FAULT = fingerprint("numbers.add", "ValueError", "no such street")

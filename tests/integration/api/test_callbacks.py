@@ -3,11 +3,11 @@
 import base64
 
 import pytest
-from integration.api.support import calling, functions_of_the_tests, is_problem, settings_for
 from pydantic import SecretStr
 
-from jobs.webhook import callback
-from service.domain.catalogue import Catalogue
+from integration.api.support import calling, functions_of_the_tests, is_problem, settings_for
+from offload.domain.catalogue import Catalogue
+from offload.jobs.callback import callback
 
 SECRET = SecretStr("whsec_" + base64.b64encode(bytes(range(32))).decode())
 URL = "https://receiver.example/hooks?job=1"

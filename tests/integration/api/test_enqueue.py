@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from integration.api.support import calling, is_problem, settings_for
 
 JSON = {"Content-Type": "application/json"}

@@ -5,9 +5,9 @@ import time
 
 import httpx
 import pytest
-from integration.api.support import is_problem
 
-from service.store import keys
+from integration.api.support import is_problem
+from offload.store import keys
 
 ADD = "/v1/functions/numbers.add/jobs"
 BODY = {"a": 1, "b": 2}

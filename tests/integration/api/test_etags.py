@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.api.etags import is_named
+from offload.api.etags import is_named
 
 
 async def test_a_job_that_stands_as_it_did_is_304(api, enqueue):

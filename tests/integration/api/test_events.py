@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from integration.api.support import is_problem
 
-from service.api import events as events_module
-from service.domain.errors import ErrorInfo
-from service.store.feed import Feed
+from integration.api.support import is_problem
+from offload.api import events as events_module
+from offload.domain.errors import ErrorInfo
+from offload.store.feed import Feed
 
 
 @dataclass

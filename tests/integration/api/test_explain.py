@@ -5,14 +5,14 @@ import os
 import time
 
 import pytest
-from integration.api.support import is_problem
 
-from service import JobContext, Queue, job
-from service.domain.catalogue import Catalogue, of_functions
-from service.domain.clock import now_ms, rfc3339
-from service.domain.errors import ErrorInfo
-from service.domain.explanations import Reason
-from service.store import keys, queues, workers
+from integration.api.support import is_problem
+from offload import JobContext, Queue, job
+from offload.domain.catalogue import Catalogue, of_functions
+from offload.domain.clock import now_ms, rfc3339
+from offload.domain.errors import ErrorInfo
+from offload.domain.explanations import Reason
+from offload.store import keys, queues, workers
 
 LETTER = {"message": {"to": ["a@b.example"], "subject": "x"}}
 

@@ -6,11 +6,11 @@ import subprocess
 import time
 
 import pytest
-from integration.api.support import calling, is_problem, settings_for
 from structlog.testing import capture_logs
 
-from service.api import state
-from service.store.embedded import find_server
+from integration.api.support import calling, is_problem, settings_for
+from offload.api import state
+from offload.store.embedded import find_server
 
 ADD = "/v1/functions/numbers.add/jobs"
 CALLS = [

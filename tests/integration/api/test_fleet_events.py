@@ -5,11 +5,11 @@ import socket
 from contextlib import AsyncExitStack
 
 import pytest
+
 from integration.api.support import is_problem
 from integration.api.test_events import following
-
-from service.api import events as events_module
-from service.api import frames
+from offload.api import events as events_module
+from offload.api import frames
 
 ADD = "/v1/functions/numbers.add/jobs"
 ARGS = {"a": 1, "b": 2}

@@ -1,8 +1,7 @@
 """The catalogue of job functions over HTTP."""
 
 from integration.api.support import is_problem
-
-from service.domain.errors import ErrorInfo
+from offload.domain.errors import ErrorInfo
 
 
 async def test_every_job_function_is_listed(api, catalogue):

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from integration.api.support import calling, is_problem, settings_for
 
-from service.domain.errors import Unavailable
-from service.store import keys, stats
+from integration.api.support import calling, is_problem, settings_for
+from offload.domain.errors import Unavailable
+from offload.store import keys, stats
 
 ADD = "/v1/functions/numbers.add/jobs"
 BODY = {"a": 1, "b": 2}

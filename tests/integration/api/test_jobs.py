@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from integration.api.support import is_problem
 
-from service.domain.errors import ErrorInfo
-from service.domain.fingerprints import fingerprint
+from integration.api.support import is_problem
+from offload.domain.errors import ErrorInfo
+from offload.domain.fingerprints import fingerprint
 
 BROKEN = ErrorInfo("ValueError", "no such street", "Traceback …", {"code": 550})
 

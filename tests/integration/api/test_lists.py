@@ -1,10 +1,10 @@
 """Searching jobs over HTTP: every filter, pages that stay good while jobs move, and what a page costs."""
 
 import pytest
-from integration.api.support import is_problem
 
-from service.domain.errors import ErrorInfo
-from service.domain.fingerprints import fingerprint
+from integration.api.support import is_problem
+from offload.domain.errors import ErrorInfo
+from offload.domain.fingerprints import fingerprint
 
 FAULT = ErrorInfo("ValueError", "no such street")
 OF_FAULT = fingerprint("numbers.add", "ValueError", "no such street")

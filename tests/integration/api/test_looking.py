@@ -1,6 +1,7 @@
 """The plain look at a job, which goes past FastAPI, answers as the route of `jobs` does, which has the query."""
 
 import pytest
+
 from integration.api.support import is_problem
 
 CHANGING = {"date", "request-id", "x-request-id"}

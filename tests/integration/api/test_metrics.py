@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from integration.api.support import calling, settings_for
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.domain.clock import now_ms
-from service.domain.errors import ErrorInfo
-from service.store import keys, streams, workers
+from integration.api.support import calling, settings_for
+from offload.domain.clock import now_ms
+from offload.domain.errors import ErrorInfo
+from offload.store import keys, streams, workers
 
 
 @pytest.fixture

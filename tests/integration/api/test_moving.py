@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from integration.api.support import calling, functions_of_the_tests, is_problem
 
-from service import JobContext, job
-from service.domain.catalogue import Catalogue
+from integration.api.support import calling, functions_of_the_tests, is_problem
+from offload import JobContext, job
+from offload.domain.catalogue import Catalogue
 
 
 @job(name="slow.down")

@@ -7,11 +7,11 @@ import select
 import socket
 
 import pytest
-from integration.api.support import serving
 
-from service.api import protocol as protocol_module
-from service.api.protocol import Patience
-from service.app import create_app
+from integration.api.support import serving
+from offload.api import protocol as protocol_module
+from offload.api.protocol import Patience
+from offload.app import create_app
 
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /v1/functions/numbers.add/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -3,12 +3,11 @@
 import asyncio
 
 from integration.api.support import calling, is_problem
-
-from service import JobContext, job
-from service.domain.catalogue import Catalogue, of_functions
-from service.domain.clock import now_ms
-from service.domain.states import Status
-from service.store import keys, queues
+from offload import JobContext, job
+from offload.domain.catalogue import Catalogue, of_functions
+from offload.domain.clock import now_ms
+from offload.domain.states import Status
+from offload.store import keys, queues
 
 LETTER = {"message": {"to": [], "subject": "x"}}
 

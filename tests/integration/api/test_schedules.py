@@ -1,12 +1,12 @@
 """Schedules over HTTP: what is planned, running one now, letting ticks go by."""
 
 import pytest
-from integration.api.support import functions_of_the_tests, is_problem
 
-from service.domain.catalogue import Catalogue
-from service.domain.schedules import Schedule
-from service.store import keys, schedules
-from service.store.jobs import NewJob
+from integration.api.support import functions_of_the_tests, is_problem
+from offload.domain.catalogue import Catalogue
+from offload.domain.schedules import Schedule
+from offload.store import keys, schedules
+from offload.store.jobs import NewJob
 
 HOURLY = Schedule("sum of the hour", "numbers.add", every=3600, args={"a": 1, "b": 2})
 DAILY = Schedule("letter", "mail.send", cron="0 6 * * *", timezone="Europe/Berlin", args={})

@@ -4,13 +4,13 @@ import asyncio
 
 import httpx
 import pytest
-from integration.api.support import calling, is_problem, serving, settings_for
 from structlog.testing import capture_logs
 
-from service.api import scopes, throttle
-from service.app import create_app
-from service.domain import apikeys
-from service.domain.apikeys import ANONYMOUS, Scope
+from integration.api.support import calling, is_problem, serving, settings_for
+from offload.api import scopes, throttle
+from offload.app import create_app
+from offload.domain import apikeys
+from offload.domain.apikeys import ANONYMOUS, Scope
 
 ADD = "/v1/functions/numbers.add/jobs"
 ARGS = {"a": 1, "b": 2}
@@ -88,9 +88,9 @@ async def test_the_request_knows_whose_key_it_is(settings, catalogue):
     async def noted(scope, receive, send):
         seen.append(scope[scopes.KEY])
 
-    from service.api.keys import Keys
-    from service.api.local import Local
-    from service.domain.apikeys import Keyring
+    from offload.api.keys import Keys
+    from offload.api.local import Local
+    from offload.domain.apikeys import Keyring
 
     secret, entry = apikeys.new("ci", ["read"])
     scope = {"type": "http", "method": "GET", "path": "/v1/jobs", "client": None}

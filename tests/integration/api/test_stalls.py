@@ -4,16 +4,16 @@ import asyncio
 import contextlib
 
 import pytest
+
 from integration.api.support import is_problem
 from integration.api.test_metrics import values
+from offload.domain.clock import now_ms
+from offload.domain.events import Wanted
+from offload.store import workers
+from offload.store.connection import settings_of
+from offload.store.guard import connect, portable
+from offload.store.stalls import StallWriter
 from support.stalls import stall
-
-from service.domain.clock import now_ms
-from service.domain.events import Wanted
-from service.store import workers
-from service.store.connection import settings_of
-from service.store.guard import connect, portable
-from service.store.stalls import StallWriter
 
 
 @pytest.fixture

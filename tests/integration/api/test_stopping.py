@@ -3,10 +3,10 @@
 import asyncio
 
 import httpx
-from integration.api.support import is_problem, serving
 
-from service.app import create_app
-from service.inspector import Inspector
+from integration.api.support import is_problem, serving
+from offload.app import create_app
+from offload.inspector import Inspector
 
 
 async def test_a_held_answer_is_given_up_with_a_problem(redis_client, settings, catalogue, monkeypatch):

@@ -3,15 +3,15 @@
 import re
 
 import pytest
-from integration.api.support import calling, is_problem, settings_for
 from pydantic import BaseModel
 from structlog.testing import capture_logs
 
-from service.api.kinds import KINDS
-from service.app import check_exposure, create_app
-from service.domain.catalogue import Catalogue
-from service.domain.functions import define
-from service.settings import SettingsError
+from integration.api.support import calling, is_problem, settings_for
+from offload.api.kinds import KINDS
+from offload.app import check_exposure, create_app
+from offload.domain.catalogue import Catalogue
+from offload.domain.functions import define
+from offload.settings import SettingsError
 
 
 async def test_an_unknown_path_is_a_problem(api):

@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from service import cli, settings
-from service.store.embedded import EmbeddedRedis
+from offload import cli, settings
+from offload.store.embedded import EmbeddedRedis
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ def offload(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     """Run `offload` with these words, in an empty directory and without settings, and return what it said."""
     for name in [name for name in os.environ if name.startswith(settings.PREFIX)]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))  # `jobs`, for the workers too
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> Said:
@@ -54,7 +55,7 @@ def work(on_redis):
     """Run a worker, as a process of its own, until the queues are empty."""
 
     def run() -> None:
-        command = [sys.executable, "-P", "-m", "service", "worker", "--burst"]
+        command = [sys.executable, "-P", "-m", "offload", "worker", "--burst"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
         assert done.returncode == 0, done.stderr
 

@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from service.cli import listening
-from service.settings import Settings
+from offload.cli import listening
+from offload.settings import Settings
 
 
 def test_enqueue_prints_the_id_and_the_job_can_be_looked_at(on_redis):
@@ -133,7 +133,7 @@ def test_waiting_for_a_job_that_failed_exits_with_1(on_redis, work):
     view = on_redis("jobs", "show", job_id).out
 
     assert (said.code, said.out) == (1, "")
-    assert said.err == f"error: job {job_id} is dead: jobs.demo.NotYet: attempt 1 of 2 that fail on purpose\n"
+    assert said.err == f"error: job {job_id} is dead: offload.cli.demo.jobs.NotYet: attempt 1 of 2 that fail on purpose\n"
     assert "demo.flaky  dead" in view
     assert "attempt 1, " in view
     assert "raise NotYet(msg)" in view

@@ -4,15 +4,14 @@ import importlib.util
 import shutil
 from pathlib import Path
 
-import pytest
-
 import jobs
+import pytest
 
 BAD = """import time
 
 import requests
 
-from service import JobContext, job
+from offload import JobContext, job
 
 
 @job

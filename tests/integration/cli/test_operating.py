@@ -6,8 +6,8 @@ import pwd
 
 import pytest
 
-from service.store.connection import client, settings_of
-from service.store.streams import page
+from offload.store.connection import client, settings_of
+from offload.store.streams import page
 
 ME = f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
 
@@ -47,7 +47,7 @@ def test_schedules_are_listed_run_and_paused(on_redis):
     paused = on_redis("schedules", "pause", "report.daily").out
     document = on_redis("schedules", "resume", "report.daily", "--json").json
 
-    assert [one["name"] for one in listed] == ["maintenance.prune", "report.daily"]
+    assert [one["name"] for one in listed] == ["report.daily"]
     assert "0 6 * * * (UTC)" in table
     assert (job["function"], job["status"]) == ("report.daily", "queued")
     assert paused == "report.daily paused\n"

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 import orjson
 import pytest
+
+from offload.store.connection import settings_of
+from offload.store.guard import connect, portable
+from offload.store.stalls import StallWriter
 from support.server import restartable
 from support.stalls import stall
-
-from service.store.connection import settings_of
-from service.store.guard import connect, portable
-from service.store.stalls import StallWriter
 
 GC = {"kind": "gc", "function": None, "job_id": None, "file": None, "line": None, "call": None, "code": None}
 
@@ -165,7 +165,7 @@ class Following:
 
 @contextmanager
 def following(*words, **settings):
-    command = [sys.executable, "-P", "-m", "service", "stalls", "--follow", *words]
+    command = [sys.executable, "-P", "-m", "offload", "stalls", "--follow", *words]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **settings}
     ) as process:

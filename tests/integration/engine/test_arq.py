@@ -11,10 +11,10 @@ from arq.worker import Retry as ArqRetry
 from arq.worker import RetryJob
 from structlog.testing import capture_logs
 
-from service import JobContext, job
-from service.domain.states import Status
-from service.store.codec import json_deserializer, json_serializer
-from service.store.connection import settings_of
+from offload import JobContext, job
+from offload.domain.states import Status
+from offload.store.codec import json_deserializer, json_serializer
+from offload.store.connection import settings_of
 
 JSON = {"job_serializer": json_serializer, "job_deserializer": json_deserializer}
 

@@ -6,13 +6,13 @@ import arq
 import pytest
 from arq.connections import create_pool
 from arq.jobs import Job, JobStatus
-from support.stock import StockWorker
 
-from service import JobContext, job
-from service.domain.states import Status
-from service.store import stats
-from service.store.codec import json_deserializer, json_serializer
-from service.store.connection import settings_of
+from offload import JobContext, job
+from offload.domain.states import Status
+from offload.store import stats
+from offload.store.codec import json_deserializer, json_serializer
+from offload.store.connection import settings_of
+from support.stock import StockWorker
 
 JSON = {"job_serializer": json_serializer, "job_deserializer": json_deserializer}
 

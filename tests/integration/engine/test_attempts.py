@@ -6,10 +6,10 @@ import os
 import threading
 import time
 
-from service import GiveUp, JobContext, Retry, job
-from service.domain.filters import Filter
-from service.domain.policy import Backoff
-from service.domain.states import Status
+from offload import GiveUp, JobContext, Retry, job
+from offload.domain.filters import Filter
+from offload.domain.policy import Backoff
+from offload.domain.states import Status
 
 QUICK = Backoff(base=0.01, limit=0.02)
 

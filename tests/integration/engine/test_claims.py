@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from support.clockwork import Clockwork
 
-from service.store import leases
-from service.store.leases import Claimed
-from service.worker.claims import Claims
+from offload.store import leases
+from offload.store.leases import Claimed
+from offload.worker.claims import Claims
+from support.clockwork import Clockwork
 
 LEASE_MS = 200
 

@@ -7,28 +7,28 @@ import httpx
 import pytest
 from arq import create_pool
 from arq.jobs import Job
-from integration.api.support import is_problem, settings_for
-from integration.engine.test_secrets import everything_readable
 from structlog.testing import capture_logs
 
-from service import JobContext, job
-from service.app import create_app
-from service.client import Client
-from service.domain import cryptokeys
-from service.domain.catalogue import Catalogue, of_functions
-from service.domain.cryptokeys import read_keys
-from service.domain.functions import EnqueueOptions
-from service.domain.states import Status
-from service.inspector import Inspector
-from service.store.artifacts import ArtifactFiles
-from service.store.codec import Codec
-from service.store.connection import settings_of
-from service.store.jobs import JobStore
-from service.store.records import Records
-from service.store.sealing import Sealer
-from service.wiring import codec_of
-from service.worker import opening
-from service.worker.options import arq_arguments
+from integration.api.support import is_problem, settings_for
+from integration.engine.test_secrets import everything_readable
+from offload import JobContext, job
+from offload.app import create_app
+from offload.client import Client
+from offload.domain import cryptokeys
+from offload.domain.catalogue import Catalogue, of_functions
+from offload.domain.cryptokeys import read_keys
+from offload.domain.functions import EnqueueOptions
+from offload.domain.states import Status
+from offload.inspector import Inspector
+from offload.store.artifacts import ArtifactFiles
+from offload.store.codec import Codec
+from offload.store.connection import settings_of
+from offload.store.jobs import JobStore
+from offload.store.records import Records
+from offload.store.sealing import Sealer
+from offload.wiring import codec_of
+from offload.worker import opening
+from offload.worker.options import arq_arguments
 
 OLD, NEW = cryptokeys.new(), cryptokeys.new()
 WORD, ANSWER = "a-word-that-is-given", "nevig-si-taht-drow-a"
@@ -182,7 +182,7 @@ async def test_a_job_that_nobody_can_read_is_still_aborted_and_still_expires(ben
     monkeypatch.setattr(opening, "_KEY_MISSING_PAUSE_MS", (20, 20))
     async with bench(on_loop) as b:
         with_keys(b, OLD)
-        from service.domain.clock import now_ms
+        from offload.domain.clock import now_ms
 
         late = await b.enqueue("e.on_loop", EnqueueOptions(deadline_ms=now_ms() + 200), word="one")
         waits = await b.enqueue("e.on_loop", EnqueueOptions(delay=3600), word="two")

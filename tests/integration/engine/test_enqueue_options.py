@@ -8,14 +8,14 @@ import structlog
 from arq.connections import create_pool
 from arq.jobs import Job, JobStatus
 from arq.worker import Retry as ArqRetry
-from support.stock import StockWorker
 
-from service import JobContext, job
-from service.domain.functions import EnqueueOptions
-from service.domain.states import Status
-from service.store import keys
-from service.store.codec import json_deserializer, json_serializer
-from service.store.connection import settings_of
+from offload import JobContext, job
+from offload.domain.functions import EnqueueOptions
+from offload.domain.states import Status
+from offload.store import keys
+from offload.store.codec import json_deserializer, json_serializer
+from offload.store.connection import settings_of
+from support.stock import StockWorker
 
 JSON = {"job_serializer": json_serializer, "job_deserializer": json_deserializer}
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"

@@ -8,10 +8,10 @@ import time
 import pytest
 import structlog
 
-from service import JobContext, Queue, job
-from service.domain.catalogue import Catalogue, of_functions
-from service.domain.states import Status
-from service.store import workers
+from offload import JobContext, Queue, job
+from offload.domain.catalogue import Catalogue, of_functions
+from offload.domain.states import Status
+from offload.store import workers
 
 gate = threading.Event()
 held = threading.Event()
@@ -92,7 +92,7 @@ async def said_of(redis, queue):
 
 async def test_the_wait_for_a_thread_is_a_time_of_its_own(bench, monkeypatch):
     """Of a job that finds its queue's thread taken, and of the step of an async job; a job on the loop has none."""
-    monkeypatch.setattr("service.worker.executors.default_threads", lambda: 1)
+    monkeypatch.setattr("offload.worker.executors.default_threads", lambda: 1)
     async with bench(deaf, shares, on_loop) as b, b.worker() as worker:
         first = await b.enqueue("x.deaf")
         await asyncio.to_thread(held.wait, 10)

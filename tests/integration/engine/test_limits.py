@@ -3,10 +3,10 @@
 import asyncio
 import threading
 
-from service import JobContext, Queue, job
-from service.domain.catalogue import Catalogue, of_functions
-from service.domain.states import Status
-from service.store import queues
+from offload import JobContext, Queue, job
+from offload.domain.catalogue import Catalogue, of_functions
+from offload.domain.states import Status
+from offload.store import queues
 
 
 class Meter:

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from service import JobContext, job
-from service.domain.policy import Backoff
-from service.domain.states import Status
+from offload import JobContext, job
+from offload.domain.policy import Backoff
+from offload.domain.states import Status
 
 
 class Unusual(BaseException):

@@ -3,15 +3,14 @@
 import asyncio
 import contextlib
 
+from offload import JobContext, job
+from offload.domain.catalogue import Catalogue
+from offload.domain.errors import Unavailable
+from offload.domain.states import Status
+from offload.store.confirming import Confirm
+from offload.store.connection import settings_of
 from support.engine import bench_on
 from support.server import restartable
-
-from service import JobContext, job
-from service.domain.catalogue import Catalogue
-from service.domain.errors import Unavailable
-from service.domain.states import Status
-from service.store.confirming import Confirm
-from service.store.connection import settings_of
 
 
 async def test_a_job_that_ends_while_redis_is_away_is_written_once_when_it_is_back(tmp_path):

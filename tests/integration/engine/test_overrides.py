@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from service import JobContext, Queue, job
-from service.domain.catalogue import Catalogue, of_functions
-from service.domain.clock import now_ms
-from service.domain.states import Status
-from service.operations import Operations
-from service.store import keys, overrides, workers
+from offload import JobContext, Queue, job
+from offload.domain.catalogue import Catalogue, of_functions
+from offload.domain.clock import now_ms
+from offload.domain.states import Status
+from offload.operations import Operations
+from offload.store import keys, overrides, workers
 
 
 @job(name="o.where")

@@ -8,13 +8,13 @@ import time
 from multiprocessing.forkserver import _forkserver
 
 import pytest
-from support.processes import children_of, gone
 
-from service import JobContext, Queue, job
-from service.domain.catalogue import Catalogue, of_functions
-from service.domain.functions import EnqueueOptions
-from service.domain.policy import Backoff
-from service.domain.states import Status
+from offload import JobContext, Queue, job
+from offload.domain.catalogue import Catalogue, of_functions
+from offload.domain.functions import EnqueueOptions
+from offload.domain.policy import Backoff
+from offload.domain.states import Status
+from support.processes import children_of, gone
 
 QUICK = Backoff(base=0.01, limit=0.02)
 

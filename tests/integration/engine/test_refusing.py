@@ -4,16 +4,16 @@ import asyncio
 import time
 
 import pytest
-from integration.api.support import calling, is_problem, settings_for
 from structlog.testing import capture_logs
+
+from integration.api.support import calling, is_problem, settings_for
+from offload import Backoff, JobContext, job
+from offload.domain.errors import Unavailable
+from offload.domain.states import Status
+from offload.store import connection, keys, leases
+from offload.store.guard import LeaseGuard, portable
 from support.engine import bench_on
 from support.server import restartable
-
-from service import Backoff, JobContext, job
-from service.domain.errors import Unavailable
-from service.domain.states import Status
-from service.store import connection, keys, leases
-from service.store.guard import LeaseGuard, portable
 
 REFUSALS = {
     "read-only": ("REPLICAOF", "127.0.0.1", "1"),

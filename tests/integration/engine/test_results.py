@@ -6,12 +6,12 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from service import JobContext, job
-from service.domain.errors import ResultExpired
-from service.domain.functions import EnqueueOptions
-from service.domain.policy import Backoff
-from service.domain.secrets import MASK
-from service.domain.states import Status
+from offload import JobContext, job
+from offload.domain.errors import ResultExpired
+from offload.domain.functions import EnqueueOptions
+from offload.domain.policy import Backoff
+from offload.domain.secrets import MASK
+from offload.domain.states import Status
 
 SECRET = "correct-horse-battery"
 
@@ -113,7 +113,7 @@ async def test_a_traceback_shows_the_users_frames_and_no_values(bench):
         record = await b.run("t.breaks")
 
     assert "in breaks" in record.error.traceback
-    assert "service/" not in record.error.traceback
+    assert "offload/" not in record.error.traceback
     assert "local-value" not in record.error.traceback
 
 

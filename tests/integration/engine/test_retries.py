@@ -6,13 +6,12 @@ The workers here poll once in half a minute: whatever starts sooner was waited f
 import asyncio
 import time
 
+from offload import GiveUp, JobContext, Retry, job
+from offload.domain.clock import now_ms
+from offload.domain.functions import EnqueueOptions
+from offload.domain.policy import Backoff
+from offload.domain.states import Status
 from support.clockwork import Clockwork
-
-from service import GiveUp, JobContext, Retry, job
-from service.domain.clock import now_ms
-from service.domain.functions import EnqueueOptions
-from service.domain.policy import Backoff
-from service.domain.states import Status
 
 NO_POLL = {"poll_delay": 30}
 

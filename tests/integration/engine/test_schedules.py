@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from service import JobContext, Schedule, job
-from service.domain.catalogue import Catalogue, of_functions
-from service.domain.clock import now_ms
-from service.store import keys, schedules
+from offload import JobContext, Schedule, job
+from offload.domain.catalogue import Catalogue, of_functions
+from offload.domain.clock import now_ms
+from offload.store import keys, schedules
 
 
 @job(name="t.tick")

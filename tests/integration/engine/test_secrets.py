@@ -5,15 +5,15 @@ from typing import Annotated
 
 import httpx
 import pytest
-from integration.api.support import settings_for
 from pydantic import AfterValidator, SecretStr
 from structlog.testing import capture_logs
 
-from service import JobContext, job
-from service.app import create_app
-from service.domain.catalogue import Catalogue, of_functions
-from service.domain.errors import GiveUp
-from service.domain.secrets import MASK
+from integration.api.support import settings_for
+from offload import JobContext, job
+from offload.app import create_app
+from offload.domain.catalogue import Catalogue, of_functions
+from offload.domain.errors import GiveUp
+from offload.domain.secrets import MASK
 
 SECRET = "hunter2-of-the-night"
 PASSWORD = SecretStr(SECRET)
@@ -216,7 +216,7 @@ async def test_a_log_with_a_traceback_shows_no_locals(kind, capsys):
     """Neither format of the log renders local variables, which hold arguments."""
     import structlog
 
-    from service import logs
+    from offload import logs
 
     logs.configure("INFO", kind, colors=False)
     password = SECRET

@@ -4,10 +4,10 @@ import asyncio
 import signal
 import threading
 
-from service import JobContext, job
-from service.domain.catalogue import Catalogue, of_functions
-from service.domain.states import Status
-from service.store import leases
+from offload import JobContext, job
+from offload.domain.catalogue import Catalogue, of_functions
+from offload.domain.states import Status
+from offload.store import leases
 
 
 async def ended(b, ids):

@@ -2,9 +2,9 @@
 
 import time
 
-from service import JobContext, job
-from service.domain.states import Status
-from service.worker import executors
+from offload import JobContext, job
+from offload.domain.states import Status
+from offload.worker import executors
 
 
 @job(name="w.naps", timeout=0.5, max_tries=1)

@@ -18,11 +18,11 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, Session
 
-from service import Artifact, JobContext
-from service.domain.clock import to_ms
-from service.domain.errors import NotFound
-from service.settings import Settings
-from service.worker.context import Facts
+from offload import Artifact, JobContext
+from offload.domain.clock import to_ms
+from offload.domain.errors import NotFound
+from offload.settings import Settings
+from offload.worker.context import Facts
 
 
 class BenchPort:
@@ -130,7 +130,7 @@ class JobBench:
 def run_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobBench:
     """Run one attempt of a job."""
     bench = JobBench(Settings(_env_file=None, data_dir=tmp_path / "data", llm_command=None))
-    monkeypatch.setattr("service.settings.get_settings", lambda: bench.settings)
+    monkeypatch.setattr("offload.settings.get_settings", lambda: bench.settings)
     return bench
 
 

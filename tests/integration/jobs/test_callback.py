@@ -11,13 +11,13 @@ from pydantic import SecretStr
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
-import jobs.webhook
-from jobs.webhook import PAUSES, callback
-from service import GiveUp, Retry
-from service.domain import documents
-from service.domain.clock import now_ms, rfc3339
-from service.domain.functions import EnqueueOptions, define
-from service.domain.states import Status
+from offload import GiveUp, Retry
+from offload.domain import documents
+from offload.domain.clock import now_ms, rfc3339
+from offload.domain.functions import EnqueueOptions, define
+from offload.domain.states import Status
+from offload.jobs import callback as callback_module
+from offload.jobs.callback import PAUSES, callback
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 OTHER = "whsec_" + base64.b64encode(bytes(range(64))).decode()
@@ -184,7 +184,7 @@ async def test_by_default_the_result_is_kept_as_long_as_deliveries_are_tried(at_
 
 async def test_a_receiver_that_fails_twice_gets_it_the_third_time(at_work, web, monkeypatch):
     """The same webhook-id each time, a fresh timestamp and signature; the failed attempts are seen like any job's."""
-    monkeypatch.setattr(jobs.webhook, "PAUSES", (0.01,) * 9)
+    monkeypatch.setattr(callback_module, "PAUSES", (0.01,) * 9)
     answers = iter([(500, {}, b""), (404, {}, b"not yet"), (204, {}, b"")])
     web.routes["/hook"] = lambda *_: next(answers)
     job = await at_work.run("t.add", to(web), a=1)
@@ -209,7 +209,7 @@ async def test_a_receiver_that_is_gone_is_told_nothing_more(at_work, web):
 
 async def test_a_dead_receiver_leaves_a_dead_letter_that_can_be_replayed(at_work, web, monkeypatch):
     """After the last attempt the callback is dead like any job; put back, it is delivered under the same webhook-id."""
-    monkeypatch.setattr(jobs.webhook, "PAUSES", (0.001,) * 9)
+    monkeypatch.setattr(callback_module, "PAUSES", (0.001,) * 9)
     web.answer("/hook", 503)
     job = await at_work.run("t.add", to(web), a=1)
     letter = await told_of(at_work, job.id)

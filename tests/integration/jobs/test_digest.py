@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.digest import pbkdf2
-from service.domain.errors import InvalidArguments
+from offload.domain.errors import InvalidArguments
+from offload.jobs.digest import pbkdf2
 
 
 async def test_a_known_digest_comes_out(run_job):

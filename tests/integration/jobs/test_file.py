@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from jobs.file import checksum
-from service import GiveUp
-from service.domain.errors import Aborted, InvalidArguments
+from offload import GiveUp
+from offload.domain.errors import Aborted, InvalidArguments
+from offload.jobs.file import checksum
 
 CONTENT = os.urandom(3 * 1024 * 1024 + 17)
 

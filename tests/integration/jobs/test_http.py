@@ -9,10 +9,10 @@ from email.utils import format_datetime
 
 import pytest
 
-from jobs import guard
-from jobs.http import request, retry_after
-from service import GiveUp, Retry
-from service.domain.errors import InvalidArguments
+from offload import GiveUp, Retry
+from offload.domain.errors import InvalidArguments
+from offload.jobs import guard
+from offload.jobs.http import request, retry_after
 
 
 @pytest.fixture

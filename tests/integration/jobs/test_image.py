@@ -8,9 +8,9 @@ import zlib
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
-from jobs.image import compress, thumbnails, upright
-from service import GiveUp
-from service.domain.errors import Aborted, InvalidArguments
+from offload import GiveUp
+from offload.domain.errors import Aborted, InvalidArguments
+from offload.jobs.image import compress, thumbnails, upright
 
 
 def picture(width=640, height=400, mode="RGB"):

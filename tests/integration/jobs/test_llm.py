@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-import jobs.llm_standin
-from jobs.llm import LLM, CommandFailed, complete
-from service import GiveUp
-from service.domain.errors import Aborted, InvalidArguments
+from offload import GiveUp
+from offload.domain.errors import Aborted, InvalidArguments
+from offload.jobs import llm_standin
+from offload.jobs.llm import LLM, CommandFailed, complete
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def test_a_system_prompt_stands_first_when_the_command_has_no_place_for_it
 
 async def test_the_stand_in_speaks_the_prompt(run_job):
     """The stand-in prints a token a line, as many as allowed."""
-    program = shlex.join([sys.executable, jobs.llm_standin.__file__])
+    program = shlex.join([sys.executable, llm_standin.__file__])
     run_job.configure(llm_command=program + " --max-tokens {max_tokens}")
     completion = await run_job(complete, prompt="alpha beta gamma", max_tokens=4)
 
@@ -125,7 +125,7 @@ signal.pause()
 
 async def test_an_abort_ends_the_whole_process_group(model, monkeypatch):
     """An abort ends the command and its children, even when they ignore SIGTERM."""
-    monkeypatch.setattr("jobs.llm.TERM_GRACE", 0.1)
+    monkeypatch.setattr("offload.jobs.llm.TERM_GRACE", 0.1)
     run_job = model(TREE)
     run_job.on_progress = lambda *_: run_job.aborting.set()
 
@@ -137,7 +137,7 @@ async def test_an_abort_ends_the_whole_process_group(model, monkeypatch):
 
 async def test_the_deadline_ends_the_whole_process_group(model, monkeypatch):
     """When the time of the attempt is up the command and its children are ended."""
-    monkeypatch.setattr("jobs.llm.TERM_GRACE", 0.1)
+    monkeypatch.setattr("offload.jobs.llm.TERM_GRACE", 0.1)
     run_job = model(TREE)
     run_job.deadline = datetime.now(UTC) + timedelta(seconds=0.5)
 

@@ -6,9 +6,9 @@ import base64
 import pytest
 from pydantic import SecretStr
 
-from jobs.mail import send
-from service import GiveUp, Retry
-from service.domain.errors import InvalidArguments
+from offload import GiveUp, Retry
+from offload.domain.errors import InvalidArguments
+from offload.jobs.mail import send
 
 
 def letter(**changes):
@@ -159,7 +159,7 @@ async def test_a_dropped_connection_is_tried_again(run_job):
 
 async def test_a_silent_server_is_tried_again(run_job, monkeypatch):
     """A server that accepts and then says nothing runs into the timeout and is retried."""
-    monkeypatch.setattr("jobs.mail.CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr("offload.jobs.mail.CONNECT_TIMEOUT", 0.1)
     held = []
     async with await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0) as server:
         run_job.configure(smtp_url=SecretStr(f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"))

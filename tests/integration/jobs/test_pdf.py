@@ -8,10 +8,10 @@ import pypdf
 import pytest
 from PIL import Image
 
-from jobs import paper, pdf
-from jobs.pdf import render
-from service import GiveUp
-from service.domain.errors import Aborted, InvalidArguments
+from offload import GiveUp
+from offload.domain.errors import Aborted, InvalidArguments
+from offload.jobs import paper, pdf
+from offload.jobs.pdf import render
 
 
 async def rendered(run_job, **report):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from jobs.demo import flaky, sleep, tick
-from jobs.maintenance import PRUNE, prune
-from jobs.report import DAILY, daily
+from offload.cli.demo.jobs import flaky, sleep, tick
+from offload.jobs.maintenance import prune
+from offload.jobs.report import daily
 
 
 async def test_flaky_fails_and_then_succeeds(run_job):
@@ -33,13 +33,12 @@ async def test_tick_says_which_job_it_was(run_job):
 
 
 async def test_prune_says_how_much_went(run_job):
-    """maintenance.prune returns the count, and stands on a schedule."""
+    """maintenance.prune returns how many records it removed."""
     assert (await run_job(prune)).removed == 7
-    assert PRUNE.function == prune.name
 
 
 async def test_the_daily_report_names_the_worst_first(run_job):
-    """report.daily puts functions with dead jobs first, and stands on a schedule."""
+    """report.daily puts functions with dead jobs first."""
     report = await run_job(daily)
 
     assert report.summary == [
@@ -47,4 +46,3 @@ async def test_the_daily_report_names_the_worst_first(run_job):
         "b.bad, last 24 h: 3 dead, 9 retried",
         "a.fine, last 24 h: 40 succeeded",
     ]
-    assert DAILY.function == daily.name

@@ -6,9 +6,9 @@ import json
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from jobs.webhook import deliver
-from service import GiveUp, Retry
-from service.domain.errors import InvalidArguments
+from offload import GiveUp, Retry
+from offload.domain.errors import InvalidArguments
+from offload.jobs.webhook import deliver
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 OTHER = "whsec_" + base64.b64encode(bytes(range(64))).decode()

@@ -7,11 +7,11 @@ import time
 import pytest
 import structlog
 
-from service import GiveUp, JobContext, LoopBudgetExceeded, job
-from service.domain.functions import EnqueueOptions, plain
-from service.domain.policy import Backoff
-from service.domain.states import Status
-from service.store import stats
+from offload import GiveUp, JobContext, LoopBudgetExceeded, job
+from offload.domain.functions import EnqueueOptions, plain
+from offload.domain.policy import Backoff
+from offload.domain.states import Status
+from offload.store import stats
 
 QUICK = Backoff(base=0.01, limit=0.02)
 seen: list[str] = []

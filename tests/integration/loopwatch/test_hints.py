@@ -31,9 +31,9 @@ import pytest
 from PIL import Image
 from redis import Redis
 
-from service.loopwatch.clock import Scope, drive
-from service.loopwatch.records import record
-from service.loopwatch.watch import LoopWatch
+from offload.loopwatch.clock import Scope, drive
+from offload.loopwatch.records import record
+from offload.loopwatch.watch import LoopWatch
 
 HOLD_S = 0.15
 THREAD = "await ctx.to_thread"

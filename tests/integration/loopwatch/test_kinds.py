@@ -8,8 +8,8 @@ import time
 import pytest
 import structlog
 
-from service import JobContext, job
-from service.store import stalls
+from offload import JobContext, job
+from offload.store import stalls
 
 
 @job(name="t.light")

@@ -7,11 +7,11 @@ from collections import deque
 import pytest
 import structlog
 
-from service.loopwatch import reporter as reporters
-from service.loopwatch.clock import Scope
-from service.loopwatch.judge import Evidence
-from service.loopwatch.reporter import Reporter
-from service.loopwatch.stall import Stall
+from offload.loopwatch import reporter as reporters
+from offload.loopwatch.clock import Scope
+from offload.loopwatch.judge import Evidence
+from offload.loopwatch.reporter import Reporter
+from offload.loopwatch.stall import Stall
 
 
 class Kept:

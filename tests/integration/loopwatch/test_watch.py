@@ -9,9 +9,9 @@ import time
 import pytest
 import uvloop
 
-from service.loopwatch import beat, records, samples, suspects
-from service.loopwatch.clock import Scope, current, drive
-from service.loopwatch.watch import LoopWatch
+from offload.loopwatch import beat, records, samples, suspects
+from offload.loopwatch.clock import Scope, current, drive
+from offload.loopwatch.watch import LoopWatch
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 
@@ -106,9 +106,9 @@ def test_what_lasts_is_told_after_a_second_and_what_is_over_when_it_is(new_loop)
 def test_it_works_where_the_system_tells_less(monkeypatch):
     """Without /proc, without counts and clocks of single threads, as on macOS."""
     monkeypatch.setattr(beat, "_THREAD", None)
-    monkeypatch.setattr("service.loopwatch.verdicts.COUNTS_SWITCHES", False)
+    monkeypatch.setattr("offload.loopwatch.verdicts.COUNTS_SWITCHES", False)
     monkeypatch.setattr(suspects, "clock_of", lambda thread: None)
-    monkeypatch.setattr("service.loopwatch.watch.clock_of", lambda thread: None)
+    monkeypatch.setattr("offload.loopwatch.watch.clock_of", lambda thread: None)
     monkeypatch.setattr(samples.Kernel, "__init__", lambda self, native_id: setattr(self, "_fd", None))
 
     async def work(watch):

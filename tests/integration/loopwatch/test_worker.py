@@ -10,8 +10,8 @@ import pytest
 import structlog
 from pydantic import AfterValidator
 
-from service import JobContext, job
-from service.store import stalls
+from offload import JobContext, job
+from offload.store import stalls
 
 
 @job(name="t.sleeps")

@@ -14,15 +14,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import leaked_keys
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from conftest import leaked_keys
+from offload.store import keys
+from offload.store.connection import client, settings_of
 from support.clockwork import LEASE, START, Clockwork, Taken
 from support.model import CALLBACK_KEPT, CALLBACKS, TERMINAL, WAITING, Model, lost_error
-
-from service.store import keys
-from service.store.connection import client, settings_of
 
 STATUSES = ("deferred", "queued", "running", "retrying", *TERMINAL)
 KEEP, KEPT, ABORTS_KEPT = 15_000, 40_000, 60_000

@@ -6,10 +6,10 @@ import queue
 import threading
 
 import pytest
-from integration.api.support import StandInWorker, functions_of_the_tests, serving, settings_for
 
-from service.app import create_app
-from service.sdk import Offload, OffloadSync
+from integration.api.support import StandInWorker, functions_of_the_tests, serving, settings_for
+from offload.app import create_app
+from offload.sdk import Offload, OffloadSync
 
 _STREAMS = {"events", "list", "feed", "audit", "stalls", "stall_groups"}
 

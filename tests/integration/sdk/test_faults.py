@@ -4,12 +4,12 @@ import asyncio
 import socket
 
 import pytest
+
 from integration.api.support import serving, settings_for
+from offload import sdk
+from offload.app import create_app
 from support.faulty_proxy import proxy_of
 from support.server import restartable
-
-from service import sdk
-from service.app import create_app
 
 AWAY = (
     "say:HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 0\r\n"

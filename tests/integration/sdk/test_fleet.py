@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from itertools import count
 
 import pytest
-from support.stalls import stall
 
-from service import sdk
-from service.sdk import fleet
-from service.store.connection import settings_of
-from service.store.guard import connect, portable
-from service.store.stalls import StallWriter
+from offload import sdk
+from offload.sdk import fleet
+from offload.store.connection import settings_of
+from offload.store.guard import connect, portable
+from offload.store.stalls import StallWriter
+from support.stalls import stall
 
 
 async def test_a_search_is_iterated_over_page_by_page(offload, monkeypatch):

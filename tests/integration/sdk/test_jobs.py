@@ -4,10 +4,10 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from integration.api.support import Email
 
-from service import sdk
-from service.domain.errors import ErrorInfo
+from integration.api.support import Email
+from offload import sdk
+from offload.domain.errors import ErrorInfo
 
 
 async def test_a_job_goes_from_a_call_to_its_result(offload, bench, catalogue):

@@ -1,9 +1,9 @@
 """abort.lua: at once while a job waits, by its worker while it runs."""
 
 import pytest
-from support.clockwork import SECOND, START
 
-from service.store import keys
+from offload.store import keys
+from support.clockwork import SECOND, START
 
 
 async def abort(store, job_id="a", *queues, result=b"cancelled"):

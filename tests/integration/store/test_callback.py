@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from support.clockwork import LEASE, SECOND, START
 
-from service.domain.callbacks import KEPT_S
-from service.store import keys
+from offload.domain.callbacks import KEPT_S
+from offload.store import keys
+from support.clockwork import LEASE, SECOND, START
 
 TEMPLATE = {
     "queue": "webhook",

@@ -1,8 +1,7 @@
 """claim.lua: the right to run due jobs, for one lease."""
 
+from offload.store import keys
 from support.clockwork import LEASE, SECOND, START
-
-from service.store import keys
 
 
 async def test_a_claim_takes_due_jobs_for_one_lease(store, redis):

@@ -3,14 +3,14 @@
 import asyncio
 
 import pytest
-from support.replicas import replicated
 
-from service.domain.errors import Unavailable, Unconfirmed
-from service.store import keys
-from service.store.codec import Codec
-from service.store.confirming import Confirm
-from service.store.connection import client, settings_of
-from service.store.jobs import JobStore, NewJob
+from offload.domain.errors import Unavailable, Unconfirmed
+from offload.store import keys
+from offload.store.codec import Codec
+from offload.store.confirming import Confirm
+from offload.store.connection import client, settings_of
+from offload.store.jobs import JobStore, NewJob
+from support.replicas import replicated
 
 
 def new_job(job_id):

@@ -8,10 +8,10 @@ import pytest
 from arq.connections import RedisSettings
 from redis.exceptions import ResponseError
 
-from service.domain.errors import InvalidOptions, Unavailable
-from service.store import scripts
-from service.store.connection import check, client, settings_of, settings_of_client, without_password
-from service.store.guard import portable
+from offload.domain.errors import InvalidOptions, Unavailable
+from offload.store import scripts
+from offload.store.connection import check, client, settings_of, settings_of_client, without_password
+from offload.store.guard import portable
 
 
 def part(url):

@@ -1,9 +1,9 @@
 """enqueue.lua: putting new jobs in, and waking a worker."""
 
 import pytest
-from support.clockwork import SECOND, START
 
-from service.store import keys
+from offload.store import keys
+from support.clockwork import SECOND, START
 
 
 async def test_a_new_job_is_queued_under_arqs_keys(store, redis):

@@ -5,14 +5,14 @@ import contextlib
 import itertools
 
 import pytest
+
+from offload.domain.errors import InvalidOptions, Unavailable
+from offload.domain.events import Event, Wanted
+from offload.store.connection import client, settings_of
+from offload.store.fanout import AT_ONCE, BATCH, KEPT, STEP, Channel, Reader, Rounds
+from offload.store.feed import Feed, place
 from support.clockwork import Clockwork
 from support.server import restartable
-
-from service.domain.errors import InvalidOptions, Unavailable
-from service.domain.events import Event, Wanted
-from service.store.connection import client, settings_of
-from service.store.fanout import AT_ONCE, BATCH, KEPT, STEP, Channel, Reader, Rounds
-from service.store.feed import Feed, place
 
 
 @contextlib.asynccontextmanager

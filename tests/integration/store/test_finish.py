@@ -2,9 +2,9 @@
 
 import orjson
 import pytest
-from support.clockwork import LEASE, SECOND, START
 
-from service.store import keys
+from offload.store import keys
+from support.clockwork import LEASE, SECOND, START
 
 HOUR = f"{keys.COUNTS}{START // 3_600_000}"
 

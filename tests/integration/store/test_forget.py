@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.store import keys
+from offload.store import keys
 
 
 async def forget(store, *ids):

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from service.domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
-from service.domain.idempotency import Mark, hashed
-from service.store import idempotency, keys
-from service.store.codec import Codec
-from service.store.jobs import JobStore, NewJob
+from offload.domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from offload.domain.idempotency import Mark, hashed
+from offload.store import idempotency, keys
+from offload.store.codec import Codec
+from offload.store.jobs import JobStore, NewJob
 
 PRINT, OTHER = "f" * 64, "e" * 64
 KEY = keys.IDEMPOTENCY + hashed("me", "k")

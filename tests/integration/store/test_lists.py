@@ -1,10 +1,10 @@
 """The lists of jobs: who is in which, and walking them with list.lua."""
 
 import pytest
-from support.clockwork import SECOND, START
 
-from service.domain.fingerprints import fingerprint
-from service.store import keys
+from offload.domain.fingerprints import fingerprint
+from offload.store import keys
+from support.clockwork import SECOND, START
 
 ONE, OTHER = "a" * 12, "b" * 12
 NOT_OF_A_JOB = (keys.COUNTS, keys.MINUTE, keys.TOTALS, keys.EVENTS, keys.QUEUES, keys.IDLE, keys.INBOX)

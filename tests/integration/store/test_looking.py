@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from service.domain.errors import Unavailable
-from service.store import scripts
-from service.store.connection import client, settings_of
-from service.store.looking import Looks
+from offload.domain.errors import Unavailable
+from offload.store import scripts
+from offload.store.connection import client, settings_of
+from offload.store.looking import Looks
 
 
 async def reads(redis):

@@ -1,10 +1,10 @@
 """Priorities: the place of a due job in its queue, which every script that moves a job keeps."""
 
 import pytest
-from support.clockwork import LEASE, SECOND, START
 
-from service.domain.queues import BAND_MS, due_of, priority_of
-from service.store import keys, queues
+from offload.domain.queues import BAND_MS, due_of, priority_of
+from offload.store import keys, queues
+from support.clockwork import LEASE, SECOND, START
 
 
 async def test_due_jobs_of_a_higher_priority_are_claimed_first(store):

@@ -1,9 +1,9 @@
 """release.lua: the jobs of a dead worker, given back at once."""
 
 import orjson
-from support.clockwork import SECOND, START
 
-from service.store import keys
+from offload.store import keys
+from support.clockwork import SECOND, START
 
 
 async def test_the_jobs_of_a_dead_worker_are_due_at_once(store, redis):

@@ -1,8 +1,7 @@
 """renew.lua: the guardian extends what its worker still holds."""
 
+from offload.store import keys
 from support.clockwork import LEASE, SECOND, START
-
-from service.store import keys
 
 
 async def test_a_renewal_extends_every_lease(store, redis):

@@ -1,9 +1,9 @@
 """replay.lua: a person puts a job back."""
 
 import pytest
-from support.clockwork import SECOND, START
 
-from service.store import keys
+from offload.store import keys
+from support.clockwork import SECOND, START
 
 
 async def replay(store, job_id="a"):

@@ -3,11 +3,11 @@
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
-from service.domain import cryptokeys
-from service.domain.cryptokeys import read_keys
-from service.store import sealing
-from service.store.codec import Codec, KeyMissing, Undecodable
-from service.store.sealing import CannotOpen, Sealer, is_sealed
+from offload.domain import cryptokeys
+from offload.domain.cryptokeys import read_keys
+from offload.store import sealing
+from offload.store.codec import Codec, KeyMissing, Undecodable
+from offload.store.sealing import CannotOpen, Sealer, is_sealed
 
 OLD, NEW = cryptokeys.new(), cryptokeys.new()
 

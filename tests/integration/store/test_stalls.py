@@ -4,16 +4,16 @@ import time
 
 import orjson
 import pytest
+
+from offload.domain.clock import now_ms
+from offload.domain.errors import InvalidOptions
+from offload.domain.filters import StallFilter
+from offload.store import keys, scripts, stalls
+from offload.store.connection import client, settings_of
+from offload.store.guard import LeaseGuard, connect, portable
+from offload.store.stalls import StallWriter
 from support.server import restartable
 from support.stalls import stall
-
-from service.domain.clock import now_ms
-from service.domain.errors import InvalidOptions
-from service.domain.filters import StallFilter
-from service.store import keys, scripts, stalls
-from service.store.connection import client, settings_of
-from service.store.guard import LeaseGuard, connect, portable
-from service.store.stalls import StallWriter
 
 
 def writer_of(url, process="w1"):

@@ -2,9 +2,8 @@
 
 import asyncio
 
+from offload.store import keys, schedules
 from support.clockwork import SECOND, START
-
-from service.store import keys, schedules
 
 MINUTE = 60 * SECOND
 

@@ -1,9 +1,9 @@
 """lib/unique.lua: one job at a time for each unique key, whoever ends it and however."""
 
 import pytest
-from support.clockwork import SECOND, START
 
-from service.store import keys
+from offload.store import keys
+from support.clockwork import SECOND, START
 
 KEY = keys.UNIQUE + "aa"
 KEPT = 3_600 * SECOND

@@ -1,9 +1,9 @@
 """prune.lua, list.lua and note.lua: what has outlived its keep, pages of jobs, what running jobs say."""
 
 import orjson
-from support.clockwork import SECOND, START
 
-from service.store import keys
+from offload.store import keys
+from support.clockwork import SECOND, START
 
 HOUR = 3_600_000
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service.api.cork import Corked
+from offload.api.cork import Corked
 
 
 class Transport:

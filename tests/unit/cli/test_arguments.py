@@ -4,9 +4,9 @@ import io
 
 import pytest
 
-from service.cli.arguments import gather, moment_ms
-from service.cli.enqueue import with_wait_filled
-from service.domain.errors import InvalidOptions
+from offload.cli.arguments import gather, moment_ms
+from offload.cli.enqueue import with_wait_filled
+from offload.domain.errors import InvalidOptions
 
 TEXT = {"properties": {"name": {"type": "string"}, "zip": {"anyOf": [{"type": "string"}, {"type": "integer"}]}}}
 

@@ -8,10 +8,10 @@ from email.message import EmailMessage
 import pytest
 from PIL import Image
 
-from service.cli.demo import checks, material
-from service.cli.demo.caller import events
-from service.cli.demo.probe import Latencies
-from service.cli.demo.runs import Run
+from offload.cli.demo import checks, material
+from offload.cli.demo.caller import events
+from offload.cli.demo.probe import Latencies
+from offload.cli.demo.runs import Run
 
 
 def described(name, content):

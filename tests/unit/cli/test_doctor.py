@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.doctor import checks, command
-from service.cli.doctor.checks import check
-from service.cli.doctor.findings import Finding, is_silenced, merged
+from offload.cli.doctor import checks, command
+from offload.cli.doctor.checks import check
+from offload.cli.doctor.findings import Finding, is_silenced, merged
 
 HEAD = """
 import asyncio
@@ -19,8 +19,8 @@ import httpx
 import requests
 import sqlite3
 from hashlib import pbkdf2_hmac
-from service import JobContext, job
-import service
+from offload import JobContext, job
+import offload
 
 session = requests.Session()
 """
@@ -114,7 +114,7 @@ def test_a_helper_that_blocks_is_found_where_an_async_def_calls_it():
         ("@job(timeout=1)\nasync def f(ctx):\n    ctx.log.info('x')\n    return len('x')", []),
         ("@job(timeout=1)\nasync def f(ctx, rows):\n    async for row in rows:\n        print(row)", []),
         ("async def f(ctx, rows):\n    return sorted(rows)", []),
-        ("@service.job\ndef f(ctx):\n    asyncio.run(g())", [("OFF104", 3)]),
+        ("@offload.job\ndef f(ctx):\n    asyncio.run(g())", [("OFF104", 3)]),
         ("@job\ndef f(ctx):\n    loop = asyncio.new_event_loop()", [("OFF104", 3)]),
         ("def f(ctx):\n    asyncio.run(g())", []),
         ("@job\nasync def f(ctx):\n    await ctx.http.get('u')", [("OFF105", 2)]),

@@ -2,9 +2,9 @@
 
 import pytest
 
-from service import loader
-from service.cli import failures
-from service.domain.errors import (
+from offload import loader
+from offload.cli import failures
+from offload.domain.errors import (
     Conflict,
     FieldError,
     InvalidArguments,
@@ -16,7 +16,7 @@ from service.domain.errors import (
     Unavailable,
     UnknownFunction,
 )
-from service.settings import SettingsError
+from offload.settings import SettingsError
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ MODULES = {
     ),
     "syntax": ("def x(:\n", ["line 1", "SyntaxError"]),
     "declares": (
-        "from service import job\n\n@job(runs_in='thread')\nasync def f(ctx): ...\n",
+        "from offload import job\n\n@job(runs_in='thread')\nasync def f(ctx): ...\n",
         ["line 3, in <module>", "InvalidDefinition: declares.f is async def"],
     ),
     "imports": ("import no_such_module_at_all\n", ["line 1, in <module>", "No module named 'no_such_module_at_all'"]),
@@ -117,7 +117,7 @@ def test_a_job_module_that_does_not_import_shows_its_own_traceback(name, tmp_pat
     assert -1 not in places
     assert places == sorted(places)
     assert "importlib" not in said
-    assert "service/" not in said
+    assert "offload/" not in said
     assert said.splitlines()[-1].startswith(f"error: the job module '{name}' does not import: ")
 
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from service.cli import keeper as keepers
-from service.cli.keeper import Keeper
-from service.cli.race import first_of
+from offload.cli import keeper as keepers
+from offload.cli.keeper import Keeper
+from offload.cli.race import first_of
 
 
 class FakeChild:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from service.cli import output
+from offload.cli import output
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from contextlib import closing
 
 import pytest
 
-from service.cli import listening, rendezvous, session
-from service.cli.reload import watched
-from service.domain.errors import Unavailable
-from service.settings import Settings
+from offload.cli import listening, rendezvous, session
+from offload.cli.reload import watched
+from offload.domain.errors import Unavailable
+from offload.settings import Settings
 
 
 def test_a_taken_port_is_one_line():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.cli import voices
-from service.cli.voices import Voices
+from offload.cli import voices
+from offload.cli.voices import Voices
 
 EVENT = "2026-11-22T05:00:00Z [info     ] worker_started"
 

@@ -5,8 +5,8 @@ import hmac
 
 import pytest
 
-from service.domain import apikeys
-from service.domain.apikeys import EVERY_SCOPE, Keyring, Scope, read_entry
+from offload.domain import apikeys
+from offload.domain.apikeys import EVERY_SCOPE, Keyring, Scope, read_entry
 
 DIGEST = hashlib.sha256(b"s3cret").hexdigest()
 

@@ -7,9 +7,9 @@ from typing import Any, Optional
 import pytest
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from service.domain.arguments import Arguments, ResultType, encode_arguments
-from service.domain.errors import InvalidArguments, InvalidDefinition, ResultNotSerializable
-from service.domain.secrets import MASK, mask
+from offload.domain.arguments import Arguments, ResultType, encode_arguments
+from offload.domain.errors import InvalidArguments, InvalidDefinition, ResultNotSerializable
+from offload.domain.secrets import MASK, mask
 
 
 class Address(BaseModel):

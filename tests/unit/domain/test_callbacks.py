@@ -2,10 +2,10 @@
 
 import pytest
 
-from service.domain.arguments import Arguments
-from service.domain.callbacks import FUNCTION, LONGEST_URL, Callbacks, callback_id, check_callback_url, why_private
-from service.domain.errors import InvalidOptions
-from service.domain.functions import EnqueueOptions
+from offload.domain.arguments import Arguments
+from offload.domain.callbacks import FUNCTION, LONGEST_URL, Callbacks, callback_id, check_callback_url, why_private
+from offload.domain.errors import InvalidOptions
+from offload.domain.functions import EnqueueOptions
 
 
 class Deliverer:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import time_machine
 
-from service.domain.clock import now_ms, rfc3339, to_ms
+from offload.domain.clock import now_ms, rfc3339, to_ms
 
 
 def test_the_time_is_in_milliseconds():

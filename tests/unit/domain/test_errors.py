@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from service.domain import errors
-from service.domain.errors import (
+from offload.domain import errors
+from offload.domain.errors import (
     ErrorInfo,
     FieldError,
     InvalidArguments,

@@ -1,6 +1,6 @@
 """What an attempt took of threads and processes, and the sum over workers."""
 
-from service.domain.executors import Used, read, total
+from offload.domain.executors import Used, read, total
 
 
 def test_what_was_written_is_read_again():

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from service.domain.errors import ErrorInfo
-from service.domain.explanations import Facts, Named, Reason, Server, explain
-from service.domain.records import JobRecord, QueueState
-from service.domain.states import Status
+from offload.domain.errors import ErrorInfo
+from offload.domain.explanations import Facts, Named, Reason, Server, explain
+from offload.domain.records import JobRecord, QueueState
+from offload.domain.states import Status
 
 NOW = 1_763_800_000_000
 JOB = JobRecord("j1", "mail.send", "mail", Status.QUEUED, 0, 5, NOW - 1000, due_ms=NOW - 1000)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from service.domain.errors import InvalidOptions
-from service.domain.filters import ABORTABLE, RETRYABLE, Filter
-from service.domain.states import TERMINAL, Status
+from offload.domain.errors import InvalidOptions
+from offload.domain.filters import ABORTABLE, RETRYABLE, Filter
+from offload.domain.states import TERMINAL, Status
 
 
 def test_a_filter_that_says_nothing_is_empty():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.domain.fingerprints import fingerprint, is_fingerprint, normalised
+from offload.domain.fingerprints import fingerprint, is_fingerprint, normalised
 
 TRACEBACK = """Traceback (most recent call last):
   File "{root}/jobs/mail.py", line {line}, in send

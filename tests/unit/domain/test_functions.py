@@ -3,10 +3,10 @@
 import arq
 import pytest
 
-from service.domain.catalogue import as_job_function
-from service.domain.errors import InvalidDefinition, InvalidOptions
-from service.domain.functions import EnqueueOptions, JobFunction, job
-from service.domain.policy import Backoff
+from offload.domain.catalogue import as_job_function
+from offload.domain.errors import InvalidDefinition, InvalidOptions
+from offload.domain.functions import EnqueueOptions, JobFunction, job
+from offload.domain.policy import Backoff
 
 
 @job

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.domain.idempotency import LONGEST_KEY, fingerprint, hashed, is_key
+from offload.domain.idempotency import LONGEST_KEY, fingerprint, hashed, is_key
 
 REQUEST = ("POST", "/v1/jobs", b"a=1", b"{}")
 

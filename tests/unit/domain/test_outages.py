@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.domain.outages import RECONNECT, Outage
+from offload.domain.outages import RECONNECT, Outage
 
 
 @pytest.mark.parametrize(("failures", "whole"), [(1, 0.1), (2, 0.2), (3, 0.4), (5, 1.6), (6, 2.0), (100_000, 2.0)])

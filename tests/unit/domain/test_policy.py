@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.errors import ErrorInfo
-from service.domain.policy import (
+from offload.domain.errors import ErrorInfo
+from offload.domain.policy import (
     Abort,
     Backoff,
     Dead,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.domain.errors import InvalidDefinition
-from service.domain.queues import Queue, check_queue_name, parse_rate
+from offload.domain.errors import InvalidDefinition
+from offload.domain.queues import Queue, check_queue_name, parse_rate
 
 
 @pytest.mark.parametrize(

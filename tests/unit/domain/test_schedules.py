@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.clock import to_ms
-from service.domain.errors import InvalidDefinition
-from service.domain.schedules import Schedule
+from offload.domain.clock import to_ms
+from offload.domain.errors import InvalidDefinition
+from offload.domain.schedules import Schedule
 
 BERLIN = ZoneInfo("Europe/Berlin")
 TIMES = st.integers(to_ms(datetime(2024, 1, 1, tzinfo=UTC)), to_ms(datetime(2028, 1, 1, tzinfo=UTC)))

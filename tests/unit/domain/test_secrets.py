@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.domain.secrets import MASK, Redaction, mask
+from offload.domain.secrets import MASK, Redaction, mask
 
 
 @pytest.mark.parametrize(

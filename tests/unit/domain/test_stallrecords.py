@@ -1,11 +1,11 @@
 """What a stall's record says, and what is said of stalls that make a build fail."""
 
 import pytest
-from support.stalls import stall
 
-from service.domain import complaints, stallrecords
-from service.domain.errors import InvalidOptions
-from service.domain.filters import StallFilter
+from offload.domain import complaints, stallrecords
+from offload.domain.errors import InvalidOptions
+from offload.domain.filters import StallFilter
+from support.stalls import stall
 
 
 def test_the_guardians_record_is_of_the_same_cause_as_the_reporters():

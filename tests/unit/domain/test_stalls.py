@@ -2,14 +2,14 @@
 
 import pytest
 
-from service.domain.stalls import Suspect, Verdict, blamed, culprit, found, frames
+from offload.domain.stalls import Suspect, Verdict, blamed, culprit, found, frames
 
 STACK = """Current thread 0x00007f0a (most recent call first):
   File "/usr/lib/python3.11/socket.py", line 700 in readinto
   File "/venv/site-packages/requests/api.py", line 59 in get
   File "/app/jobs/fetch.py", line 41 in page
   File "/app/jobs/fetch.py", line 12 in fetch
-  File "/venv/service/worker/attempt.py", line 200 in _call
+  File "/venv/offload/worker/attempt.py", line 200 in _call
 """
 FOREIGN = ("/usr/lib/python3.11", "/venv")
 

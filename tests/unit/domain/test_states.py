@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.domain.states import MOVES, PENDING, TERMINAL, Status, as_seen
+from offload.domain.states import MOVES, PENDING, TERMINAL, Status, as_seen
 
 
 def test_every_state_has_its_moves():
@@ -42,7 +42,7 @@ def test_time_alone_makes_a_waiting_job_queued(stored):
     assert as_seen(stored, None, 1000) is stored
 
 
-@pytest.mark.parametrize("stored", [Status.QUEUED, Status.RUNNING, *TERMINAL])
+@pytest.mark.parametrize("stored", [Status.QUEUED, Status.RUNNING, *sorted(TERMINAL)])
 def test_time_moves_no_other_job(stored):
     """All other states are seen as they are stored."""
     assert as_seen(stored, 1000, 2000) is stored

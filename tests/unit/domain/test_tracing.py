@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.domain.tracing import trace_id, traceparent
+from offload.domain.tracing import trace_id, traceparent
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 

@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from service.loopwatch import records
-from service.loopwatch.clock import Scope
-from service.loopwatch.judge import Evidence
-from service.loopwatch.samples import Sample
-from service.loopwatch.stall import Stall
-from service.loopwatch.suspects import AtWork, Use, look, suspects
+from offload.loopwatch import records
+from offload.loopwatch.clock import Scope
+from offload.loopwatch.judge import Evidence
+from offload.loopwatch.samples import Sample
+from offload.loopwatch.stall import Stall
+from offload.loopwatch.suspects import AtWork, Use, look, suspects
 
 MS = 1_000_000
 HELD = 250 * MS

@@ -2,10 +2,10 @@
 
 import time
 
-from service.loopwatch.beat import Beat
-from service.loopwatch.clock import Scope, Slow
-from service.loopwatch.samples import Sample
-from service.loopwatch.verdicts import Late, Seen, Waited, stalls
+from offload.loopwatch.beat import Beat
+from offload.loopwatch.clock import Scope, Slow
+from offload.loopwatch.samples import Sample
+from offload.loopwatch.verdicts import Late, Seen, Waited, stalls
 
 MS = 1_000_000
 JOB = Scope("job", "1", "mail.send")

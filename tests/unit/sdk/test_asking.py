@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from service.sdk import errors
-from service.sdk.asking import Patience, ask, listen
-from service.sdk.exchange import Emit, Lost, Open, Pause, Read, Reply, Request, Send
-from service.sdk.fleet import Calls
+from offload.sdk import errors
+from offload.sdk.asking import Patience, ask, listen
+from offload.sdk.exchange import Emit, Lost, Open, Pause, Read, Reply, Request, Send
+from offload.sdk.fleet import Calls
 
 LOST = Lost("ReadTimeout", was_sent=True)
 REFUSED = Lost("ConnectError", was_sent=False)

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
-from service.sdk.encoding import as_json, as_query, moment
+from offload.sdk.encoding import as_json, as_query, moment
 
 
 class Letter(BaseModel):

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.sdk.sse import Decoder, Message
+from offload.sdk.sse import Decoder, Message
 
 STREAM = (
     ": keep-alive\n\n"

@@ -1,0 +1,5 @@
+"""What runs by the clock in this clone."""
+
+from offload import Schedule
+
+DAILY = Schedule("report.daily", function="report.daily", cron="0 6 * * *")

@@ -1,0 +1,27 @@
+"""All job functions that ship with Offload; in a project of yours, import or name in OFFLOAD_JOBS what it needs."""
+
+from offload.jobs.digest import pbkdf2
+from offload.jobs.file import checksum
+from offload.jobs.http import request
+from offload.jobs.image import compress, thumbnails
+from offload.jobs.llm import LLM, complete
+from offload.jobs.mail import send
+from offload.jobs.maintenance import prune
+from offload.jobs.pdf import render
+from offload.jobs.report import daily
+from offload.jobs.webhook import deliver
+
+__all__ = [
+    "LLM",
+    "checksum",
+    "complete",
+    "compress",
+    "daily",
+    "deliver",
+    "pbkdf2",
+    "prune",
+    "render",
+    "request",
+    "send",
+    "thumbnails",
+]

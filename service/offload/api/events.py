@@ -1,0 +1,196 @@
+"""What happens to jobs, as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, Literal
+
+import structlog
+from fastapi import APIRouter, Header, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from offload.api import problems
+from offload.api.frames import END, KEEP_ALIVE, Frames
+from offload.api.protocol import ENDLESS
+from offload.api.state import Given
+from offload.domain import documents
+from offload.domain.errors import NotFound, Unavailable
+from offload.domain.events import Event, Wanted
+from offload.domain.states import TERMINAL
+from offload.inspector import Inspector
+
+log = structlog.get_logger(__name__)
+
+KEEP_ALIVE_S = 15.0  # as the specification advises, against proxies that close what is quiet
+
+_EVENT = {
+    "type": "object",
+    "description": "One event of the stream.",
+    "required": ["event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "Where to go on: `Last-Event-ID`. An event without one has no place."},
+        "event": {
+            "type": "string",
+            "description": "The state entered, or `progress`, `log`, `blocked`, `stalled`, `missed`.",
+        },
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "examples": [
+        {
+            "id": "1795339800125-0.0",
+            "event": "running",
+            "data": '{"job_id":"019ab1f5e0c4b7a0c8d4e5f60718293a","at":"2026-11-22T09:30:00.125Z","queue":"mail",'
+            '"function":"mail.send","attempt":1,"worker":"web-1:4021"}',
+        }
+    ],
+}
+EVENT_ID = r"^([0-9]{1,19}-[0-9]{1,19}(\.[0-9]{1,9})?(\.end)?)?$"
+
+router = APIRouter()
+
+LastEventId = Annotated[
+    str | None,
+    Header(description="The last event that was seen; go on after it.", pattern=EVENT_ID),
+]
+EventName = Literal[
+    "deferred", "queued", "running", "retrying", "succeeded", "dead", "aborted",
+    "progress", "log", "blocked", "stalled",
+]  # fmt: skip
+
+
+class Resuming(BaseModel):
+    """Where to go on, for those who cannot set the header."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    last_event_id: str | None = Field(None, description="As the header `Last-Event-ID`, which wins.", pattern=EVENT_ID)
+
+
+class Listening(Resuming):
+    """Which events of the fleet; each may be given several times."""
+
+    function: list[str] | None = Field(None, max_length=50, description="Only jobs of this function.")
+    queue: list[str] | None = Field(None, max_length=50, description="Only jobs of this queue.")
+    event: list[EventName] | None = Field(None, max_length=20, description="Only events of this name.")
+
+
+class EventStream(StreamingResponse):
+    """A stream whose sources are closed as soon as the client is gone, or where it never began."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, sent: AsyncGenerator[bytes, None], events: AsyncGenerator[Any, None]) -> None:
+        super().__init__(sent, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._sent, self._events = sent, events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream, and close its sources whatever happens."""
+        scope[ENDLESS] = True
+        async with aclosing(self._events), aclosing(self._sent):
+            await super().__call__(scope, receive, send)
+
+
+@router.get(
+    "/v1/events",
+    operation_id="follow_all",
+    summary="Follow all jobs",
+    status_code=200,
+    tags=["fleet"],
+    response_class=EventStream,
+    responses={
+        200: {
+            "description": "Events named by the state entered, or `progress`, or `log`; their data is JSON. "
+            "`blocked` tells that something holds an event loop, `stalled` that it did. "
+            "`missed` tells that `count` events are lost to this reader, which was too slow or away too long; "
+            "null where nobody knows how many.",
+            "content": {"text/event-stream": {"schema": _EVENT}},
+        },
+        **problems.responses(422, 503),
+    },
+)
+async def follow_all(
+    given: Given, listening: Annotated[Listening, Query()], last_event_id: LastEventId = None
+) -> Response:
+    """Follow what happens to all jobs, or to those of some functions or queues; it never ends.
+
+    A reader that says which event it saw last gets what it missed, as far as the feed still holds it.
+    """
+    wanted = Wanted(functions=_some(listening.function), queues=_some(listening.queue), names=_some(listening.event))
+    after = (last_event_id or listening.last_event_id or "").removesuffix(END)
+    events = given.inspector.all_events(wanted, after or None, KEEP_ALIVE_S)
+    await given.promptly(anext(events))  # before the answer begins, so that a Redis that is away is a 503
+    return EventStream(_all(events, given.frames), events)
+
+
+@router.get(
+    "/v1/jobs/{job_id}/events",
+    operation_id="follow_job",
+    summary="Follow a job",
+    tags=["jobs"],
+    status_code=200,
+    response_class=EventStream,
+    responses={
+        200: {
+            "description": "Events named by the state entered, or `progress`, or `log`; their data is JSON. "
+            "`blocked` tells that the job holds the event loop of its worker, `stalled` that it did. "
+            "The terminal event's data has the whole document as `job`, and the stream ends after it.",
+            "content": {"text/event-stream": {"schema": _EVENT}},
+        },
+        204: {"description": "The job has ended, and `Last-Event-ID` is its terminal event: do not connect again"},
+        **problems.responses(404, 422, 503),
+    },
+)
+async def follow_job(
+    job_id: str,
+    given: Given,
+    resuming: Annotated[Resuming, Query()],
+    last_event_id: LastEventId = None,
+) -> Response:
+    """Follow one job: first the state it is in, then what happens, up to its end.
+
+    A reader that says which event it saw last gets what it missed, as far as the feed still holds it.
+    """
+    inspector = given.inspector
+    last_seen = last_event_id or resuming.last_event_id or ""
+    after = last_seen.removesuffix(END)
+    events: Any = inspector.events(job_id, after or None, KEEP_ALIVE_S)
+    first = await given.promptly(anext(events, None))  # before the answer begins, so that an unknown job is a 404
+    if last_seen != after and first is not None and first.name in TERMINAL and first.id == after:
+        await events.aclose()
+        return Response(status_code=204)
+    return EventStream(_one(events, first, inspector, given.frames), events)
+
+
+async def _all(events: AsyncGenerator[list[Event], None], frames: Frames) -> AsyncGenerator[bytes, None]:
+    try:
+        async for some in events:
+            yield frames.together(some) or KEEP_ALIVE
+    except Unavailable as error:  # the reader connects again, with the last id it saw
+        log.warning("event_stream_cut", error=str(error))
+
+
+async def _one(
+    events: AsyncGenerator[Event | None, None], first: Event | None, inspector: Inspector, frames: Frames
+) -> AsyncGenerator[bytes, None]:
+    async def document(job_id: str) -> documents.JobDocument | None:
+        try:
+            return documents.job(await inspector.get(job_id))
+        except NotFound:  # its record was not to be kept
+            return None
+
+    async def encoded(event: Event | None) -> bytes:
+        if event is None:
+            return KEEP_ALIVE
+        return await frames.ending(event, document) if event.name in TERMINAL else frames.of(event)
+
+    try:
+        yield await encoded(first)
+        async for event in events:
+            yield await encoded(event)
+    except Unavailable as error:  # as above
+        log.warning("event_stream_cut", error=str(error))
+
+
+def _some(names: list[str] | list[EventName] | None) -> frozenset[str] | None:
+    return frozenset(names) if names else None

@@ -1,0 +1,91 @@
+"""Job functions over HTTP: what there is, and moving one elsewhere. Putting a job in is `offload.api.enqueue`."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.responses import Response
+
+from offload.api import documents, problems
+from offload.api.afterwards import After
+from offload.api.asgi import headers_of, json_of
+from offload.api.refusals import InvalidParameters
+from offload.api.state import Given, State
+from offload.domain.arguments import field_errors
+
+router = APIRouter(tags=["functions"])
+
+
+class MoveRequest(BaseModel):
+    """Where a job function is to run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    runs_in: Literal["thread", "process"] | None = Field(
+        description="`thread` or `process`; null: where its code says.", examples=["process"]
+    )
+
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": MoveRequest.model_json_schema(), "example": {"runs_in": "process"}}},
+    }
+}
+
+
+@router.get(
+    "/v1/functions",
+    operation_id="list_functions",
+    summary="List job functions",
+    responses={200: {"model": documents.FunctionList}, **problems.responses(503)},
+)
+async def list_functions(given: Given) -> Response:
+    """List all job functions by name, with their schemas, policies and recent endings."""
+    catalogue, recent = given.inspector.catalogue, await given.promptly(given.inspector.recent())
+    moved = await given.promptly(given.inspector.overrides())
+    items = [
+        documents.function(catalogue.functions[name], given.defaults, recent.get(name), moved.get(name))
+        for name in sorted(catalogue.functions)
+    ]
+    return documents.answer({"items": items, "next": None})
+
+
+@router.get(
+    "/v1/functions/{name}",
+    operation_id="get_function",
+    summary="Describe a job function",
+    responses={200: {"model": documents.FunctionDocument}, **problems.responses(404, 503)},
+)
+async def get_function(name: str, given: Given) -> Response:
+    """Describe one job function: JSON schemas of its arguments and result, queue, policy, recent endings."""
+    return await _described(name, given)
+
+
+@router.post(
+    "/v1/functions/{name}",
+    operation_id="move_function",
+    summary="Move a job function",
+    responses={200: {"model": documents.FunctionDocument}, **problems.responses(400, 404, 409, 413, 415, 422, 503)},
+    openapi_extra=_BODY,
+)
+async def move_function(name: str, request: Request, given: Given, after: After) -> Response:
+    """Run a `def` job function in a thread or in a process, whatever its code says: without a deployment.
+
+    It holds over the whole fleet, from the next start of each job on, and over restarts, until null takes it back; what
+    runs goes on where it is. An `async def` cannot be moved, nor what no child process could import.
+    """
+    try:
+        asked = MoveRequest.model_validate(json_of(await request.body(), headers_of(request.scope)))
+    except ValidationError as error:
+        raise InvalidParameters(field_errors(error)) from None
+    changed = await given.promptly(given.operations.move_function(name, asked.runs_in, after.who), part="writes")
+    after.audit("function.override", name, runs_in=asked.runs_in, changed=changed)
+    return await _described(name, given)
+
+
+async def _described(name: str, given: State) -> Response:
+    function = given.inspector.catalogue.function(name)
+    recent = await given.promptly(given.inspector.recent())
+    moved = await given.promptly(given.inspector.overrides())
+    return documents.answer(documents.function(function, given.defaults, recent.get(name), moved.get(name)))

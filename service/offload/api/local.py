@@ -1,0 +1,84 @@
+"""What keeps web pages away from an API that asks for no key, because only this machine can reach it.
+
+A browser on this machine can, for any page that it shows. Two ways in are closed: a page whose own name was made to
+mean this machine (DNS rebinding: its `Host` is foreign), and one that sends a form or a `fetch` here (its origin is).
+"""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from offload.api import scopes
+from offload.api.problems import respond
+from offload.api.refusals import CrossSite, Misdirected
+from offload.domain.apikeys import ANONYMOUS
+from offload.domain.errors import OffloadError
+
+
+class Local:
+    """Answers 421 to calls by a foreign host name, and 403 to writes from pages of another origin."""
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str] = (), origins: Sequence[str] = ()) -> None:
+        self._app = app
+        self._hosts = frozenset(hosts)
+        self._origins = frozenset(origins)
+        self._right: frozenset[bytes] = frozenset()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            try:
+                self._check(scope)
+            except OffloadError as error:
+                await respond(error, scope, receive, send)
+                return
+            scope[scopes.KEY] = ANONYMOUS
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        host = origin = site = b""
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value
+            elif name == b"origin":
+                origin = value
+            elif name == b"sec-fetch-site":
+                site = value
+        if host not in self._right:
+            self._check_host(host)
+        if scope["method"] in scopes.READING:
+            return
+        if origin and origin.decode("latin-1") in self._origins:
+            return
+        # A browser says where a write comes from; a program that says nothing is none.
+        is_foreign = site not in (b"same-origin", b"none") if site else bool(origin) and not _same(origin, host)
+        if is_foreign:
+            raise CrossSite(origin.decode("latin-1") or "another site")
+
+    def _check_host(self, host: bytes) -> None:
+        text = host.decode("latin-1").lower()
+        name = _name(text)
+        if not (name == "localhost" or name in self._hosts or _is_loopback(name.strip("[]"))):
+            raise Misdirected(text)
+        if len(self._right) < 16:
+            self._right |= {host}
+
+
+def _name(host: str) -> str:
+    """Return a `Host` without its port."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdecimal() and not name.endswith(":") else host
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _same(origin: bytes, host: bytes) -> bool:
+    """Whether a page of this origin was got from this host."""
+    return urlsplit(origin.decode("latin-1").lower()).netloc == host.decode("latin-1").lower()

@@ -1,0 +1,239 @@
+"""uvicorn's HTTP/1.1 protocol with what it lacks: limits on clients that are slow, silent, too many, or talk nonsense.
+
+uvicorn's httptools protocol has no limit on the size of a request's head, none on how long a request may take to come,
+none on clients that do not read, and answers one connection too many only once its request is there. Here a connection
+is open only while its request comes in within a time, is being answered, or waits a few seconds for the next. What the
+application refuses by itself (`offload.api.limits`) is smaller and sooner, and is logged.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections import deque
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from offload.api.cork import Corked
+from offload.api.kinds import BUSY, MALFORMED, TABLE, Kind
+from offload.api.problems import MEDIA_TYPE, RETRY_AFTER_S
+from offload.api.refusals import BodyTooSlow, HeadersTooLarge, UrlTooLong
+
+URL_BYTES = 16_384
+HEAD_BYTES = 65_536
+ENDLESS = "offload.endless"  # the key in the ASGI scope of a request whose answer goes on until somebody leaves
+_FORGET = struct.pack("ii", 1, 0)
+_SLACK_S = 2.0  # the application's own limit on a body comes first
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """For how many seconds a request may come in, and its answer be left unread; how many connections are held."""
+
+    request_s: float = 30.0
+    unread_s: float = 60.0
+    connections: int = 10_000
+
+
+class _Bounded(HttpToolsProtocol):
+    """One connection."""
+
+    patience = Patience()
+    pipeline: "deque[Any]"
+    cycle: Any  # the latest request and its answer; None before the first
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request; refuse one connection too many."""
+        super().connection_made(transport)
+        self._is_refused = False
+        self._is_reading = self._is_in_head = False  # there is a request that has begun and is not whole
+        self._too_large: Kind | None = None
+        self._head_bytes = 0
+        self._request_ends: asyncio.TimerHandle | None = None
+        self._must_be_read: asyncio.TimerHandle | None = None
+        if len(self.connections) > self.patience.connections:
+            self._is_refused = True
+            self._answer(BUSY)
+            return
+        _give_up_on_the_dead(transport, self.patience.unread_s)
+        self._wait_for_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        self._stop_waiting_for_request()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; what is no HTTP is answered once the requests before it are."""
+        if self._is_refused:
+            return
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:  # there is no other protocol to go to: RFC 9110, 7.8, lets us ignore it
+            self._last_answer()
+        except httptools.HttpParserError:
+            self._refuse(self._too_large or MALFORMED)
+        else:
+            self._head_bytes += len(data)
+            if self._is_in_head and self._head_bytes > HEAD_BYTES:  # the parser keeps one header as long as it comes
+                self._refuse(TABLE[HeadersTooLarge])
+            elif self._request_ends is None and (self._is_reading or not self._is_answering()):
+                self._wait_for_request()
+
+    # What the parser finds.
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._is_reading = self._is_in_head = True
+        self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the URL."""
+        super().on_url(url)
+        if len(self.url) > URL_BYTES:
+            self._stop_parsing(TABLE[UrlTooLong])
+
+    def on_headers_complete(self) -> None:
+        """End the head."""
+        self._is_in_head = False
+        before = self.cycle
+        super().on_headers_complete()
+        if self.cycle is not before:
+            self.cycle.transport = Corked(self.transport, self.loop)
+
+    def on_message_complete(self) -> None:
+        """End a request: from here on it is for the service to be quick."""
+        self._is_reading = False
+        self._stop_waiting_for_request()
+        super().on_message_complete()
+
+    # What becomes of answers.
+
+    def shutdown(self) -> None:
+        """Let an answer end, when the service stops; but a stream, which has no end, is its reader's to go on with."""
+        if self._is_answering() and self.cycle.scope.get(ENDLESS):
+            self.transport.close()
+        else:
+            super().shutdown()
+
+    def on_response_complete(self) -> None:
+        """End an answer; the client must take what is left of it."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._wait_until_read()
+        elif self._is_reading:  # it is not idle
+            self._unset_keepalive_if_required()
+
+    def pause_writing(self) -> None:
+        """Begin to wait for a client that does not read."""
+        super().pause_writing()
+        self._wait_until_read()
+
+    def resume_writing(self) -> None:
+        """Go on: it reads."""
+        super().resume_writing()
+        if self._must_be_read is not None:
+            self._must_be_read.cancel()
+            self._must_be_read = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close what is idle, at last also where the client has not read its answer."""
+        super().timeout_keep_alive_handler()
+        self._wait_until_read()
+
+    # Waiting.
+
+    def _wait_for_request(self) -> None:
+        self._request_ends = self.loop.call_later(self.patience.request_s, self._late)
+
+    def _stop_waiting_for_request(self) -> None:
+        if self._request_ends is not None:
+            self._request_ends.cancel()
+            self._request_ends = None
+
+    def _wait_until_read(self) -> None:
+        if self._must_be_read is None:
+            self._must_be_read = self.loop.call_later(self.patience.unread_s, self._cut)
+
+    def _late(self) -> None:
+        if self.pipeline:  # the requests before it are being answered, and this one is not read meanwhile
+            self._wait_for_request()
+        elif self._is_answering():
+            self._request_ends = self.loop.call_later(_SLACK_S, self._refuse, TABLE[BodyTooSlow])
+        elif not self._is_reading:  # nothing was asked
+            self.transport.close()
+        else:
+            self._refuse(TABLE[BodyTooSlow])
+
+    # Refusing.
+
+    def _stop_parsing(self, kind: Kind) -> None:
+        self._too_large = kind
+        raise ValueError(kind.title)  # the parser passes it on as an error of its own
+
+    def _refuse(self, kind: Kind) -> None:
+        """Answer a request that cannot be read, unless another is being answered; that one is then the last."""
+        self._is_refused = True
+        self._stop_waiting_for_request()
+        if not self._is_answering():
+            self._answer(kind)
+        elif not self.cycle.more_body:
+            self._last_answer()
+        elif self.cycle.response_started:
+            self._cut()
+        else:
+            self._answer(kind)
+
+    def _last_answer(self) -> None:
+        if self._is_answering():
+            self.cycle.keep_alive = False
+            self.pipeline.clear()
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _cut(self) -> None:
+        """Close at once; the system too forgets what was not read."""
+        connection: Any = self.transport.get_extra_info("socket")
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET)
+        self.transport.abort()
+
+    def _answer(self, kind: Kind) -> None:
+        """Answer without the application, and hang up."""
+        if self.transport.is_closing():
+            return
+        about = {"type": kind.uri, "title": kind.title, "status": kind.status, "detail": kind.about, "instance": ""}
+        body = orjson.dumps(about)
+        retry = f"retry-after: {RETRY_AFTER_S}\r\n" if kind.status == HTTPStatus.SERVICE_UNAVAILABLE else ""
+        head = (
+            f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
+            f"content-length: {len(body)}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n{retry}"
+            "connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+        self._wait_until_read()
+
+
+def protocol(patience: Patience) -> type[HttpToolsProtocol]:
+    """Return the protocol with these limits; uvicorn makes one for each connection."""
+    return type("BoundedHttp", (_Bounded,), {"patience": patience})
+
+
+def _give_up_on_the_dead(transport: asyncio.Transport, seconds: float) -> None:
+    """Have the system close a connection whose peer confirms nothing for so long: RFC 5482."""
+    connection: Any = transport.get_extra_info("socket")
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, option, round(seconds * 1000))

@@ -1,0 +1,62 @@
+"""Queues over HTTP: what waits where, and holding one back."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from offload.api import documents, problems
+from offload.api.afterwards import After
+from offload.api.state import Given
+
+router = APIRouter(tags=["queues"])
+
+
+@router.get(
+    "/v1/queues",
+    operation_id="list_queues",
+    summary="List queues",
+    responses={200: {"model": documents.QueueList}, **problems.responses(503)},
+)
+async def list_queues(given: Given) -> Response:
+    """List every queue that is declared or was ever used: its depth, what runs, since when the oldest waits."""
+    states = await given.promptly(given.inspector.queues())
+    return documents.answer({"items": [documents.queue(state) for state in states], "next": None})
+
+
+@router.get(
+    "/v1/queues/{name}",
+    operation_id="get_queue",
+    summary="Look at a queue",
+    responses={200: {"model": documents.QueueDocument}, **problems.responses(404, 503)},
+)
+async def get_queue(name: str, given: Given) -> Response:
+    """Look at one queue: its depth, what runs, its limits, and who paused it since when."""
+    return documents.answer(documents.queue(await given.promptly(given.inspector.queue(name))))
+
+
+@router.post(
+    "/v1/queues/{name}/pause",
+    operation_id="pause_queue",
+    summary="Pause a queue",
+    responses={200: {"model": documents.QueueDocument}, **problems.responses(404, 503)},
+)
+async def pause_queue(name: str, given: Given, after: After) -> Response:
+    """Start no more of its jobs, over the whole fleet, until it is resumed; what runs goes on, and jobs may be put in.
+
+    It holds over restarts. Pausing a paused queue changes nothing: who did it first, and when, stays.
+    """
+    changed = await given.promptly(given.operations.pause_queue(name, after.who), part="writes")
+    after.audit("queue.pause", name, changed=changed)
+    return documents.answer(documents.queue(await given.promptly(given.inspector.queue(name))))
+
+
+@router.post(
+    "/v1/queues/{name}/resume",
+    operation_id="resume_queue",
+    summary="Resume a queue",
+    responses={200: {"model": documents.QueueDocument}, **problems.responses(404, 503)},
+)
+async def resume_queue(name: str, given: Given, after: After) -> Response:
+    """Let its jobs start again, at once. Resuming a queue that is not paused changes nothing."""
+    changed = await given.promptly(given.operations.resume_queue(name), part="writes")
+    after.audit("queue.resume", name, changed=changed)
+    return documents.answer(documents.queue(await given.promptly(given.inspector.queue(name))))

@@ -1,0 +1,90 @@
+"""Which scope a call needs: the one table. What stands in no row needs `operate`, so a forgotten route is closed.
+
+The middleware asks before routing, so nothing that a route does can come before it.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import HTTPConnection
+from starlette.types import Scope as Asgi
+
+from offload.api import problems
+from offload.api.refusals import InsufficientScope
+from offload.domain.apikeys import ABOUT, ANONYMOUS, ApiKey, Scope
+
+KEY = "offload.key"  # in the ASGI scope: the ApiKey of whoever calls
+
+OPEN = frozenset({"/livez", "/readyz", "/problems/{slug}"})
+"""Whoever watches the process, or reads what an answer means, needs no key."""
+
+DOCS = frozenset({"/docs", "/openapi.json"})
+"""Open too where OFFLOAD_OPEN_DOCS says so."""
+
+READING = frozenset({"GET", "HEAD"})
+"""These change nothing, whatever the path: they need `read`."""
+
+WRITING: Mapping[tuple[str, str], Scope] = {
+    ("POST", "/v1/jobs"): Scope.ENQUEUE,
+    ("POST", "/v1/functions/{name}/jobs"): Scope.ENQUEUE,
+    ("POST", "/v1/functions/{name}"): Scope.OPERATE,
+    ("POST", "/v1/jobs:abort"): Scope.OPERATE,
+    ("POST", "/v1/jobs:retry"): Scope.OPERATE,
+    ("POST", "/v1/jobs/{job_id}/abort"): Scope.OPERATE,
+    ("POST", "/v1/jobs/{job_id}/retry"): Scope.OPERATE,
+    ("DELETE", "/v1/jobs/{job_id}"): Scope.OPERATE,
+    ("POST", "/v1/queues/{name}/pause"): Scope.OPERATE,
+    ("POST", "/v1/queues/{name}/resume"): Scope.OPERATE,
+    ("POST", "/v1/schedules/{name}/pause"): Scope.OPERATE,
+    ("POST", "/v1/schedules/{name}/resume"): Scope.OPERATE,
+    ("POST", "/v1/schedules/{name}/run"): Scope.OPERATE,
+    ("DELETE", "/v1/stalls"): Scope.OPERATE,
+}
+
+_ENQUEUES = re.compile(r"/v1/jobs|/v1/functions/[^/]+/jobs")
+
+
+def needed(method: str, path: str, *, open_docs: bool = False) -> Scope | None:
+    """Return the scope that a call needs, None where it needs no key; `path` may be a template."""
+    if path in OPEN or path.startswith("/problems/") or (open_docs and path in DOCS):
+        return None
+    if method in READING:
+        return Scope.READ
+    if method == "POST" and _ENQUEUES.fullmatch(path):
+        return Scope.ENQUEUE
+    return Scope.OPERATE
+
+
+def caller(connection: HTTPConnection) -> ApiKey:
+    """Return whose key a request came with; `anonymous` where none is asked for."""
+    key: ApiKey = connection.scope.get(KEY, ANONYMOUS)
+    return key
+
+
+def document(openapi: dict[str, Any], *, open_docs: bool = False) -> None:
+    """Write into an OpenAPI document what key each operation needs, and what it answers without it."""
+    described = "\n".join(f"- `{scope}`: {about}" for scope, about in ABOUT.items())
+    openapi["components"]["securitySchemes"] = {
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": f"A key of the service, `Authorization: Bearer <key>`. A key has scopes:\n\n{described}",
+        }
+    }
+    refusals = {
+        str(status): about for status, about in problems.responses(401, 403, 429).items() if status != "default"
+    }
+    for path, operations in openapi["paths"].items():
+        for method, operation in operations.items():
+            scope = needed(method.upper(), path, open_docs=open_docs)
+            operation["security"] = [] if scope is None else [{"key": [str(scope)]}]
+            if scope is not None:
+                operation["responses"] = {**refusals, **operation["responses"]}
+
+
+def allow(scope: Asgi, key: ApiKey, wanted: Scope) -> None:
+    """Let a call in that its key allows, with the key noted; raises InsufficientScope."""
+    if wanted not in key.scopes:
+        raise InsufficientScope(wanted, key.name)
+    scope[KEY] = key

@@ -1,0 +1,106 @@
+"""What every route is given: the ways in and out of Redis, and the worker's defaults that documents show."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
+
+from fastapi import Depends, Request
+
+from offload.api.breaker import SLOW_S, Breaker
+from offload.api.frames import Frames
+from offload.client import Client
+from offload.domain.errors import Unavailable, Unconfirmed
+from offload.inspector import Inspector
+from offload.operations import Operations
+
+if TYPE_CHECKING:
+    from offload.api.metrics import Metrics
+
+ANSWER_S = 3.0  # longer than any healthy Redis takes, shorter than any caller's patience
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for a job function that says nothing itself; `timeout` and `keep_result` in seconds."""
+
+    max_tries: int
+    timeout: float
+    keep_result: float
+    loop_budget_ms: float | None = None
+
+
+class Outages(Protocol):
+    """Is told how Redis serves, and says in the log when that changes."""
+
+    def failed(self, part: str, error: Exception) -> float:
+        """Note a failure."""
+
+    def served(self, part: str) -> None:
+        """Note a success."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Set on the application when it starts."""
+
+    client: Client
+    inspector: Inspector
+    operations: Operations
+    defaults: Defaults
+    away: Outages
+    metrics: "Metrics"
+    breaker: Breaker
+    frames: Frames = field(default_factory=Frames)
+
+    async def promptly(self, answer: Awaitable[T], wait: float = 0, part: Literal["reads", "writes"] = "reads") -> T:
+        """Return what Redis answers; raises Unavailable when it hangs, after 3 s beyond the `wait` that was asked for.
+
+        While it is known to hang every call is refused at once. A Redis without memory serves reads and refuses
+        writes, so the two are told apart.
+        """
+        self._refuse_while_away(answer)
+        began = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(ANSWER_S + wait):
+                answered = await answer
+        except TimeoutError:
+            error = Unavailable(f"Redis did not answer within {ANSWER_S:g} s")
+            self.breaker.suspect()
+            self.away.failed(part, error)
+            raise error from None
+        except Unconfirmed as error:
+            self.away.failed("confirmations", error)
+            raise
+        except Unavailable as error:
+            if asyncio.get_running_loop().time() - began > SLOW_S + wait:
+                self.breaker.suspect()
+            self.away.failed(part, error)
+            raise
+        self.away.served(part)
+        if part == "writes":
+            self.away.served("confirmations")
+        return answered
+
+    def _refuse_while_away(self, answer: Awaitable[T]) -> None:
+        try:
+            self.breaker.check()
+        except Unavailable:
+            if close := getattr(answer, "close", None):
+                close()  # Python warns of a coroutine that nobody awaits
+            raise
+
+
+def state_of(request: Request) -> State:
+    """Return what the application was started with."""
+    state: State = request.app.state.offload
+    return state
+
+
+async def _given(request: Request) -> State:  # async: FastAPI would send a plain function to a thread
+    return state_of(request)
+
+
+Given = Annotated[State, Depends(_given)]

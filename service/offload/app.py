@@ -1,0 +1,158 @@
+"""The web process put together: job modules, Redis, the API. Nothing else knows all three."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from ipaddress import ip_address
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from offload import loader, logs, wiring
+from offload.api import (
+    artifacts,
+    bulk,
+    enqueue,
+    events,
+    fleet,
+    functions,
+    jobs,
+    looking,
+    metrics,
+    pages,
+    probes,
+    problems,
+    queues,
+    schedules,
+    stalls,
+)
+from offload.api.access import Access
+from offload.api.breaker import Breaker
+from offload.api.head import Head
+from offload.api.keys import Keys
+from offload.api.limits import Limits
+from offload.api.local import Local
+from offload.api.openapi import Documented
+from offload.api.state import Defaults, State
+from offload.domain.apikeys import Keyring
+from offload.domain.catalogue import Catalogue
+from offload.loopwatch.reporter import Reporter
+from offload.loopwatch.requests import Watched
+from offload.loopwatch.watched import WatchedLoop
+from offload.settings import Settings, SettingsError, get_settings
+from offload.store.stalls import StallWriter
+
+_ABOUT = """Job functions as HTTP endpoints: put work in with `POST /v1/functions/{name}/jobs`, which answers at once,
+then wait for it, follow it, or come back for it. Whatever goes wrong is `application/problem+json` (RFC 9457)."""
+
+CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+    "allow_headers": ["*"],  # what the request asks for; keys come in a header, and never by themselves as cookies do
+    "expose_headers": ["ETag", "Link", "Location", "Preference-Applied", "Retry-After", "X-Request-ID"],
+    "max_age": 600,
+}
+
+
+def create_app(settings: Settings | None = None, catalogue: Catalogue | None = None) -> FastAPI:
+    """Build the application; `uvicorn --factory offload.app:create_app` serves it.
+
+    Redis need not be there: the API starts without it and answers 503 until it is.
+    Raises SettingsError, JobsNotLoaded and InvalidDefinition.
+    """
+    settings = settings or get_settings()
+    logs.configure(settings.log_level, settings.log_format)
+    catalogue = catalogue or loader.load(settings.jobs)
+    instruments = metrics.Metrics()
+    app = Documented(
+        catalogue,
+        needs_key=bool(settings.api_keys),
+        open_docs=settings.open_docs,
+        docs_url=None,  # `pages` has it
+        redoc_url=None,
+        title="Offload",
+        version=_version(),
+        description=_ABOUT,
+        lifespan=_lifespan(settings, catalogue, instruments),
+        exception_handlers=problems.HANDLERS,
+        redirect_slashes=False,
+    )
+    app.router.routes[:0] = enqueue.routes
+    for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet, stalls, probes, metrics, pages):
+        app.include_router(room.router)
+    app.add_middleware(enqueue.Lane)
+    app.add_middleware(looking.Lane)
+    app.add_middleware(Head)
+    _guard(app, settings, instruments)
+    return app
+
+
+def _guard(app: FastAPI, settings: Settings, instruments: metrics.Metrics) -> None:
+    """Put around the routes what a request must pass; the last one added is the outermost."""
+    keys = Keyring.of([key.get_secret_value() for key in settings.api_keys])
+    if keys:
+        app.add_middleware(Keys, keys=keys, open_docs=settings.open_docs)
+    else:
+        app.add_middleware(Local, hosts=settings.allowed_hosts, origins=settings.cors_origins)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
+    app.add_middleware(Limits, body=settings.max_body_bytes, seconds=settings.request_timeout)
+    app.add_middleware(Access, hsts_seconds=settings.hsts_seconds, note=instruments.request)
+    app.add_middleware(Watched, slot=lambda: loop.slot if (loop := getattr(app.state, "loop", None)) else None)
+
+
+def check_exposure(settings: Settings) -> None:
+    """Raise SettingsError where the API would be open to others than this machine without asking for a key."""
+    if settings.api_keys or _is_loopback(settings.host):
+        return
+    raise SettingsError(
+        f"OFFLOAD_HOST: {settings.host!r} can be reached from other machines, so OFFLOAD_API_KEYS must be set; "
+        "without keys the API listens on 127.0.0.1 only"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _lifespan(
+    settings: Settings, catalogue: Catalogue, instruments: metrics.Metrics
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with (
+            wiring.connect(settings, catalogue, must_answer=False) as offload,
+            Breaker(offload.inspector.ready) as breaker,
+            _watched(settings, offload.stalls, instruments) as loop,
+        ):
+            app.state.loop = loop
+            defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result, settings.loop_budget_ms)
+            app.state.offload = State(
+                offload.client, offload.inspector, offload.operations, defaults, offload.away, instruments, breaker
+            )
+            yield
+
+    return lifespan
+
+
+@asynccontextmanager
+async def _watched(settings: Settings, writer: StallWriter, instruments: metrics.Metrics) -> AsyncIterator[WatchedLoop]:
+    """Watch the loop that this runs on."""
+    reporter = Reporter("api", None, writer)
+    loop = WatchedLoop(reporter, settings.stall_ms / 1000)
+    instruments.watches(loop)
+    await loop.start()
+    try:
+        yield loop
+    finally:
+        await loop.stop()
+
+
+def _version() -> str:
+    try:
+        return version("offload")
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return "0"

@@ -1,0 +1,17 @@
+"""The command line: translates the shell into calls of `client` and `inspector`, and starts the processes.
+
+Exit codes: 0 done, 1 the job failed, 2 usage, 3 service or Redis unreachable (`failures` has the table).
+"""
+
+import sys
+from collections.abc import Sequence
+
+from offload.cli import failures
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code; nobody is shown a traceback of ours."""
+    from offload.cli.commands import run  # noqa: PLC0415 - where the imports of a command fail, that is told in one line
+
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    raise SystemExit(failures.guarded(lambda: run(given)))

@@ -1,0 +1,103 @@
+"""`offload enqueue`: put one job in, and wait for it if asked."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from offload.cli import arguments, documents, output, session
+from offload.cli.waiting import finished, tell_end
+from offload.domain.functions import EnqueueOptions
+from offload.wiring import Offload
+
+Given = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]... | @FILE | -", help="Arguments: JSON, or text where it is none.", show_default=False
+    ),
+]
+Whole = Annotated[str | None, typer.Option("--args", metavar="JSON", help="All arguments as one JSON object.")]
+Wait = Annotated[
+    float | None,
+    typer.Option("--wait", metavar="[SECONDS]", help="Wait for the job to end, and print its result.", min=0),
+]
+
+
+def enqueue(
+    name: Annotated[str, typer.Argument(metavar="FUNCTION", help="A job function; `offload functions` lists them.")],
+    given: Given = None,
+    whole: Whole = None,
+    delay: Annotated[float | None, typer.Option(metavar="SECONDS", help="Start it so much later.")] = None,
+    run_at: Annotated[str | None, typer.Option(metavar="TIME", help="Start it then: 2026-12-24T18:00:00Z.")] = None,
+    deadline: Annotated[str | None, typer.Option(metavar="TIME", help="It is dead if it has not ended then.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Another queue than the function's own.")] = None,
+    priority: Annotated[
+        int, typer.Option(metavar="0-9", min=0, max=9, help="Of the due jobs of a queue, higher ones start first.")
+    ] = 0,
+    max_tries: Annotated[int | None, typer.Option(metavar="N", help="How many attempts it has.")] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Limit of one attempt.")] = None,
+    keep_result: Annotated[float | None, typer.Option(metavar="SECONDS", help="How long to keep the result.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A word to find it by; may be repeated.")] = None,
+    callback_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Told how it ended, by a signed webhook.")
+    ] = None,
+    unique_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Only if no job of the function with this key waits or runs.")
+    ] = None,
+    unique_for: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="The key, or else the arguments, stay taken for so long.")
+    ] = None,
+    wait: Wait = None,
+    as_json: output.Json = False,
+) -> None:
+    """Enqueue a job and print its id; with --wait print its result, and exit with 1 if it failed.
+
+    Where its unique key has a job already, that one is printed, and waited for.
+    """
+    options = EnqueueOptions(
+        queue=queue,
+        delay=delay,
+        run_at_ms=arguments.moment_ms("--run-at", run_at),
+        deadline_ms=arguments.moment_ms("--deadline", deadline),
+        priority=priority,
+        max_tries=max_tries,
+        timeout=timeout,
+        keep_result=keep_result,
+        tags=tuple(tag or ()),
+        unique_key=unique_key,
+        unique_for=unique_for,
+        callback_url=callback_url,
+    )
+
+    async def work(offload: Offload) -> None:
+        schema = offload.catalogue.function(name).arguments.schema
+        stored = await offload.client.enqueue(name, arguments.gather(given or [], whole, schema), options)
+        if wait is not None:
+            tell_end(await finished(offload, stored.id, wait), as_json=as_json)
+        elif as_json:
+            record = stored.record if stored.is_new else await offload.inspector.get(stored.id)
+            output.print_json(documents.job(record))
+        else:
+            print(stored.id)
+
+    session.run(work)
+
+
+def with_wait_filled(words: Sequence[str]) -> list[str]:
+    """Give a bare `--wait` the value that means no limit; the parser knows no value that may be left out."""
+    filled: list[str] = []
+    rest = list(words)
+    while rest and rest[0] != "--":
+        word = rest.pop(0)
+        if word == "--wait":
+            word = f"--wait={rest.pop(0) if rest and _is_number(rest[0]) else 'inf'}"
+        filled.append(word)
+    return filled + rest
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,107 @@
+"""What a command says when it cannot do what it was asked: lines on stderr, and the one table of exit codes.
+
+A traceback is shown only where it is the user's own: of a job module that does not import, with our frames cut away.
+"""
+
+import sys
+import traceback
+from collections.abc import Callable
+
+import typer
+
+from offload.domain.errors import (
+    Conflict,
+    InvalidArguments,
+    InvalidRequest,
+    JobFailed,
+    JobsNotLoaded,
+    NotFinished,
+    NotFound,
+    OffloadError,
+)
+from offload.loader import users_traceback
+from offload.settings import SettingsError
+
+DONE, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
+INTERNAL = 70  # EX_SOFTWARE of sysexits.h: a fault of ours, which none of the other codes may be taken for
+INTERRUPTED, TERMINATED = 130, 143  # As shells say of a program that Ctrl-C, or SIGTERM, ended.
+
+# The first class that fits decides; every other OffloadError means that the service cannot work here and now.
+_CODES: tuple[tuple[type[BaseException], int], ...] = (
+    (JobFailed, FAILED),
+    (NotFinished, FAILED),
+    (InvalidRequest, USAGE),
+    (NotFound, USAGE),
+    (Conflict, USAGE),
+    (OffloadError, UNREACHABLE),
+    (OSError, UNREACHABLE),
+)
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command; return its exit code, or the one of what went wrong, which is then told on stderr."""
+    try:
+        return command()
+    except typer.TyperException as error:
+        return _usage(error)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_gone()
+    except Exception as error:  # noqa: BLE001 - the last place before the shell
+        return report(error)
+
+
+def report(error: BaseException) -> int:
+    """Tell an error on stderr in the shortest way that says what to do; return the exit code."""
+    say(explain(error))
+    return exit_code(error)
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code of an error."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), INTERNAL)
+
+
+def explain(error: BaseException) -> str:
+    """Return what to say of an error: one line, but one for each bad field, setting, or frame of the user's code."""
+    match error:
+        case InvalidArguments():
+            lines = [f"  {field.path or '(arguments)'}: {field.message}" for field in error.fields]
+            title = f"error: invalid arguments for {error.function!r} (see: offload functions {error.function})"
+            return "\n".join([title, *lines])
+        case JobsNotLoaded():
+            return f"{users_traceback(error)}error: {error}"
+        case SettingsError():
+            return "\n".join(f"error: {line}" for line in str(error).splitlines())
+        case OffloadError():
+            return f"error: {error}"
+        case OSError():
+            named = f": {error.filename}" if error.filename else ""
+            return f"error: {error.strerror or error}{named}"
+        case _:
+            return f"error: this is a fault of Offload's own, {_place(error)}: {type(error).__name__}: {error}"
+
+
+def say(text: str) -> None:
+    """Write to stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"at {frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
+
+
+def _usage(error: typer.TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if message:  # A group that was called without a command has printed its help, and says nothing more.
+        say(f"error: {message}" + (f" (see: {context.command_path} --help)" if context is not None else ""))
+    return error.exit_code
+
+
+def _reader_gone() -> int:
+    """Leave quietly when the reader of our output has seen enough, as `head` does."""
+    sys.stdout = None  # Python would complain once more while it flushes.
+    return DONE

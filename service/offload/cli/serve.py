@@ -1,0 +1,116 @@
+"""`offload api` and `offload worker`: one process of the service each, for those who start them one by one."""
+
+import contextlib
+import math
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import structlog
+import typer
+
+from offload import lifeline, logs
+from offload.cli import listening, session
+from offload.cli.stalls import FailOnStall, check_watched
+from offload.domain.errors import Unavailable
+from offload.settings import Settings, child_environment, unknown_variables
+
+log = structlog.get_logger(__name__)
+
+# A stream of events never ends by itself, so a stopping API waits for open requests no longer than this.
+LONGEST_DRAIN = 5.0
+
+Queues = Annotated[list[str] | None, typer.Option("--queue", metavar="QUEUE", help="Serve it only; may be repeated.")]
+
+
+def api(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: OFFLOAD_HOST]")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port.  [default: OFFLOAD_PORT]")] = None,
+    fd: Annotated[int | None, typer.Option(hidden=True, help="A listening socket that the parent passed on.")] = None,
+) -> None:
+    """Run the HTTP API."""
+    import uvicorn  # noqa: PLC0415 - with FastAPI it takes longer than all else that a command does
+
+    from offload import collector, serving  # noqa: PLC0415 - as above
+    from offload.app import check_exposure, create_app  # noqa: PLC0415 - as above
+
+    settings = session.settings(host=host, port=port)
+    check_exposure(settings)
+    listener = listening.listen(settings) if fd is None else listening.inherited(fd)
+    settings = _ready(settings)
+    with contextlib.closing(listener):
+        app = create_app(settings)
+        if settings.lifeline_fd is not None:
+            lifeline.watch(settings.lifeline_fd, LONGEST_DRAIN + 5)
+        drain = math.ceil(min(settings.shutdown_grace, LONGEST_DRAIN))
+        server = uvicorn.Server(serving.config(app, settings, drain=drain))
+        # uvicorn raises a signal once more after it has stopped; so one that was asked for is a success.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, server.handle_exit)
+        collector.settle()
+        log.info("api_listening", url=listening.url_of(listener))
+        server.run(sockets=[listener])
+
+
+def worker(
+    burst: Annotated[bool, typer.Option("--burst", help="Stop when the queues are empty.")] = False,
+    queue: Queues = None,
+    fail_on_stall: FailOnStall = False,
+) -> None:
+    """Run a worker, and its guardian, which restarts it if it dies."""
+    settings = session.settings()
+    check_watched(settings, fails=fail_on_stall)
+    resolved = _ready(settings)
+    if resolved.redis_url != settings.redis_url:
+        _again_with(resolved)
+    _check_writable(resolved)
+    _supervise(resolved, burst=burst, queues=queue or (), fail_on_stall=fail_on_stall)
+
+
+def _supervise(settings: Settings, *, burst: bool, queues: Sequence[str], fail_on_stall: bool) -> NoReturn:
+    """Go on as the supervisor of a worker, a process with little in it."""
+    from offload.store.connection import settings_of  # noqa: PLC0415 - other commands do without them
+    from offload.store.guard import portable  # noqa: PLC0415
+    from offload.worker.supervisor import Watch, become  # noqa: PLC0415
+
+    told = Watch(
+        address=portable(settings_of(settings.redis_url)),
+        lease_ms=round(settings.lease_seconds * 1000),
+        max_tries=settings.max_tries,
+        kept_ms=round(settings.keep_dead * 1000),
+        grace=settings.shutdown_grace,
+        lifeline_fd=settings.lifeline_fd,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+        burst=burst,
+        queues=list(queues),
+        fail_on_stall=fail_on_stall,
+    )
+    become(told, child_environment({"redis_url": settings.redis_url}))
+
+
+def _ready(settings: Settings) -> Settings:
+    """Set up the log, warn of settings that do not exist, and return the settings with a real Redis address."""
+    logs.configure(settings.log_level, settings.log_format)
+    for warning in unknown_variables():
+        log.warning("unknown_setting", hint=warning)
+    return session.with_redis(settings)
+
+
+def _again_with(settings: Settings) -> None:
+    """Start this command anew with the address in its environment, where the processes of a worker look for it."""
+    environment = child_environment({"redis_url": settings.redis_url})
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "offload", *sys.argv[1:]], environment)  # noqa: S606
+
+
+def _check_writable(settings: Settings) -> None:
+    """Raise Unavailable where the files that jobs make could not be kept; that is better known before the first."""
+    directory = settings.artifacts_dir
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"cannot make the directory of artifacts {str(directory)!r}: {error.strerror}") from None
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise Unavailable(f"cannot write to the directory of artifacts {str(directory)!r} (OFFLOAD_ARTIFACTS_URL)")

@@ -1,0 +1,34 @@
+"""Waiting for a job from the shell, and telling how it ended."""
+
+import math
+
+import orjson
+
+from offload.cli import documents, failures, output
+from offload.domain.errors import JobFailed, NotFinished
+from offload.domain.records import JobRecord
+from offload.domain.states import Status
+from offload.wiring import Offload
+
+
+async def finished(offload: Offload, job_id: str, timeout: float | None) -> JobRecord:
+    """Return the job when it has ended; raises NotFinished after `timeout` seconds (None, infinity: no limit)."""
+    limit = None if timeout is None or math.isinf(timeout) else timeout
+    record = await offload.inspector.wait(job_id, limit)
+    if not record.status.is_terminal:
+        raise NotFinished(f"job {job_id} is still {record.status} after {limit:g} s; it goes on")
+    return record
+
+
+def tell_end(record: JobRecord, *, as_json: bool) -> None:
+    """Print the result, or the whole document; raises JobFailed where the job did not succeed."""
+    if as_json:
+        output.print_json(documents.job(record))
+    if record.status is not Status.SUCCEEDED:
+        raise JobFailed(record.id, record.status, record.error)
+    if as_json:
+        return
+    if record.result is None:
+        failures.say(f"job {record.id} succeeded; its result was not kept")
+    else:
+        output.print_json(orjson.loads(record.result))

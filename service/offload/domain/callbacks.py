@@ -1,0 +1,87 @@
+"""Callbacks: a signed webhook that tells how a job ended, delivered by a job of its own.
+
+That job is made ready when the one that it tells of is enqueued, and put in by the very script that ends that one,
+whatever ends it. Here stands what a callback URL may be, and what must be there for one to be delivered.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from offload.domain.addresses import why_refused
+from offload.domain.errors import FieldError, InvalidArguments, InvalidOptions
+
+FUNCTION = "webhook.callback"
+LONGEST_URL = 2000
+KEPT_S = 4 * 86_400
+"""A job with a callback is kept so long at least: deliveries are tried for three days. The scripts say it in ms."""
+
+
+def callback_id(job_id: str, end: int) -> str:
+    """Return the id of the job that tells of the `end`-th end of a job; the scripts build the same."""
+    return f"callback:{job_id}:{end}"
+
+
+def check_callback_url(url: str) -> str:
+    """Return the URL, or raise ValueError where it is not a complete http(s) one that may be shown to anybody."""
+    if len(url) > LONGEST_URL:
+        msg = f"has {len(url)} characters; it may have {LONGEST_URL}"
+        raise ValueError(msg)
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("must be ASCII without spaces; encode other characters as RFC 3986 says")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        msg = f"is not a URL: {error}"
+        raise ValueError(msg) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a complete http: or https: URL, as in https://example.com/hooks/jobs")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must have no user and password in it: it stands in documents; deliveries are signed instead")
+    return url
+
+
+def why_private(url: str) -> str | None:
+    """Say what kind of address the URL has literally, if it is not public; None for a name, which delivery judges."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return "loopback"
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    return why_refused(host)
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """Whether callbacks can be signed here, and whether they may go to private addresses."""
+
+    has_secrets: bool = False
+    allow_private: bool = False
+
+    def check(self, url: str, functions: Mapping[str, Any]) -> None:
+        """Raise InvalidOptions, with the field, where a callback to this URL could not be delivered."""
+        if FUNCTION not in functions:
+            _refuse(
+                f"needs the job function {FUNCTION!r}, which OFFLOAD_JOBS does not load (it is in 'jobs')", "no_job"
+            )
+        if not self.has_secrets:
+            _refuse("needs OFFLOAD_WEBHOOK_SECRETS to be set: a callback is always signed", "no_secret")
+        if not self.allow_private and (kind := why_private(url)):
+            _refuse(
+                f"leads to a {kind} address; callbacks go to public ones only, "
+                "unless OFFLOAD_ALLOW_PRIVATE_ADDRESSES=true is set",
+                "private_address",
+            )
+        try:
+            functions[FUNCTION].arguments.validate({"url": url})
+        except InvalidArguments as error:
+            _refuse("; ".join(field.message for field in error.fields), "invalid_url")
+
+
+def _refuse(message: str, code: str) -> None:
+    raise InvalidOptions(f"callback_url {message}", [FieldError("callback_url", message, f"callback_{code}")])

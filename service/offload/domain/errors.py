@@ -1,0 +1,261 @@
+"""Every error that Offload raises on purpose, as one tree; a class says what the caller can do about it.
+
+OffloadError
+├── InvalidDefinition        fix the code of a job module
+│   └── JobsNotLoaded        a job module cannot be imported
+├── InvalidRequest           fix the call
+│   ├── UnknownFunction
+│   ├── InvalidArguments
+│   ├── InvalidOptions
+│   ├── InvalidBatch
+│   └── IdempotencyKeyReused for another request than this one
+├── NotFound                 there is no such job, queue, artifact …
+├── Conflict                 the job is in a state, or its function is of a kind, that does not allow this
+│   ├── NotFinished
+│   ├── ResultExpired
+│   ├── JobNotKept           it was put in by this request before, and has been forgotten since
+│   ├── NotMovable           a job function cannot run where it was told to
+│   └── IdempotencyKeyInUse  the same request is under way: try again soon
+├── Unavailable              Redis cannot be reached: try again later
+│   └── Unconfirmed          the job is stored, but not yet as safely as was asked: try again with the same id
+├── Unreadable               encrypted by a key that this process was not given
+├── JobFailed                awaited job is dead or aborted
+└── JobError                 raised inside a job function
+    ├── Retry                run me again
+    ├── GiveUp               never run me again
+    ├── Aborted              somebody asked this job to stop
+    ├── AttemptTimeout       the attempt ran longer than its timeout
+    ├── LoopBudgetExceeded   one step held the event loop for longer than the function's budget
+    ├── LeaseLost            another worker may have this job by now
+    ├── ResultNotSerializable
+    ├── ResultTooLarge
+    └── ChildDied            the process of a job function ended under it
+
+HTTP status codes live in `offload.api.problems`, exit codes in `offload.cli`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+
+class OffloadError(Exception):
+    """Base of everything that Offload raises on purpose."""
+
+
+class InvalidDefinition(OffloadError):
+    """A job function, queue or schedule is declared in a way that cannot work."""
+
+
+class JobsNotLoaded(InvalidDefinition):
+    """A module named by OFFLOAD_JOBS cannot be imported; `__cause__` is the user's own exception."""
+
+
+class InvalidRequest(OffloadError):
+    """The call can never succeed as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One invalid argument: `path` as in `message.to.0`, what was wrong, and pydantic's stable error type."""
+
+    path: str
+    message: str
+    code: str
+
+
+class UnknownFunction(InvalidRequest):
+    """No loaded job module defines a function of that name."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name = name
+        near = get_close_matches(name, list(known), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"no job function named {name!r}{hint}")
+
+
+class InvalidArguments(InvalidRequest):
+    """The arguments do not fit the signature of the job function; `fields` names each."""
+
+    def __init__(self, function: str, fields: Sequence[FieldError]) -> None:
+        self.function = function
+        self.fields = tuple(fields)
+        said = "; ".join(f"{f.path or '(arguments)'}: {f.message}" for f in self.fields)
+        super().__init__(f"invalid arguments for {function!r}: {said}")
+
+
+class InvalidOptions(InvalidRequest):
+    """An enqueue option or a filter is out of its range; `fields` names each where they are known."""
+
+    def __init__(self, message: str, fields: Sequence[FieldError] = ()) -> None:
+        self.fields = tuple(fields)
+        super().__init__(message)
+
+
+class InvalidBatch(InvalidRequest):
+    """Some jobs of a batch cannot be accepted, so none is; `fields` names each fault of each job."""
+
+    def __init__(self, fields: Sequence[FieldError]) -> None:
+        self.fields = tuple(fields)
+        faults = "1 fault" if len(self.fields) == 1 else f"{len(self.fields)} faults"
+        super().__init__(f"{faults} in the batch, so no job of it was accepted; the first is {self.fields[0].path}: "
+                         f"{self.fields[0].message}")  # fmt: skip
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    """The idempotency key came with another request before."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"the idempotency key {key!r} came with another method, path, query or body before; "
+            "send this request with a key of its own"
+        )
+
+
+class NotFound(OffloadError):
+    """There is no such thing, or it is no longer kept."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        self.kind = kind
+        self.name = name
+        super().__init__(f"no {kind} {name!r}; it never was, or it is no longer kept")
+
+
+class Conflict(OffloadError):
+    """The job's state does not allow this."""
+
+
+class NotFinished(Conflict):
+    """The job has no result yet."""
+
+
+class ResultExpired(Conflict):
+    """The job is finished, but its result TTL has passed."""
+
+
+class JobNotKept(Conflict):
+    """The job of an idempotency key was put in and has been forgotten since; it is not put in again."""
+
+
+class NotMovable(Conflict):
+    """A job function cannot run in a thread, or in a process, for what its code is."""
+
+
+class IdempotencyKeyInUse(Conflict):
+    """A request with this idempotency key is under way; its outcome can be had in a moment."""
+
+    def __init__(self, key: str = "") -> None:
+        named = f"the idempotency key {key!r}" if key else "this idempotency key"
+        super().__init__(f"a request with {named} is under way; send this one again in a moment")
+
+
+class Unavailable(OffloadError):
+    """Redis cannot be reached or refuses to serve; nothing was changed that we know of."""
+
+
+class Unconfirmed(Unavailable):
+    """The jobs are stored and may run, but replicas or disks that were to confirm it did not in time.
+
+    Asking again with the same ids adds no second one, and waits for the confirmation anew.
+    """
+
+    def __init__(self, ids: Sequence[str], why: str) -> None:
+        self.ids = tuple(ids)
+        self.why = why
+        stored = f"job {ids[0]} is" if len(ids) == 1 else f"{len(ids)} jobs are"
+        super().__init__(f"{stored} stored and may run, but {why}; asking again with the same id adds no second one")
+
+
+class Unreadable(OffloadError):
+    """What is asked for is encrypted by a key that this process was not given; `key_id` names the key."""
+
+    def __init__(self, what: str, job_id: str, key_id: str) -> None:
+        self.key_id = key_id
+        super().__init__(
+            f"the {what} of job {job_id} is encrypted, and OFFLOAD_ENCRYPTION_KEYS of this process has no key with the "
+            f"id {key_id}"
+        )
+
+
+class JobFailed(OffloadError):
+    """The awaited job ended without success; `error` is its recorded error, `status` how it ended."""
+
+    def __init__(self, job_id: str, status: str, error: "ErrorInfo | None") -> None:
+        self.job_id = job_id
+        self.status = status
+        self.error = error
+        super().__init__(f"job {job_id} is {status}" + (f": {error.type}: {error.message}" if error else ""))
+
+
+class JobError(OffloadError):
+    """Raised inside a job function, by the user or on the job's behalf."""
+
+
+class Retry(JobError):
+    """Run the job again: after `after` seconds, or by the policy's backoff when it is None."""
+
+    def __init__(self, reason: str = "", *, after: float | None = None) -> None:
+        if after is not None and after < 0:
+            msg = f"Retry(after={after}) must not be negative"
+            raise InvalidDefinition(msg)
+        self.after = after
+        super().__init__(reason)
+
+
+class GiveUp(JobError):
+    """Never run the job again: it is dead with this reason."""
+
+
+class Aborted(JobError):
+    """Somebody asked this job to stop."""
+
+
+class AttemptTimeout(JobError):
+    """The attempt ran longer than its timeout; it is retried like an ordinary exception."""
+
+
+class LoopBudgetExceeded(JobError):
+    """One step held the event loop for longer than `loop_budget_ms`; it is retried like an ordinary exception.
+
+    `give_up_on=[LoopBudgetExceeded]` makes it the end of the job.
+    """
+
+
+class LeaseLost(JobError):
+    """This worker no longer holds the right to run the job; nothing it writes about it counts."""
+
+
+class ResultNotSerializable(JobError):
+    """The job function returned something that JSON (or the configured serializer) cannot carry."""
+
+
+class ResultTooLarge(JobError):
+    """The serialised result is over OFFLOAD_MAX_RESULT_BYTES; give it back as an artifact."""
+
+
+class ChildDied(JobError):
+    """The child process that ran the job function ended under it (signal, out of memory, exit)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    """An exception as data: the only form in which one is stored or sent.
+
+    `fingerprint` (see `offload.domain.fingerprints`) is given to the error of an attempt when that is written down.
+    """
+
+    type: str
+    message: str
+    traceback: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON shape `{type, message, traceback, fingerprint?, details?}` of the job document."""
+        shape: dict[str, Any] = {"type": self.type, "message": self.message, "traceback": self.traceback}
+        if self.fingerprint:
+            shape["fingerprint"] = self.fingerprint
+        if self.details:
+            shape["details"] = self.details
+        return shape

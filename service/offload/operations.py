@@ -1,0 +1,74 @@
+"""What callers call to operate the service: pause and resume, run a schedule now, clear, and note who did what."""
+
+from offload.client import Client, Request
+from offload.domain.catalogue import Catalogue
+from offload.domain.errors import NotFound
+from offload.domain.overrides import Place, check_movable
+from offload.domain.schedules import Schedule
+from offload.store import audit, overrides, queues, schedules, stalls
+from offload.store.connection import RedisClient
+
+
+class Operations:
+    """Changes how work is done; `who` is the name of an API key, `anonymous`, or `cli:<user>`."""
+
+    def __init__(self, redis: RedisClient, client: Client, catalogue: Catalogue) -> None:
+        self._redis = redis
+        self._client = client
+        self._catalogue = catalogue
+
+    async def pause_queue(self, name: str, who: str) -> bool:
+        """Start no more jobs of a queue, over the whole fleet, until it is resumed; what runs goes on.
+
+        Returns whether that changed something: whoever paused it first stays on record. Raises NotFound.
+        """
+        await self._check_queue(name)
+        return await queues.pause(self._redis, name, paused=True, who=who)
+
+    async def resume_queue(self, name: str) -> bool:
+        """Let a queue go on at once; return whether that changed something. Raises NotFound."""
+        await self._check_queue(name)
+        return await queues.pause(self._redis, name, paused=False)
+
+    async def move_function(self, name: str, runs_in: Place | None, who: str) -> bool:
+        """Run a `def` job function in a thread or a process from its next start on, over the whole fleet.
+
+        It holds until None takes it back, whatever restarts meanwhile; what runs goes on. Returns whether that changed
+        something. Raises UnknownFunction, NotMovable.
+        """
+        function = self._catalogue.function(name)
+        if runs_in is not None:
+            check_movable(function, runs_in)
+        return await overrides.put(self._redis, name, runs_in, who)
+
+    async def run_schedule(self, name: str) -> str:
+        """Fire a tick now, paused or not, beside those of the plan; return the id of its job. Raises NotFound."""
+        plan = self._schedule(name)
+        job = self._client.prepare(Request(plan.function, plan.args))
+        await schedules.run(self._redis, name, job)
+        return job.id
+
+    async def pause_schedule(self, name: str) -> None:
+        """Let the ticks of a schedule go by until it is resumed; none is made up for. Raises NotFound."""
+        await schedules.pause(self._redis, self._schedule(name).name, paused=True)
+
+    async def resume_schedule(self, name: str) -> None:
+        """Let a schedule fire again from its next tick on. Raises NotFound."""
+        await schedules.pause(self._redis, self._schedule(name).name, paused=False)
+
+    async def clear_stalls(self) -> int:
+        """Forget the stalls that are listed, and their groups; return how many were listed."""
+        return await stalls.clear(self._redis)
+
+    async def audit(self, who: str, action: str, target: str, count: int = 1, **detail: object) -> None:
+        """Note that somebody did something to a target, or to `count` things at once; no secrets in `detail`."""
+        await audit.write(self._redis, who, action, target, count, detail)
+
+    def _schedule(self, name: str) -> Schedule:
+        if name not in self._catalogue.schedules:
+            raise NotFound("schedule", name)
+        return self._catalogue.schedules[name]
+
+    async def _check_queue(self, name: str) -> None:
+        if name not in self._catalogue.queue_names and name not in await queues.known(self._redis):
+            raise NotFound("queue", name)

@@ -1,0 +1,39 @@
+"""How the web process listens: uvicorn with our protocol, and as many open files as the system lets it have."""
+
+import resource
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from offload.api.protocol import Patience, protocol
+from offload.settings import Settings
+
+_SPARED = 200  # files for connections to Redis, artifacts, the log
+_FEWEST = 100
+
+
+def config(app: ASGIApp, settings: Settings, *, drain: int) -> uvicorn.Config:
+    """Return uvicorn's configuration; a stopping server lets open requests end for `drain` seconds."""
+    patience = Patience(request_s=settings.request_timeout, connections=max(_open_files() - _SPARED, _FEWEST))
+    return uvicorn.Config(
+        app,
+        http=protocol(patience),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=drain,
+    )
+
+
+def _open_files() -> int:
+    """Raise the limit of open files as far as the system lets us, for each connection is one; return what it is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or soft < hard:
+        wanted = 65_536 if hard == resource.RLIM_INFINITY else hard
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+        except (ValueError, OSError):  # macOS allows less than it says
+            return soft
+        return max(soft, wanted)
+    return soft

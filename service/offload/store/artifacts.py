@@ -1,0 +1,95 @@
+"""Files that jobs make: the bytes in a directory, what they are in Redis, both for as long as the job's record."""
+
+import contextlib
+import hashlib
+import mimetypes
+import secrets
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from offload.domain.artifacts import Artifact
+from offload.domain.errors import InvalidOptions, NotFound
+from offload.store import keys
+from offload.store.connection import RedisClient, reaching_redis
+
+
+class ArtifactFiles:
+    """The directory of artifacts; each is one file named by its id, written whole or not at all."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @classmethod
+    def at(cls, url: str, default: Path) -> "ArtifactFiles":
+        """Return the store of OFFLOAD_ARTIFACTS_URL (`file:///path`), or the default directory where it is unset."""
+        if not url:
+            return cls(default)
+        parts = urlsplit(url)
+        if parts.scheme != "file" or not parts.path:
+            msg = f"OFFLOAD_ARTIFACTS_URL {url!r} is not understood: write file:///a/directory"
+            raise InvalidOptions(msg)
+        return cls(Path(unquote(parts.path)))
+
+    def write(self, name: str, data: bytes, media_type: str | None = None) -> Artifact:
+        """Store bytes; the id cannot be guessed. `name` is only shown, it never becomes a path."""
+        artifact = describe(name, data, media_type)
+        self.write_as(artifact, data)
+        return artifact
+
+    def write_as(self, artifact: Artifact, data: bytes) -> None:
+        """Store the bytes of an artifact that is already described."""
+        path = self.path(artifact.id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{secrets.token_hex(4)}.part")
+        try:
+            part.write_bytes(data)
+            part.replace(path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                part.unlink()
+
+    def path(self, artifact_id: str) -> Path:
+        """Return where the bytes of an id lie; raises NotFound for what cannot be an id."""
+        if not artifact_id.isalnum() or not artifact_id.isascii():
+            raise NotFound("artifact", artifact_id)
+        return self.directory / artifact_id[:2] / artifact_id
+
+    def read(self, artifact_id: str) -> bytes:
+        """Return the bytes; raises NotFound."""
+        try:
+            return self.path(artifact_id).read_bytes()
+        except FileNotFoundError:
+            raise NotFound("artifact", artifact_id) from None
+
+    def remove_older(self, before_s: float) -> int:
+        """Remove files last written before a time (seconds since the epoch); return how many."""
+        removed = 0
+        for path in self.directory.glob("??/*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < before_s:
+                    path.unlink()
+                    removed += 1
+        return removed
+
+
+def describe(name: str, data: bytes, media_type: str | None = None) -> Artifact:
+    """Describe bytes as an artifact of a new id; the media type is guessed from the name where none is given."""
+    guessed = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return Artifact(
+        id=secrets.token_hex(16), name=name, media_type=guessed, size=len(data), sha256=hashlib.sha256(data).hexdigest()
+    )
+
+
+async def register(redis: RedisClient, artifact: Artifact, keep_ms: int) -> None:
+    """Note what a file is, for `keep_ms`."""
+    with reaching_redis():
+        await redis.set(keys.ARTIFACT + artifact.id, artifact.model_dump_json(), px=keep_ms)
+
+
+async def find(redis: RedisClient, artifact_id: str) -> Artifact:
+    """Return what a file is; raises NotFound when it never was or is no longer kept."""
+    with reaching_redis():
+        data = await redis.get(keys.ARTIFACT + artifact_id)
+    if data is None:
+        raise NotFound("artifact", artifact_id)
+    return Artifact.model_validate_json(data)

@@ -1,0 +1,208 @@
+"""From an address to a connection; the one place that turns redis-py's exceptions into ours."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+import redis.exceptions as faults
+from arq.connections import ArqRedis, RedisSettings
+from redis.asyncio import Sentinel
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.backoff import NoBackoff
+
+from offload.domain.errors import InvalidOptions, Unavailable
+from offload.store.wire import keep_few, swift
+
+# What a connection is called elsewhere. redis-py 5.3 types every command of the async client as
+# `Awaitable[X] | X`, which no strict checker lets one await; hence Any.
+RedisClient = Any
+
+CONNECT_TIMEOUT = 2.0
+ANSWER_TIMEOUT = 5.0
+_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel")
+_PASSWORD = re.compile(r"(//[^/@]*:)[^@]*(?=@)|(sentinel_password=)[^&]*")
+_AWAY = (
+    faults.ConnectionError,
+    faults.TimeoutError,
+    faults.BusyLoadingError,
+    faults.ReadOnlyError,
+    faults.OutOfMemoryError,
+    OSError,
+)
+# Answers that redis-py has no class for: a disk that is full, too few replicas, a replica without its master, a script,
+# and a blocking read that ends because the master has become a replica.
+_REFUSALS = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY ", "UNBLOCKED")
+
+
+@dataclass(repr=False)
+class SentinelSettings(RedisSettings):
+    """arq's settings, and what the sentinels themselves ask for; they have users and passwords of their own."""
+
+    sentinel_username: str | None = None
+    sentinel_password: str | None = None
+
+
+@contextmanager
+def reaching_redis() -> Iterator[None]:
+    """Raise Unavailable for whatever means that Redis is away, or cannot write now."""
+    try:
+        yield
+    except _AWAY as error:
+        msg = f"Redis does not serve: {type(error).__name__}: {error}"
+        raise Unavailable(msg) from error
+    except faults.ResponseError as error:
+        if not str(error).startswith(_REFUSALS):
+            raise
+        msg = f"Redis does not serve: {error}"
+        raise Unavailable(msg) from error
+
+
+def settings_of(url: str) -> RedisSettings:
+    """Turn an address into arq's settings.
+
+    `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS), `unix:///path?db=0`,
+    `redis+sentinel://[user:password@]host:port,host:port/master[/db][?sentinel_username=…&sentinel_password=…]`.
+    """
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in _SCHEMES:
+            raise ValueError(parts.scheme)  # noqa: TRY301 - one refusal for all that is wrong
+        found = _sentinel(parts) if parts.scheme == "redis+sentinel" else _server(parts)
+    except ValueError:
+        msg = (
+            f"{without_password(url)!r} is no Redis address: write redis://host:6379/0, rediss://…, unix:///path?db=0 "
+            "or redis+sentinel://host:26379/master/0"
+        )
+        raise InvalidOptions(msg) from None
+    username = unquote(parts.username) if parts.username else None
+    password = unquote(parts.password) if parts.password else None
+    return dataclasses.replace(found, username=username, password=password)
+
+
+def _server(parts: SplitResult) -> RedisSettings:
+    said = parse_qs(parts.query).get("db")
+    if parts.scheme == "unix":
+        return RedisSettings(unix_socket_path=unquote(parts.path), database=int(said[0] if said else 0))
+    database = int(said[0] if said else parts.path.strip("/") or 0)
+    host = parts.hostname or "localhost"
+    return RedisSettings(host=host, port=parts.port or 6379, database=database, ssl=parts.scheme == "rediss")
+
+
+def _sentinel(parts: SplitResult) -> RedisSettings:
+    master, _, database = parts.path.strip("/").partition("/")
+    each = [urlsplit(f"//{one}") for one in parts.netloc.rpartition("@")[2].split(",")]
+    hosts = [(one.hostname or "localhost", one.port or 26379) for one in each]
+    said = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    return SentinelSettings(
+        host=hosts,
+        sentinel=True,
+        sentinel_master=unquote(master) or "mymaster",
+        database=int(database or 0),
+        sentinel_username=said.get("sentinel_username"),
+        sentinel_password=said.get("sentinel_password"),
+    )
+
+
+def without_password(url: str) -> str:
+    """Return an address as it may be logged."""
+    return _PASSWORD.sub(r"\1\2***", url)
+
+
+class MasterPool(SentinelConnectionPool):
+    """Connections to the master that the sentinels name; closed with those to the sentinels."""
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - as redis-py
+        """Close the idle connections, when the master is another; or all, and then the sentinels' as well."""
+        await super().disconnect(inuse_connections)
+        if inuse_connections:
+            for sentinel in self.sentinel_manager.sentinels:
+                await sentinel.aclose()
+
+
+def client(
+    settings: RedisSettings, *, answer_timeout: float | None = ANSWER_TIMEOUT, most: int = 0, **options: Any
+) -> ArqRedis:
+    """Make a client (no connection is opened yet); `answer_timeout` in seconds, None for blocking reads.
+
+    With `most` it has no more connections than that, however many callers come in one moment.
+    """
+    common: dict[str, Any] = {
+        "db": settings.database,
+        "username": settings.username,
+        "password": settings.password,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": answer_timeout,
+        "retry": Retry(NoBackoff(), 0),  # never by itself: a script whose answer was lost has been run
+    }
+    tls: dict[str, Any] = {}
+    if settings.ssl:
+        tls = {
+            "ssl": True,
+            "ssl_keyfile": settings.ssl_keyfile,
+            "ssl_certfile": settings.ssl_certfile,
+            "ssl_cert_reqs": settings.ssl_cert_reqs,
+            "ssl_ca_certs": settings.ssl_ca_certs,
+            "ssl_ca_data": settings.ssl_ca_data,
+            "ssl_check_hostname": settings.ssl_check_hostname,
+        }
+    if settings.sentinel:
+        asking = for_sentinels(*(getattr(settings, f"sentinel_{name}", None) for name in ("username", "password")))
+        sentinel: Any = Sentinel(list(settings.host), sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+        about = {"redis_class": ArqRedis, "connection_pool_class": MasterPool}
+        made: ArqRedis = sentinel.master_for(settings.sentinel_master, **about, **common, **tls)
+    elif settings.unix_socket_path:
+        made = ArqRedis(unix_socket_path=settings.unix_socket_path, **common)
+    else:
+        made = ArqRedis(host=settings.host, port=settings.port, **common, **tls)
+    pool: Any = made.connection_pool
+    pool.connection_class = swift(pool.connection_class)
+    if most:
+        keep_few(pool, most)
+    for name, value in options.items():
+        setattr(made, name, value)
+    return made
+
+
+def for_sentinels(username: str | None, password: str | None) -> dict[str, Any]:
+    """Return the arguments of connections to the sentinels themselves."""
+    return {"socket_timeout": CONNECT_TIMEOUT, "username": username, "password": password}
+
+
+async def check(redis: ArqRedis, address: str) -> None:
+    """Raise Unavailable, naming the address without its password, unless Redis answers."""
+    try:
+        await redis.ping()
+    except (faults.RedisError, OSError) as error:
+        msg = f"no Redis at {without_password(address)}: {error}"
+        raise Unavailable(msg) from None
+
+
+def settings_of_client(redis: ArqRedis) -> RedisSettings:
+    """Return settings that reach the same Redis as a client that somebody else made (arq's `redis_pool=`)."""
+    pool: Any = redis.connection_pool
+    used = pool.connection_kwargs
+    known = {
+        "host": "host",
+        "port": "port",
+        "path": "unix_socket_path",
+        "db": "database",
+        "username": "username",
+        "password": "password",
+    }
+    found = {ours: used[theirs] for theirs, ours in known.items() if used.get(theirs) is not None}
+    if not isinstance(pool, SentinelConnectionPool):
+        return RedisSettings(**found)
+    sentinels = [one.connection_pool.connection_kwargs for one in pool.sentinel_manager.sentinels]
+    return SentinelSettings(
+        **found,
+        host=[(one["host"], one["port"]) for one in sentinels],
+        sentinel=True,
+        sentinel_master=pool.service_name,
+        sentinel_username=sentinels[0].get("username"),
+        sentinel_password=sentinels[0].get("password"),
+    )

@@ -1,0 +1,55 @@
+"""What the record of a new job holds beside its queue and times, from its function and what its caller said."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from offload.domain.functions import NO_OPTIONS, EnqueueOptions, JobFunction
+
+
+def record_fields(
+    function: JobFunction[Any, Any], options: EnqueueOptions, args: Mapping[str, Any]
+) -> dict[str, str | int | bytes]:
+    """Return what the record of a new job holds beside its queue and times; `function` comes first."""
+    fields: dict[str, str | int | bytes] = {"function": function.name}
+    if tries := options.max_tries or function.max_tries:
+        fields["max_tries"] = tries
+    if timeout := options.timeout or function.timeout:
+        fields["timeout"] = round(timeout * 1000)
+    if options is NO_OPTIONS:
+        return fields
+    if options.tags:
+        fields["tags"] = orjson.dumps(options.tags)
+    if options.priority:
+        fields["priority"] = options.priority
+    if options.unique_key is not None or options.unique_for is not None:
+        fields["unique"] = f"{_unique(function.name, options, args)}:{round((options.unique_for or 0) * 1000)}"
+    if told := said(options):
+        fields["options"] = orjson.dumps(told)
+    return fields
+
+
+def said(options: EnqueueOptions) -> dict[str, Any]:
+    """Return what of the options stands in the record as it is, beside what the scripts look at."""
+    every = {
+        "max_tries": options.max_tries,
+        "timeout": options.timeout,
+        "deadline": options.deadline_ms,
+        "keep_result": options.keep_result,
+        "traceparent": options.traceparent,
+        "parent": options.parent,
+        "callback_url": options.callback_url,
+        "unique_key": options.unique_key,
+    }
+    return {name: value for name, value in every.items() if value is not None}
+
+
+def _unique(function: str, options: EnqueueOptions, args: Mapping[str, Any]) -> str:
+    """Return the name in Redis of what a job is alone in: the key given, or else its arguments in any order."""
+    if options.unique_key is not None:
+        about = f"{function}\0key\0{options.unique_key}".encode()
+    else:
+        about = f"{function}\0args\0".encode() + orjson.dumps(args, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha1(about, usedforsecurity=False).hexdigest()

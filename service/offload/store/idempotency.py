@@ -1,0 +1,39 @@
+"""What an idempotency key stands for: a request under way, or the jobs that it put in, for a day.
+
+A key is marked here before anything is put in; enqueue.lua puts the jobs in only while the mark stands, and writes
+their ids in its place. So a request is carried out once even where its answer, or the process, was lost.
+"""
+
+import secrets
+
+import orjson
+
+from offload.domain import idempotency
+from offload.domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from offload.domain.idempotency import Mark
+from offload.store import scripts
+from offload.store.connection import RedisClient
+
+_FINGERPRINT = 64
+
+
+async def begin(redis: RedisClient, who: str, key: str, fingerprint: str, stands_ms: int) -> Mark | tuple[str, ...]:
+    """Mark a request as under way, for `stands_ms` at most; or return the ids of the jobs that it put in before.
+
+    Raises IdempotencyKeyInUse, IdempotencyKeyReused.
+    """
+    mark = Mark(idempotency.hashed(who, key), f"{fingerprint} {secrets.token_hex(8)}")
+    said: bytes = await scripts.run(redis, "idempotency", 0, mark.key, mark.value, stands_ms)
+    if said == b"begun":
+        return mark
+    found, state = said[:_FINGERPRINT].decode(), said[_FINGERPRINT + 1 :]
+    if found != fingerprint:
+        raise IdempotencyKeyReused(key)
+    if not state.startswith(b"="):
+        raise IdempotencyKeyInUse(key)
+    return tuple(orjson.loads(state[1:]))
+
+
+async def give_up(redis: RedisClient, mark: Mark) -> None:
+    """Let the key of a request that put nothing in be used again."""
+    await scripts.run(redis, "idempotency", 0, mark.key, mark.value, 0)

@@ -1,0 +1,14 @@
+"""What is said to one worker alone; written by the scripts.
+
+`wake`, `abort <id>`, `lost <time in ms> <id>`, `overrides`.
+"""
+
+from offload.store import keys
+from offload.store.connection import RedisClient, reaching_redis
+
+
+async def next_message(redis: RedisClient, worker: str, timeout: float) -> str | None:
+    """Return the next message, or None when none came within `timeout` seconds; a blocking read of its own."""
+    with reaching_redis():
+        answer = await redis.blpop([keys.INBOX + worker], timeout=timeout)
+    return answer[1].decode() if answer else None

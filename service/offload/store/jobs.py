@@ -1,0 +1,154 @@
+"""Putting jobs in, and what a person does to one from outside: abort, replay."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from offload.domain.errors import IdempotencyKeyInUse, Unavailable, Unconfirmed
+from offload.domain.idempotency import Mark
+from offload.store import scripts
+from offload.store.codec import Codec
+from offload.store.confirming import Confirm, Confirming
+from offload.store.connection import RedisClient
+
+_BATCH = 500
+
+
+@dataclass(slots=True)
+class NewJob:
+    """A job about to be stored: `due_ms` of 0 means now by Redis' clock; `fields` go into its record.
+
+    With a `mark` it is stored only while that stands. Nothing changes one; not frozen, since one is made for each job.
+    """
+
+    id: str
+    queue: str
+    due_ms: int
+    payload: bytes
+    fields: Mapping[str, str | int | bytes]
+    mark: Mark | None = None
+
+    def argv(self) -> list[scripts.Arg]:
+        """Return the job as arguments of enqueue.lua."""
+        flat: list[scripts.Arg] = [part for pair in self.fields.items() for part in pair]
+        job = [self.id, self.queue, self.due_ms, self.payload, len(flat), *flat]
+        return job if self.mark is None else [*_marked(self.mark, 1), *job]
+
+
+Stored = bool | str
+"""Whether a job is new (False: its id exists), or the id of the one that stands for its unique key."""
+
+
+def _marked(mark: Mark, jobs: int) -> list[scripts.Arg]:
+    return ["", mark.key, mark.value, jobs]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How long things are kept, in ms: a result by default, a record beyond its result, a dead job."""
+
+    result_ms: int = 3_600_000
+    record_ms: int = 3_600_000
+    dead_ms: int = 30 * 86_400_000
+
+
+_Waiting = tuple[NewJob, "asyncio.Future[tuple[int, Stored]]"]
+
+
+class JobStore:
+    """Stores jobs; callers at the same moment in one process share a round trip, and the wait for its confirmation."""
+
+    def __init__(self, redis: RedisClient, codec: Codec, confirm: Confirm = Confirm()) -> None:  # noqa: B008 - a value
+        self.redis = redis
+        self.codec = codec
+        self.confirm = confirm
+        self._confirming = Confirming(redis, confirm)
+        self._waiting: list[_Waiting] = []
+        self._was_alone = False  # whether the last caller had no other beside it
+        self._flushing: set[asyncio.Task[None]] = set()
+
+    async def put(self, job: NewJob) -> tuple[int, Stored]:
+        """Store one job; return when (ms, Redis' clock) and what became of it.
+
+        Raises IdempotencyKeyInUse where its mark no longer stands, Unavailable, and Unconfirmed where it is stored but
+        that was not confirmed as asked.
+        """
+        if self._was_alone and not self._flushing:
+            return await self._put_alone(job)
+        stored: asyncio.Future[tuple[int, Stored]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((job, stored))
+        if len(self._flushing) < self.confirm.at_once:
+            self._flushing.add(asyncio.create_task(self._flush(), name="offload-enqueue"))
+        return await stored
+
+    async def put_many(self, jobs: Sequence[NewJob], mark: Mark | None = None) -> tuple[int, list[Stored]]:
+        """Store many jobs in one step, all or none; return when, and what became of each. Raises as `put` does."""
+        argv = [part for job in jobs for part in job.argv()]
+        if mark is not None:
+            argv = [*_marked(mark, len(jobs)), *argv]
+        now_ms, *answers = await self._confirming.enqueue([job.id for job in jobs], argv)
+        if mark is not None and answers.pop(0) == 0:
+            raise IdempotencyKeyInUse
+        return now_ms, [_stored(answer) for answer in answers]
+
+    async def confirm_again(self, ids: Sequence[str]) -> None:
+        """Return when jobs that were stored before are confirmed as asked; raises Unavailable, Unconfirmed."""
+        await self._confirming.again(ids)
+
+    async def _put_alone(self, job: NewJob) -> tuple[int, Stored]:
+        """Store one job without a task for it, which is half of what a caller that comes alone each time waits for."""
+        self._was_alone = False  # whoever comes meanwhile shares a batch with others
+        now_ms, [answer] = await self._put_all([job])
+        self._was_alone = not self._flushing
+        if answer is None:
+            raise IdempotencyKeyInUse
+        return now_ms, answer
+
+    async def _put_all(self, jobs: Sequence[NewJob]) -> tuple[int, list[Stored | None]]:
+        """Store what callers of `put` wait for; None for a job whose mark no longer stands."""
+        argv = [part for job in jobs for part in job.argv()]
+        now_ms, *answers = await self._confirming.enqueue([job.id for job in jobs], argv)
+        if len(answers) == len(jobs):
+            return now_ms, [_stored(answer) for answer in answers]
+        each = iter(answers)
+        stood = [(job.mark is None or next(each) == 1, next(each)) for job in jobs]
+        return now_ms, [_stored(answer) if stands else None for stands, answer in stood]
+
+    async def _flush(self) -> None:
+        stored_here = 0
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+                stored_here += len(batch)
+                try:
+                    now_ms, answers = await self._put_all([job for job, _ in batch])
+                except Exception as error:  # noqa: BLE001 - handed to every caller that waits
+                    _refuse(batch, error)
+                else:
+                    for (_, stored), answer in zip(batch, answers, strict=True):
+                        if stored.done():
+                            continue
+                        if answer is None:
+                            stored.set_exception(IdempotencyKeyInUse())
+                        else:
+                            stored.set_result((now_ms, answer))
+                if self._waiting:
+                    await asyncio.sleep(0)  # whom this batch lets go on may come again, and share the next
+        finally:
+            if (task := asyncio.current_task()) is not None:
+                self._flushing.discard(task)
+            self._was_alone = stored_here == 1 and not self._flushing
+            if not self._flushing:
+                left, self._waiting = self._waiting, []
+                _refuse(left, Unavailable("the process stopped before the job was stored"))
+
+
+def _stored(answer: int | bytes) -> Stored:
+    return answer == 1 if isinstance(answer, int) else answer.decode()
+
+
+def _refuse(batch: Sequence[_Waiting], error: Exception) -> None:
+    """Tell each caller that waits; where the jobs are stored but not confirmed, each about its own."""
+    for job, stored in batch:
+        if not stored.done():
+            stored.set_exception(Unconfirmed([job.id], error.why) if isinstance(error, Unconfirmed) else error)

@@ -1,0 +1,124 @@
+"""Walking the lists of jobs: what fits a filter, newest first, a bounded piece at a time.
+
+Each piece is one call of list.lua, which looks at a few thousand candidates of the smallest list. Where lists hold many
+jobs but share few, a walk ends when its time is up, with what it has, and a cursor to go on from.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from offload.domain.errors import InvalidOptions
+from offload.domain.filters import Filter
+from offload.domain.states import Status
+from offload.store import keys, scripts
+from offload.store.connection import RedisClient, reaching_redis
+
+CANDIDATES = 2000
+"""So many a call: about two milliseconds of Redis for each list beside the first."""
+_OF_EACH_STATUS = [str(status) for status in Status]
+"""The lists that hold all jobs, each job in one of them."""
+_MOVED_BY_TIME = (Status.DEFERRED, Status.QUEUED, Status.RETRYING)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a walk stands: behind a job, by the time of its enqueue and its id, whether or not it is still there."""
+
+    score: str = ""
+    job_id: str = ""
+
+    @classmethod
+    def read(cls, text: str | None) -> "Cursor":
+        """Read the `next` of a page; raises InvalidOptions."""
+        if not text:
+            return cls()
+        score, found, job_id = text.partition("~")
+        if not found or not (score.isascii() and score.isdigit()) or len(score) > 15:
+            msg = f"{text!r} is no cursor; pass the `next` of a page as it is"
+            raise InvalidOptions(msg)
+        return cls(score, job_id)
+
+    def __str__(self) -> str:
+        return f"{self.score}~{self.job_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some ids of a walk, newest first; `following` is where it goes on, None at its end."""
+
+    ids: tuple[str, ...]
+    following: Cursor | None
+
+
+def lists(which: Filter) -> list[str]:
+    """Return the lists that a job must be in, as the scripts name them; none where all jobs are wanted."""
+    named = (
+        (keys.JOBS, which.status),
+        (keys.OF_FUNCTION, which.function),
+        (keys.OF_QUEUE, which.queue),
+        (keys.WITH_TAG, which.tag),
+        (keys.WITH_ERROR, which.error),
+    )
+    return [(prefix + value).removeprefix(keys.JOBS) for prefix, value in named if value is not None]
+
+
+async def pieces(
+    redis: RedisClient, which: Filter, limit: int, cursor: Cursor, *, seconds: float
+) -> AsyncIterator[Piece]:
+    """Yield what fits, up to `limit` ids, some at a time, for so many seconds at most; the last says how it ends."""
+    loop = asyncio.get_running_loop()
+    now, longest, names = loop.time(), 0.0, lists(which)
+    ends = now + seconds
+    window = (_or("-inf", which.enqueued_after_ms), _or("+inf", which.enqueued_before_ms))
+    walked: list[scripts.Arg] = [0, *names] if names else [1, *_OF_EACH_STATUS]
+    moves = int(which.status in _MOVED_BY_TIME)
+    left, following = limit, cursor
+    while True:
+        answer = await scripts.run(
+            redis, "list", 0, left, CANDIDATES, moves, *window, following.score, following.job_id, *walked
+        )
+        ids = tuple(one.decode() for one in answer[0])
+        following, moves, left = Cursor(answer[1].decode(), answer[2].decode()), 0, left - len(ids)
+        before, now = now, loop.time()
+        longest = max(longest, now - before)
+        yield Piece(ids, following if answer[3] else None)
+        if not answer[3] or left <= 0 or now + longest >= ends:  # another piece may take as long again
+            return
+
+
+async def walk(redis: RedisClient, which: Filter, limit: int, cursor: Cursor, *, seconds: float) -> Piece:
+    """Return what fits, up to `limit` ids or what is found in so many seconds."""
+    ids: list[str] = []
+    following: Cursor | None = None
+    async for piece in pieces(redis, which, limit, cursor, seconds=seconds):
+        ids += piece.ids
+        following = piece.following
+    return Piece(tuple(ids), following)
+
+
+async def count(redis: RedisClient, which: Filter, *, seconds: float) -> tuple[int, tuple[str, ...], bool]:
+    """Count what fits, for so many seconds at most: `(how many, the first ids, whether that is all)`."""
+    if len(names := lists(which)) <= 1:
+        window = _or("-inf", which.enqueued_after_ms), f"({_or('+inf', which.enqueued_before_ms)}"
+        with reaching_redis():
+            pipe = redis.pipeline(transaction=False)
+            for name in names or _OF_EACH_STATUS:
+                pipe.zcount(keys.JOBS + name, *window)
+            found = sum(await pipe.execute())
+        first = await walk(redis, which, 100, Cursor(), seconds=seconds)
+        return found, first.ids, True
+    n, ids, is_all = 0, (), False  # type: int, tuple[str, ...], bool
+    async for piece in pieces(redis, which, 1 << 53, Cursor(), seconds=seconds):
+        n, ids, is_all = n + len(piece.ids), (ids + piece.ids)[:100], piece.following is None
+    return n, ids, is_all
+
+
+async def sweep(redis: RedisClient, which: Filter, ids: Sequence[str]) -> None:
+    """Take ids that have no record any more out of the lists in which they were found."""
+    names = lists(which) or _OF_EACH_STATUS
+    await scripts.run(redis, "sweep", 0, len(names), *names, *ids)
+
+
+def _or(otherwise: str, at_ms: int | None) -> str:
+    return otherwise if at_ms is None else str(at_ms)

@@ -1,0 +1,31 @@
+"""Where job functions run by somebody's word at run time: one small hash, which holds over restarts."""
+
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+from offload.domain.overrides import Override, Place
+from offload.store import keys, scripts
+from offload.store.connection import RedisClient, reaching_redis
+
+
+async def put(redis: RedisClient, function: str, runs_in: Place | None, who: str) -> bool:
+    """Move a function, or with None take that back; return whether that changed something."""
+    return bool(await scripts.run(redis, "override", 0, function, runs_in or "", who))
+
+
+async def everything(redis: RedisClient) -> dict[str, Override]:
+    """Return all overrides, by function."""
+    with reaching_redis():
+        return read(await redis.hgetall(keys.OVERRIDES))
+
+
+def read(stored: Mapping[bytes, bytes] | Sequence[bytes]) -> dict[str, Override]:
+    """Return overrides as Redis answers them: as a mapping, or flat, as a script does."""
+    pairs = stored.items() if isinstance(stored, Mapping) else zip(stored[::2], stored[1::2], strict=True)
+    return {name.decode(): _override(data) for name, data in pairs}
+
+
+def _override(data: bytes) -> Override:
+    about = orjson.loads(data)
+    return Override(about["runs_in"], about["by"], int(about["at"]))

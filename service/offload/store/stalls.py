@@ -1,0 +1,175 @@
+"""What held an event loop for too long: recorded by one script, listed, by cause, and what holds one just now."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import orjson
+
+from offload.domain import stallrecords
+from offload.domain.clock import now_ms, rfc3339
+from offload.domain.errors import InvalidOptions, Unavailable
+from offload.domain.filters import StallFilter
+from offload.domain.records import StallGroup
+from offload.store import keys, scripts, streams
+from offload.store.connection import RedisClient, reaching_redis
+
+FRESH_S = 15
+"""So long it is believed that a loop is held when its process says no more."""
+_WAITING = 200  # records that one process keeps for a Redis that is away
+_AGAIN_S = 2.0  # until it tries again: meanwhile others are only logged, and wait for no Redis
+_LATE_MS = 1000  # a record that is written so much later brings its own time
+
+Stall = dict[str, Any]
+EVERY = StallFilter()
+
+
+async def page(
+    redis: RedisClient, limit: int, cursor: str | None, which: StallFilter = EVERY
+) -> tuple[list[Stall], str | None]:
+    """Return a page of the stalls that fit, newest first; raises InvalidOptions for what is no cursor."""
+
+    def fits(stall: Stall) -> bool:
+        return which.takes(stall) and which.is_in_window(stall["at"])
+
+    return await streams.page(redis, keys.STALLS, limit, cursor, None if which == EVERY else fits, which.after_ms)
+
+
+async def ongoing(redis: RedisClient, at_ms: int, which: StallFilter = EVERY) -> list[Stall]:
+    """Return what holds event loops just now, the longest first: `at` is since when, `held_ms` for how long so far."""
+    with reaching_redis():
+        processes = await redis.zrangebyscore(keys.ONGOING, at_ms, "+inf")
+        found = await redis.mget([keys.STALLING + one.decode() for one in processes]) if processes else []
+    held = []
+    for since, _, record in (one.partition(b" ") for one in found if one):
+        stall = {**orjson.loads(record), "at": rfc3339(int(since)), "held_ms": max(0, at_ms - int(since))}
+        if which.takes(stall):
+            held.append(stall)
+    return sorted(held, key=lambda stall: str(stall["at"]))
+
+
+async def groups(redis: RedisClient, limit: int, cursor: str | None) -> tuple[list[StallGroup], str | None]:
+    """Return a page of groups, most time held first, and the cursor of the next; raises InvalidOptions."""
+    with reaching_redis():
+        ranked = await redis.zrevrange(keys.STALL_GROUPS, 0, -1, withscores=True)
+    places = [(int(held), fingerprint.decode()) for fingerprint, held in ranked]
+    if cursor is not None:
+        last = _place(cursor)
+        places = [one for one in places if one < last]
+    shown = places[:limit]
+    with reaching_redis():
+        pipe = redis.pipeline(transaction=False)
+        for _, fingerprint in shown:
+            pipe.hgetall(keys.STALL_GROUP + fingerprint)
+        rows = await pipe.execute() if shown else []
+    found = [_group(one, row) for (_, one), row in zip(shown, rows, strict=True) if row]
+    return found, f"{shown[-1][0]}-{shown[-1][1]}" if len(places) > limit else None
+
+
+async def totals(redis: RedisClient) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return how many stalls there were since Redis is there, and for how many ms they held, by kind and name."""
+    with reaching_redis():
+        row = {counter.decode(): int(n) for counter, n in (await redis.hgetall(keys.STALL_TOTALS)).items()}
+    return {
+        (kind, name): (count, row.get(f"ms {kind} {name}", 0))
+        for (kind, _, name), count in ((counter.partition(" "), n) for counter, n in row.items())
+        if kind != "ms"
+    }
+
+
+async def clear(redis: RedisClient) -> int:
+    """Forget all stalls and groups; return how many stalls were listed."""
+    return int(await scripts.run(redis, "clear", 0))
+
+
+def blamed(redis: Any, workers: Collection[str]) -> list[Stall]:
+    """Return what steps and callbacks of these workers held, oldest first, over a blocking connection."""
+    with reaching_redis():
+        rows = redis.xrange(keys.STALLS)
+    found = [orjson.loads(fields[b"e"]) for _, fields in rows]
+    return [one for one in found if one["kind"] in stallrecords.BLAMING and one.get("worker") in workers]
+
+
+def write(redis: Any, stall: Mapping[str, Any], process: str) -> None:
+    """Record a stall of a process, over a blocking connection: the one way in. Raises Unavailable."""
+    record = {**stall, "fingerprint": stallrecords.fingerprint(stall)}
+    kind, name = record["kind"], stallrecords.name_of(record)
+    blames = int(kind in stallrecords.BLAMING)
+    told = (record.get("job_id") or "", record["fingerprint"], kind, name, record["held_ms"], process, blames)
+    scripts.run_blocking(redis, "stall", 0, orjson.dumps(record), orjson.dumps(stallrecords.event(record)), *told)
+
+
+class StallWriter:
+    """Records the stalls of one process over a blocking connection of its own, for one thread.
+
+    While Redis is away the latest wait here; `lost` counts those that found no room, or never could be written.
+    """
+
+    def __init__(self, connect: Callable[[], Any], process: str) -> None:
+        self._connect = connect
+        self._process = process
+        self._redis: Any = None
+        self._waiting: deque[tuple[int, Stall]] = deque()
+        self._again_at = 0.0
+        self.lost = 0
+
+    def keep(self, stall: Stall) -> None:
+        """Record a stall, at the latest when Redis is back."""
+        self._waiting.append((now_ms(), stall))
+        if len(self._waiting) > _WAITING:
+            self._waiting.popleft()
+            self.lost += 1
+        self.flush()
+
+    def flush(self) -> bool:
+        """Write what waits, unless Redis was away a moment ago; return whether something still waits."""
+        while self._waiting and time.monotonic() >= self._again_at:
+            at_ms, stall = self._waiting.popleft()
+            is_late = now_ms() - at_ms > _LATE_MS
+            try:
+                write(self._connection(), {"at": rfc3339(at_ms), **stall} if is_late else stall, self._process)
+            except Unavailable:
+                self._waiting.appendleft((at_ms, stall))
+                self._again_at = time.monotonic() + _AGAIN_S
+        return bool(self._waiting)
+
+    def blocked(self, stall: Stall, *, is_news: bool) -> None:
+        """Say that the loop is held just now; the feed is told where that is news."""
+        if time.monotonic() < self._again_at:
+            return
+        told = orjson.dumps(stallrecords.event(stall)) if is_news else b""
+        about = (stall.get("job_id") or "", self._process, stall["held_ms"], FRESH_S)
+        try:
+            scripts.run_blocking(self._connection(), "blocked", 0, orjson.dumps(stall), told, *about)
+        except Unavailable:
+            self._again_at = time.monotonic() + _AGAIN_S
+
+    def close(self) -> None:
+        """Write what waits, or count it as lost, and close the connection."""
+        self._again_at = 0.0
+        self.flush()
+        self.lost += len(self._waiting)
+        self._waiting.clear()
+        if self._redis is not None:
+            self._redis.close()
+
+    def _connection(self) -> Any:
+        if self._redis is None:
+            self._redis = self._connect()
+        return self._redis
+
+
+def _group(fingerprint: str, row: Mapping[bytes, bytes]) -> StallGroup:
+    number = {name: int(row[name]) for name in (b"count", b"held", b"max", b"first", b"last")}
+    last = {"at": rfc3339(number[b"last"]), **orjson.loads(row[b"record"])}
+    counted = (number[b"count"], number[b"held"], number[b"max"], number[b"first"], number[b"last"])
+    return StallGroup(fingerprint, *counted, last)
+
+
+def _place(cursor: str) -> tuple[int, str]:
+    held, dash, fingerprint = cursor.partition("-")
+    if not (dash and held.isascii() and held.isdigit() and len(held) <= 18):
+        msg = f"{cursor!r} is no cursor; pass the `next` of a page as it is"
+        raise InvalidOptions(msg)
+    return int(held), fingerprint

@@ -1,0 +1,89 @@
+"""Connects the parts that speak to Redis, for the processes that use them from outside: the API and the CLI."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+
+from offload.client import Client
+from offload.domain.callbacks import Callbacks
+from offload.domain.catalogue import Catalogue
+from offload.domain.errors import Unavailable
+from offload.inspector import Inspector
+from offload.operations import Operations
+from offload.settings import Settings
+from offload.store import connection, queues
+from offload.store.artifacts import ArtifactFiles
+from offload.store.away import Away
+from offload.store.codec import Codec
+from offload.store.confirming import Confirm
+from offload.store.feed import Feed
+from offload.store.guard import connect as connect_blocking
+from offload.store.guard import portable
+from offload.store.jobs import JobStore, Kept
+from offload.store.records import Records
+from offload.store.sealing import Sealer
+from offload.store.stalls import StallWriter
+
+_CONNECTIONS = 64  # more would not be served faster by one Redis
+
+
+@dataclass(frozen=True)
+class Offload:
+    """Everything a caller needs: put work in with `client`, look at it with `inspector`."""
+
+    catalogue: Catalogue
+    client: Client
+    inspector: Inspector
+    operations: Operations
+    away: Away
+    stalls: StallWriter
+
+
+def kept(settings: Settings) -> Kept:
+    """Return how long things are kept, in ms."""
+    record_ms = round((settings.keep_result + settings.keep_records) * 1000)
+    return Kept(round(settings.keep_result * 1000), record_ms, round(settings.keep_dead * 1000))
+
+
+def codec_of(settings: Settings) -> Codec:
+    """Return how arguments and results are stored."""
+    keys = [key.get_secret_value() for key in settings.encryption_keys]
+    return Codec.named(settings.serializer, Sealer(keys))
+
+
+def artifact_files(settings: Settings) -> ArtifactFiles:
+    """Return where artifacts lie."""
+    return ArtifactFiles.at(settings.artifacts_url, settings.data_dir.absolute() / "artifacts")
+
+
+@asynccontextmanager
+async def connect(settings: Settings, catalogue: Catalogue, *, must_answer: bool = True) -> AsyncIterator[Offload]:
+    """Connect to Redis at `settings.redis_url`; raises Unavailable at once when it must answer and does not."""
+    address = settings.redis_url
+    arq_settings = connection.settings_of(address)
+    redis = connection.client(arq_settings, most=_CONNECTIONS)
+    blocking = connection.client(arq_settings, answer_timeout=10.0)  # longer than the feed's blocking read
+    away = Away()
+    feed = Feed(blocking, away)
+    stalls = StallWriter(partial(connect_blocking, portable(arq_settings)), f"{socket.gethostname()}-{os.getpid()}")
+    try:
+        if must_answer:
+            await connection.check(redis, address)
+            with suppress(Unavailable):  # one that writes nothing now, for want of memory, can be looked at
+                await queues.declare(redis, catalogue.queues.values())
+        codec = codec_of(settings)
+        records = Records(redis, codec, catalogue.functions)
+        inspector = Inspector(redis, records, feed, artifact_files(settings), catalogue)
+        confirm = Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds)
+        callbacks = Callbacks(bool(settings.webhook_secrets), settings.allow_private_addresses)
+        client = Client(JobStore(redis, codec, confirm), catalogue, kept(settings), callbacks)
+        yield Offload(catalogue, client, inspector, Operations(redis, client, catalogue), away, stalls)
+    finally:
+        await asyncio.to_thread(stalls.close)
+        await feed.close()
+        await redis.aclose()
+        await blocking.aclose()

@@ -1,0 +1,190 @@
+"""One attempt, from claimed to recorded: open → perform → decide → finish. Each step gives a value to the next.
+
+Nothing here speaks to Redis but through the finisher; what a job may use of the worker comes with `Services`.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from arq.utils import ms_to_datetime
+from arq.worker import Retry as ArqRetry
+from arq.worker import RetryJob
+
+from offload.domain.clock import now_ms
+from offload.domain.errors import Aborted, AttemptTimeout, ErrorInfo
+from offload.domain.policy import (
+    Dead,
+    Decision,
+    Outcome,
+    Raised,
+    Stopped,
+    decide,
+)
+from offload.loopwatch.clock import Scope
+from offload.store import leases
+from offload.store.codec import Codec, Payload
+from offload.store.leases import Claimed
+from offload.worker.budget import within
+from offload.worker.calling import Caller
+from offload.worker.finish import Finisher, ending
+from offload.worker.opening import Opened, Opener, Rules
+from offload.worker.outcome import describe, raised
+from offload.worker.ports import Services
+from offload.worker.running import Running
+from offload.worker.words import Words
+
+Hook = Callable[[dict[Any, Any]], Awaitable[None]]
+_NO_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """arq's hooks around a job, and the dictionary that plain functions and hooks are given."""
+
+    ctx: dict[Any, Any]
+    on_job_start: Hook | None = None
+    on_job_end: Hook | None = None
+    after_job_end: Hook | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether any hook is set."""
+        return bool(self.on_job_start or self.on_job_end or self.after_job_end)
+
+
+class Attempts:
+    """Runs attempts of one worker."""
+
+    def __init__(
+        self,
+        opener: Opener,
+        codec: Codec,
+        rules: Rules,
+        hooks: Hooks,
+        services: Services,
+        finisher: Finisher,
+        words: Words,
+        caller: Caller,
+    ) -> None:
+        self._opener = opener
+        self._codec = codec
+        self._rules = rules
+        self._hooks = hooks
+        self._services = services
+        self._finisher = finisher
+        self._caller = caller
+        self._words = words
+
+    async def run(self, running: Running) -> Decision:
+        """Run one attempt to its recorded end."""
+        job = running.job
+        opened = self._opener.open(job)
+        if isinstance(opened, Opened):
+            payload, keep_result = opened.payload, opened.keep_result
+            if payload.job_try and payload.job_try > job.attempt:
+                job = await self._count_from(job, payload.job_try)
+            outcome, ctx = await self._perform(running, job, opened)
+            policy = opened.policy if not opened.function.is_plain else replace(opened.policy, max_tries=_NO_LIMIT)
+            jitter = random.random()  # noqa: S311 - spreads retries, keeps no secret
+            decision = decide(
+                outcome, job.attempt, policy, now_ms=now_ms(), jitter=jitter, deadline_ms=opened.deadline_ms
+            )
+        else:
+            payload, decision = opened
+            ctx, keep_result = None, self._rules.keep_result
+            if isinstance(decision, Dead) and not decision.was_tried:
+                job = replace(job, attempt=job.attempt - 1)
+        self._words.ended(job, payload, decision)
+        used = running.port.used if running.port is not None else None
+        fields = (("used", used.written()),) if used is not None else ()
+        took = _taken(running.scope)
+        written = ending(job, payload, decision, self._codec, self._rules.kept, keep_result, fields, loop=took)
+        if written is None:
+            return decision
+        held = opened.function.held_after if isinstance(opened, Opened) else None
+        if (ctx is None or not self._hooks.after_job_end) and held is None:
+            self._finisher.submit(written)
+            return decision
+        await self._finisher.write(written)
+        if held is not None and written.is_terminal:
+            await leases.hold(self._services.redis, job.id, held)
+        if ctx is not None and self._hooks.after_job_end:
+            await self._hooks.after_job_end(ctx)
+        return decision
+
+    async def _perform(self, running: Running, job: Claimed, opened: Opened) -> tuple[Outcome, dict[Any, Any] | None]:
+        function = opened.function
+        running.function = function
+        ctx = self._arq_context(job, opened.payload) if function.is_plain or self._hooks.any else None
+        if ctx is not None and self._hooks.on_job_start:
+            await self._hooks.on_job_start(ctx)
+        self._words.started(job, opened.payload)
+        try:
+            running.begin()
+            outcome = await self._caller.call(running, job, opened, ctx)
+            running.end()
+        except BaseException as error:  # noqa: BLE001 - whatever a job does to the loop is classified
+            running.end()
+            outcome = self._classify(running, opened, error)
+        outcome = within(running.budget, running.why, outcome, opened.policy)
+        if isinstance(outcome, Raised):
+            outcome = replace(outcome, error=opened.described(outcome.error))
+            if running.why == "aborted" and outcome.error.type == Aborted.__qualname__:
+                outcome = Stopped("aborted")
+        if ctx is not None and self._hooks.on_job_end:
+            await self._hooks.on_job_end(ctx)
+        return outcome, ctx
+
+    def _classify(self, running: Running, opened: Opened, error: BaseException) -> Outcome:
+        if isinstance(error, asyncio.CancelledError) and running.why is not None:
+            return Stopped(running.why)  # type: ignore[arg-type]
+        if isinstance(error, asyncio.CancelledError) and running.is_late:
+            if running.port is not None:
+                running.port.was_aborted = True
+            return self._too_late(opened, error)
+        if opened.function.is_plain:
+            return self._classify_plain(error)
+        if isinstance(error, asyncio.CancelledError):
+            return Raised(describe(error), again=True, exception=error)
+        return raised(error, opened.policy)
+
+    def _too_late(self, opened: Opened, cancelled: asyncio.CancelledError) -> Outcome:
+        """Say that the timeout ended it: arq's functions end with TimeoutError, ours are tried again."""
+        late = TimeoutError()
+        late.__cause__ = cancelled
+        if opened.function.is_plain:
+            return Raised(describe(late), again=False, exception=late)
+        why = f"the attempt ran longer than {opened.timeout:g} s"
+        return Raised(ErrorInfo(AttemptTimeout.__qualname__, why, describe(late).traceback), again=True)
+
+    def _classify_plain(self, error: BaseException) -> Outcome:
+        """Classify as arq does: only its own Retry, RetryJob and a cancellation run again."""
+        if self._rules.retry_jobs and isinstance(error, ArqRetry):
+            return Raised(describe(error), again=True, after=(error.defer_score or 0) / 1000, exception=error)
+        if self._rules.retry_jobs and isinstance(error, RetryJob | asyncio.CancelledError):
+            return Raised(describe(error), again=True, after=0, exception=error)
+        return Raised(describe(error), again=False, exception=error)
+
+    def _arq_context(self, job: Claimed, payload: Payload) -> dict[Any, Any]:
+        return {
+            **self._hooks.ctx,
+            "job_id": job.id,
+            "job_try": job.attempt,
+            "enqueue_time": ms_to_datetime(payload.enqueued_ms),
+            "score": job.due_ms,
+        }
+
+    async def _count_from(self, job: Claimed, attempt: int) -> Claimed:
+        """Count attempts from where a producer said (arq's `_job_try`)."""
+        await leases.count_from(self._services.redis, job.id, attempt)
+        return replace(job, attempt=attempt)
+
+
+def _taken(scope: Scope | None) -> str:
+    """Say what a job took of the event loop as the record keeps it: total, steps, longest step, in µs; over budget."""
+    if scope is None:
+        return ""
+    return f"{scope.loop_ns // 1000} {scope.steps} {scope.max_step_ns // 1000} {scope.over}"

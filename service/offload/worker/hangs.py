@@ -1,0 +1,77 @@
+"""What is found out about a worker that hangs, from outside and in its last tenth of a second: who, where and how."""
+
+import contextlib
+import linecache
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from offload.domain.stalls import Found, Suspect, Verdict, found
+from offload.loopwatch import clock
+from offload.loopwatch.foreign import FOREIGN
+from offload.worker.pulse import Pulse, mark_of
+
+STUCK_AFTER = 1.0
+"""Seconds without a beat that, beside a job past its limit, make a worker stuck."""
+_ANSWER_WAIT = 0.06  # for a sign of life; a thread that waits for the GIL gets it in 5 ms from Python code
+_STACK_WAIT = 0.2
+_LOOK_EVERY = 0.005
+_DRIVER = (clock.__file__, clock.drive.__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """A loop that did not come back: how the process was found, its stack, and the step that it was in, if any."""
+
+    verdict: Verdict
+    held_s: float
+    stack: str
+    mark: int
+
+    def found(self, running: Sequence[tuple[str, str | None]], overdue: Sequence[str]) -> Found:
+        """Say who and where; `running` has ids and functions of what the worker runs."""
+        suspects = [Suspect(i, name, i in overdue, bool(self.mark) and mark_of(i) == self.mark) for i, name in running]
+        one = found(self.verdict, self.held_s, self.stack, suspects, FOREIGN)
+        return one.with_code(linecache.getline(one.at.file, one.at.line).strip()) if one.at else one
+
+
+def end(pid: int, pulse: Pulse, held_s: float) -> Hang:
+    """Ask a worker whose loop is held for its stack and a sign of life, and kill it.
+
+    SIGTERM would be of no use, since its handler needs the loop. A process that is stopped cannot answer.
+    """
+    if _is_stopped(pid):
+        _kill(pid)
+        return Hang(Verdict.STOPPED, held_s, "", 0)
+    asked = time.monotonic()
+    with contextlib.suppress(ProcessLookupError):
+        pulse.ask(pid)
+    stack, is_alive = "", False
+    while (waited := time.monotonic() - asked) < _STACK_WAIT:
+        time.sleep(_LOOK_EVERY)
+        before, stack, is_alive = stack, pulse.stack(), pulse.has_answered()
+        is_whole = stack and stack == before
+        if is_whole and (is_alive or waited >= _ANSWER_WAIT):
+            break
+    step = pulse.step()
+    _kill(pid)
+    verdict = Verdict.BLOCKED if is_alive else Verdict.GIL_HELD if stack else Verdict.SILENT
+    is_in_step = all(part in stack for part in (f'"{_DRIVER[0]}"', f" in {_DRIVER[1]}\n"))
+    if not is_in_step:
+        return Hang(verdict, held_s, stack, 0)
+    return Hang(verdict, (asked * 1e9 - step.started_ns) / 1e9, stack, step.mark)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has died meanwhile
+        os.kill(pid, signal.SIGKILL)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a signal or a debugger has stopped the process; False where /proc does not tell."""
+    with contextlib.suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+    return False

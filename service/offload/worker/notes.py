@@ -1,0 +1,86 @@
+"""Progress and log lines of running jobs on their way to Redis: gathered, thinned out, written in one call."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+
+from offload.domain.errors import Unavailable
+from offload.store import leases
+from offload.store.connection import RedisClient
+
+if TYPE_CHECKING:
+    from offload.store.leases import Claimed
+
+log = structlog.get_logger("offload.job")
+_PAUSE = 0.05  # progress of one job is written at most this often, in seconds; the last value always is
+_LINES_KEPT = 200
+_WAITING_LIMIT = 10_000
+_NOTE_BYTES = 4_000  # a line is for a person to read, and a job keeps 200 of them
+
+
+class Notes:
+    """Writes what jobs say of themselves. What cannot be written (Redis away, too much) is dropped and counted."""
+
+    def __init__(self, redis: RedisClient) -> None:
+        self._redis = redis
+        self._progress: dict[tuple[str, str], bytes] = {}
+        self._lines: list[tuple[str, str, str, bytes]] = []
+        self._written = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self.dropped = 0
+
+    def add(self, job: "Claimed", kind: str, said: dict[str, Any]) -> None:
+        """Take a note; call it on the event loop."""
+        note = _bounded(said)
+        if kind == "progress":
+            self._progress[job.id, job.token] = note
+        elif len(self._lines) < _WAITING_LIMIT:
+            self._lines.append((job.id, job.token, kind, note))
+            write = getattr(log, said["level"])
+            write(said["message"], job_id=job.id, function=job.function, attempt=job.attempt, **said.get("fields", {}))
+        else:
+            self.dropped += 1
+        self._wake.set()
+
+    def begun(self, job: "Claimed") -> None:
+        """Note that a job that waited for a thread or process has one; call it on the event loop."""
+        if len(self._lines) < _WAITING_LIMIT:
+            self._lines.append((job.id, job.token, "begun", b""))
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await self._wake.wait()
+            await self.flush()
+            await asyncio.sleep(_PAUSE)
+
+    async def flush(self) -> None:
+        """Write what is waiting; the endings of jobs are written after their notes."""
+        async with self._written:
+            self._wake.clear()
+            waiting = [*self._lines, *((job, token, "progress", note) for (job, token), note in self._progress.items())]
+            self._lines, self._progress = [], {}
+            if not waiting:
+                return
+            try:
+                await leases.note(self._redis, _LINES_KEPT, waiting)
+            except Unavailable:
+                self.dropped += len(waiting)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is waiting to be written."""
+        return not self._lines and not self._progress and not self._written.locked()
+
+
+def _bounded(said: dict[str, Any]) -> bytes:
+    """Serialise a note; of one that is too long stays the beginning of its message, and how many bytes it had."""
+    note = orjson.dumps(said, default=str)
+    if len(note) <= _NOTE_BYTES:
+        return note
+    message = f"{str(said.get('message') or '')[: _NOTE_BYTES // 8]}… ({len(note):,} bytes)"
+    short = {**said, "message": message}
+    return orjson.dumps({**short, "fields": {}} if "fields" in said else short)

@@ -1,0 +1,99 @@
+"""What Offload adds to arq's worker arguments, and how both follow from the settings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from offload.domain.callbacks import Callbacks
+from offload.domain.catalogue import Catalogue
+from offload.settings import Settings
+from offload.store.codec import Codec
+from offload.store.confirming import Confirm
+from offload.store.connection import settings_of
+from offload.store.jobs import Kept
+from offload.store.sealing import Sealer
+from offload.worker.naming import new_worker_id
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """Beside arq's own arguments; times in seconds. `queues` of None serves the one that arq's `queue_name` says.
+
+    `catalogue` brings limits and schedules. `parent_guard_fd` is a pipe that ends with a guardian that is our parent;
+    without one the worker starts a guardian beside itself, unless `has_guardian` is False. `pulse_fds` are what
+    the two share. `stuck_grace` is how long after an attempt's timeout its lease may still be renewed.
+    """
+
+    worker_id: str = field(default_factory=new_worker_id)
+    queues: Sequence[str] | None = None
+    catalogue: Catalogue = field(default_factory=Catalogue)
+    lease_seconds: float = 10.0
+    abort_grace: float = 1.0
+    unknown_function_grace: float = 600.0
+    keep_records: float = 3600.0
+    keep_dead: float = 30 * 86_400.0
+    max_result_bytes: int = 1_048_576
+    process_recycle: int = 100
+    max_leaked_threads: int = 10
+    artifacts: Path = Path(".offload/artifacts")
+    has_guardian: bool = True
+    parent_guard_fd: int | None = None
+    pulse_fds: Sequence[int] | None = None
+    stuck_grace: float = 5.0
+    stall_seconds: float = 0.1
+    loop_budget_ms: float | None = None
+    confirm: Confirm = field(default_factory=Confirm)
+    callbacks: Callbacks = field(default_factory=Callbacks)
+
+    def kept(self, keep_result: float) -> Kept:
+        """Return how long things are kept, in ms."""
+        record_ms = round(self.keep_records * 1000)
+        return Kept(round(keep_result * 1000), record_ms, round(self.keep_dead * 1000))
+
+
+def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> WorkerOptions:
+    """Return the options that the settings say; `more` overrides single ones."""
+    said: dict[str, Any] = {
+        "queues": settings.queues or catalogue.queue_names,
+        "catalogue": catalogue,
+        "lease_seconds": settings.lease_seconds,
+        "abort_grace": settings.abort_grace,
+        "stuck_grace": settings.stuck_grace,
+        "stall_seconds": settings.stall_ms / 1000,
+        "loop_budget_ms": settings.loop_budget_ms,
+        "unknown_function_grace": settings.unknown_function_grace,
+        "keep_records": settings.keep_records,
+        "keep_dead": settings.keep_dead,
+        "max_result_bytes": settings.max_result_bytes,
+        "process_recycle": settings.process_recycle,
+        "max_leaked_threads": settings.max_leaked_threads,
+        "artifacts": settings.artifacts_dir.absolute(),
+        "confirm": Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds),
+        "callbacks": Callbacks(bool(settings.webhook_secrets), settings.allow_private_addresses),
+    }
+    return WorkerOptions(**{**said, **more})
+
+
+def arq_arguments(settings: Settings, catalogue: Catalogue, **more: Any) -> dict[str, Any]:
+    """Return the arguments of `offload.worker.Worker` that the settings say; also the body of a `WorkerSettings`.
+
+    An embedded Redis is known to the process that started it; here the address must be a real one.
+    """
+    address = settings.redis_url if settings.redis_url != "embedded" else "redis://127.0.0.1:6379/0"
+    keys = [key.get_secret_value() for key in settings.encryption_keys]
+    codec = Codec.named(settings.serializer, Sealer(keys))
+    return {
+        "functions": list(catalogue.functions.values()),
+        "redis_settings": settings_of(address),
+        "max_jobs": settings.max_jobs,
+        "job_timeout": settings.job_timeout,
+        "keep_result": settings.keep_result,
+        "max_tries": settings.max_tries,
+        "job_completion_wait": round(settings.shutdown_grace),
+        "health_check_interval": 30,
+        "allow_abort_jobs": True,
+        "job_serializer": codec.serialize,
+        "job_deserializer": codec.deserialize,
+        "offload": worker_options(settings, catalogue, **more),
+    }

@@ -1,0 +1,138 @@
+"""What one run of a worker is made of, put together; each part is a module of its own."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from arq.connections import RedisSettings
+
+from offload.client import Client
+from offload.domain.catalogue import Catalogue
+from offload.domain.functions import JobFunction
+from offload.loopwatch.watched import WatchedLoop
+from offload.store import connection, leases
+from offload.store.artifacts import ArtifactFiles
+from offload.store.away import Away
+from offload.store.codec import Codec
+from offload.store.connection import RedisClient
+from offload.store.guard import portable
+from offload.store.jobs import JobStore
+from offload.store.leases import Claimed
+from offload.store.records import Records
+from offload.worker.attempt import Attempts, Hooks
+from offload.worker.calling import Caller
+from offload.worker.claims import Claims
+from offload.worker.executors import Executors
+from offload.worker.finish import Finisher
+from offload.worker.guard import Guard
+from offload.worker.guardian import Charge
+from offload.worker.notes import Notes
+from offload.worker.opening import Opener, Rules
+from offload.worker.options import WorkerOptions
+from offload.worker.overrides import Overrides
+from offload.worker.ports import Services
+from offload.worker.pulse import Descriptors, Pulse
+from offload.worker.running import Running
+from offload.worker.ticks import Ticks
+from offload.worker.words import Words
+
+# One claim takes half the slots at most, so that while Redis works on a claim the jobs of the one before run.
+_LEAST_BATCH, _MOST_BATCH = 10, 128
+_FOREVER_MS = 10 * 365 * 86_400_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the parts are made from."""
+
+    worker: str
+    queues: Sequence[str]
+    functions: dict[str, JobFunction[Any, Any]]
+    options: WorkerOptions
+    rules: Rules
+    hooks: Hooks
+    codec: Codec
+    max_jobs: int
+    poll: float
+    address: RedisSettings
+    redis: RedisClient
+    words: Words
+
+
+class Parts:
+    """The parts of one run; the worker starts their tasks and closes them."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        running: Mapping[str, Running],
+        start: Callable[[Claimed, float], None],
+        stop: Callable[[str, str], None],
+        watched: WatchedLoop,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        options, redis, kept = plan.options, plan.redis, plan.rules.kept
+        declared = options.catalogue
+        functions = {**declared.functions, **plan.functions}
+        catalogue = Catalogue(functions, declared.queues, {})
+        self.overrides = Overrides(redis, [plan.functions, functions])
+        lease_ms = round(options.lease_seconds * 1000)
+        client = Client(JobStore(redis, plan.codec, options.confirm), catalogue, kept, options.callbacks)
+        files = ArtifactFiles(options.artifacts)
+        charge = Charge(plan.worker, portable(plan.address), lease_ms, plan.rules.max_tries, kept.dead_ms)
+        self.executors = Executors(
+            catalogue, options.artifacts, options.process_recycle, options.abort_grace, options.max_leaked_threads
+        )
+        self.away = Away(worker=plan.worker)
+        self.notes = Notes(redis)
+        self.finisher = Finisher(redis, plan.worker, self.notes, self.away)
+        records = Records(redis, plan.codec, catalogue.functions)
+        self.services = Services(
+            redis, client, self.notes, files, self.executors, records, artifact_keep_ms=kept.dead_ms
+        )
+        opener = Opener(plan.functions, plan.codec, plan.rules)
+        caller = Caller(plan.codec, plan.rules, self.services, loop, watched.slot)
+        self.attempts = Attempts(
+            opener, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, caller
+        )
+        self.renew = partial(leases.renew, redis, plan.worker, lease_ms)
+        self.pulse = Pulse(Descriptors(*options.pulse_fds)) if options.pulse_fds is not None else Pulse.create()
+        if watched.slot is not None:
+            watched.slot.page = self.pulse.step_page
+        self.guard = Guard(charge, self.pulse, self.renew, options.parent_guard_fd)
+        self.blocking = connection.client(plan.address, answer_timeout=15.0)
+        self.ticks = Ticks(redis, client, declared.schedules.values(), self.away)
+        self.claims = Claims(
+            redis,
+            plan.worker,
+            plan.queues,
+            lease_ms=lease_ms,
+            timeout_ms=_longest_ms(plan),
+            grace_ms=round(options.stuck_grace * 1000),
+            poll=plan.poll,
+            batch=max(_LEAST_BATCH, min(_MOST_BATCH, plan.max_jobs // 2)),
+            free=lambda: plan.max_jobs - len(running),
+            appetite=lambda queue: self.executors.appetite(
+                queue, plan.max_jobs, sum(one.job.queue == queue for one in running.values())
+            ),
+            start=start,
+            abort=lambda job_id: stop(job_id, "aborted") if plan.rules.allow_abort_jobs else None,
+        )
+
+    async def close(self) -> None:
+        """Take leave of the guardian and end everything that was started."""
+        await self.guard.goodbye()
+        await asyncio.to_thread(self.pulse.close)
+        self.executors.close(now=True)
+        await self.services.close()
+        await self.blocking.aclose()
+
+
+def _longest_ms(plan: Plan) -> int:
+    """Return the longest an attempt may take that says nothing of its own, in ms: renewal ends with it."""
+    timeouts = [function.timeout or plan.rules.timeout for function in plan.functions.values()]
+    if not timeouts or None in timeouts:
+        return _FOREVER_MS
+    return round(max(timeout for timeout in timeouts if timeout is not None) * 1000)

@@ -1,0 +1,208 @@
+"""The ports of contexts that run in this process: on the event loop, and in a thread (also for a child's requests)."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+import orjson
+
+from offload.client import Client, Request
+from offload.domain.artifacts import Artifact
+from offload.domain.clock import now_ms
+from offload.domain.executors import Used
+from offload.domain.functions import EnqueueOptions
+from offload.loopwatch.suspects import AtWork
+from offload.store import artifacts, stats
+from offload.store.artifacts import ArtifactFiles
+from offload.store.ids import new_id
+from offload.store.leases import Claimed
+from offload.store.records import Records
+from offload.worker import callbacks, child
+from offload.worker.context import Ticket
+from offload.worker.executors import Executors
+from offload.worker.leaks import Owner
+from offload.worker.notes import Notes
+
+if TYPE_CHECKING:
+    from arq.connections import ArqRedis
+
+T = TypeVar("T")
+_STORE_TIMEOUT = 30.0
+
+
+class Services:
+    """What all contexts of one worker share."""
+
+    def __init__(
+        self,
+        redis: "ArqRedis",
+        client: Client,
+        notes: Notes,
+        files: ArtifactFiles,
+        executors: Executors,
+        records: Records,
+        *,
+        artifact_keep_ms: int,
+    ) -> None:
+        self.redis = redis
+        self.client = client
+        self.notes = notes
+        self.files = files
+        self.executors = executors
+        self.records = records
+        self.artifact_keep_ms = artifact_keep_ms
+        self._http: httpx.AsyncClient | None = None
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """The shared HTTP client; it is made when a job first asks for it."""
+        if self._http is None:
+            self._http = httpx.AsyncClient(timeout=30.0)
+        return self._http
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        if self._http is not None:
+            await self._http.aclose()
+
+
+Hide = Callable[[dict[str, Any]], dict[str, Any]]
+"""Takes what is secret out of a note of a job."""
+
+
+class LoopPort:
+    """The port of a job that runs on the event loop, and what only such a job can use."""
+
+    def __init__(self, services: Services, job: Claimed, loop: asyncio.AbstractEventLoop, hide: Hide) -> None:
+        self._services = services
+        self._job = job
+        self._loop = loop
+        self._hide = hide
+        self._pending: set[asyncio.Task[Any]] = set()
+        self.was_aborted = False
+        self.used: Used | None = None
+
+    def note(self, kind: str, said: dict[str, Any]) -> None:
+        self._services.notes.add(self._job, kind, self._hide(said))
+
+    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> Ticket:
+        options = _of_job(options, self._job)
+        self._services.client.prepare(Request(function, args, options))
+        task = self._start(self._services.client.enqueue(function, args, options))
+        return Ticket(str(options.job_id), asyncio.shield(task))
+
+    def keep(self, name: str, data: bytes, media_type: str | None) -> Artifact:
+        artifact = artifacts.describe(name, data, media_type)
+        self._start(self._write(artifact, data))
+        return artifact
+
+    def read(self, artifact_id: str) -> tuple[Artifact, bytes]:
+        return ThreadPort(self._services, self._job, self._loop, self._hide).read(artifact_id)
+
+    def is_aborted(self) -> bool:
+        return self.was_aborted
+
+    async def settle(self) -> None:
+        """Wait for what the job started and did not await; raise the first failure among it."""
+        while self._pending:
+            done, self._pending = self._pending, set()
+            await asyncio.gather(*done)
+
+    @property
+    def redis(self) -> "ArqRedis":
+        return self._services.redis
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        return self._services.http
+
+    async def to_thread(self, f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        def step() -> T:
+            with AtWork(self._job.id, self._job.function):
+                return f(*args, **kwargs)
+
+        owner = Owner(self._job.id, self._job.function)
+        threads = self._services.executors.threads(self._job.queue)
+        return await threads.run(step, owner=owner, used=self._counted())
+
+    async def to_process(self, f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        processes = self._services.executors.processes(self._job.queue)
+        result: T = await processes.run(None, child.run_step, f, args, kwargs, used=self._counted())
+        return result
+
+    def _counted(self) -> Used:
+        if self.used is None:
+            self.used = Used()
+        return self.used
+
+    async def prune(self) -> int:
+        removed = 0
+        while gone := await stats.prune(self._services.redis):
+            removed += gone
+        too_old_ms = now_ms() - self._services.artifact_keep_ms
+        await asyncio.to_thread(self._services.files.remove_older, too_old_ms / 1000)
+        return removed
+
+    async def stats(self) -> dict[str, Any]:
+        return await stats.summary(self._services.redis, now_ms())
+
+    async def callback_event(self) -> dict[str, Any]:
+        return await callbacks.event(self._services.records, self._job)
+
+    def _start(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        task = self._loop.create_task(coroutine)
+        self._pending.add(task)
+        return task
+
+    async def _write(self, artifact: Artifact, data: bytes) -> None:
+        await asyncio.to_thread(self._services.files.write_as, artifact, data)
+        await artifacts.register(self._services.redis, artifact, self._services.artifact_keep_ms)
+
+
+class ThreadPort:
+    """The port of a job in a thread; it serves a child process too, whose pipe a thread reads."""
+
+    def __init__(self, services: Services, job: Claimed, loop: asyncio.AbstractEventLoop, hide: Hide) -> None:
+        self._services = services
+        self._job = job
+        self._loop = loop
+        self._hide = hide
+        self.was_aborted = False
+        self.used = Used()
+
+    def note(self, kind: str, said: dict[str, Any]) -> None:
+        self._loop.call_soon_threadsafe(self._services.notes.add, self._job, kind, self._hide(said))
+
+    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> Ticket:
+        options = _of_job(options, self._job)
+        return Ticket(self._call(self._services.client.enqueue(function, args, options)).id)
+
+    def keep(self, name: str, data: bytes, media_type: str | None) -> Artifact:
+        artifact = self._services.files.write(name, data, media_type)
+        self.register(artifact)
+        return artifact
+
+    def register(self, artifact: Artifact) -> None:
+        self._call(artifacts.register(self._services.redis, artifact, self._services.artifact_keep_ms))
+
+    def find(self, artifact_id: str) -> Artifact:
+        return self._call(artifacts.find(self._services.redis, artifact_id))
+
+    def read(self, artifact_id: str) -> tuple[Artifact, bytes]:
+        return self.find(artifact_id), self._services.files.read(artifact_id)
+
+    def is_aborted(self) -> bool:
+        return self.was_aborted
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_STORE_TIMEOUT)
+
+
+def _of_job(options: EnqueueOptions, job: Claimed) -> EnqueueOptions:
+    trace = options.traceparent
+    if trace is None and b"traceparent" in job.options:
+        trace = orjson.loads(job.options).get("traceparent")
+    job_id, parent = options.job_id or new_id(now_ms()), options.parent or job.id
+    return replace(options, job_id=job_id, parent=parent, traceparent=trace)

@@ -1,0 +1,44 @@
+"""What a worker does now and then beside running jobs: say that it is there, take out what has outlived its keep."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from offload.domain.clock import now_ms
+from offload.domain.errors import Unavailable
+from offload.domain.overrides import Override
+from offload.store import stats, workers
+from offload.store.away import Away
+from offload.store.connection import RedisClient
+
+_INTERVAL = 5.0
+_PRUNED_AT_ONCE = 500
+
+
+async def upkeep(
+    redis: RedisClient,
+    worker: str,
+    away: Away,
+    about: Callable[[], dict[str, Any]],
+    hear: Callable[[Awaitable[Mapping[str, Override]]], Awaitable[None]],
+) -> None:
+    """Beat and prune until cancelled, each as far as Redis lets it: one that is out of memory can still be pruned.
+
+    `hear` takes the answer of each beat: the overrides of job functions.
+    """
+    while True:
+        pauses = [
+            await _tried(away, "beat", hear(workers.beat(redis, worker, about(), now_ms()))),
+            await _tried(away, "prune", stats.prune(redis, _PRUNED_AT_ONCE)),
+        ]
+        await asyncio.sleep(min(pauses))
+
+
+async def _tried(away: Away, part: str, work: Awaitable[Any]) -> float:
+    """Return the seconds until it is to be done again."""
+    try:
+        await work
+    except Unavailable as error:
+        return away.failed(part, error)
+    away.served(part)
+    return _INTERVAL
