@@ -27,7 +27,7 @@ MAY_BLOCK = {
     "offload/store/artifacts.py": {"write"},  # for threads, and for tests that prepare a file
     "offload/store/embedded.py": {"find_server"},  # before a loop runs, and for tests that start a server
     # A few bytes each, for a thread or a process that always reads, or about a process whose state is known.
-    "offload/worker/processes.py": {"ask_to_stop", "kill"},
+    "offload/worker/executors/processes.py": {"ask_to_stop", "kill"},
     "concurrent/futures/process.py": {"wakeup"},
     "multiprocessing/resource_tracker.py": {"unregister"},
 }

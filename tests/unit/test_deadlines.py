@@ -2,7 +2,7 @@
 
 import asyncio
 
-from offload.worker.deadlines import Deadlines
+from offload.worker.attempt.timeouts import Deadlines
 
 
 async def test_deadlines_are_reached_in_their_order():

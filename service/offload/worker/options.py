@@ -13,7 +13,7 @@ from offload.store.confirming import Confirm
 from offload.store.connection import settings_of
 from offload.store.jobs import Kept
 from offload.store.sealing import Sealer
-from offload.worker.naming import new_worker_id
+from offload.worker.exit_codes import new_worker_id
 
 
 @dataclass(frozen=True)

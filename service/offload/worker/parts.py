@@ -21,22 +21,22 @@ from offload.store.guard import portable
 from offload.store.jobs import JobStore
 from offload.store.leases import Claimed
 from offload.store.records import Records
-from offload.worker.attempt import Attempts, Hooks
-from offload.worker.calling import Caller
+from offload.worker.attempt.finish import Finisher
+from offload.worker.attempt.invoke import Caller
+from offload.worker.attempt.notes import Notes
+from offload.worker.attempt.ports import Services
+from offload.worker.attempt.prepare import Opener, Rules
+from offload.worker.attempt.run import Attempts, Hooks
+from offload.worker.attempt.running import Running
 from offload.worker.claims import Claims
-from offload.worker.executors import Executors
-from offload.worker.finish import Finisher
-from offload.worker.guard import Guard
-from offload.worker.guardian import Charge
-from offload.worker.notes import Notes
-from offload.worker.opening import Opener, Rules
+from offload.worker.executors.executors import Executors
+from offload.worker.guardian.guardian import Charge
+from offload.worker.guardian.link import Guard
+from offload.worker.guardian.shared_page import Descriptors, Pulse
+from offload.worker.job_log import Words
 from offload.worker.options import WorkerOptions
 from offload.worker.overrides import Overrides
-from offload.worker.ports import Services
-from offload.worker.pulse import Descriptors, Pulse
-from offload.worker.running import Running
-from offload.worker.ticks import Ticks
-from offload.worker.words import Words
+from offload.worker.scheduler import Ticks
 
 # One claim takes half the slots at most, so that while Redis works on a claim the jobs of the one before run.
 _LEAST_BATCH, _MOST_BATCH = 10, 128

@@ -13,7 +13,7 @@ from offload.domain.errors import InvalidDefinition, JobsNotLoaded, Unavailable
 from offload.loader import load, users_traceback
 from offload.settings import get_settings
 from offload.worker import signals
-from offload.worker.naming import CANNOT_START, RECYCLED
+from offload.worker.exit_codes import CANNOT_START, RECYCLED
 from offload.worker.options import arq_arguments
 from offload.worker.worker import Worker
 

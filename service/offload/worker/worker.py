@@ -24,13 +24,13 @@ from offload.domain.policy import Abort, Dead, Decision, Drop, PutBack, Succeed
 from offload.loopwatch.watched import WatchedLoop
 from offload.store import connection, keys, queues, workers
 from offload.store.leases import Claimed, Finished
-from offload.worker import composition, inbox, loopfigures, signals
+from offload.worker import engine, inbox, loop_report, signals
+from offload.worker.attempt.running import Running
+from offload.worker.job_log import ArqLines, Events, Phase, Words
+from offload.worker.maintenance import upkeep
 from offload.worker.options import WorkerOptions
 from offload.worker.parts import Parts
-from offload.worker.running import Running
-from offload.worker.sides import Sides
-from offload.worker.upkeep import upkeep
-from offload.worker.words import ArqLines, Events, Phase, Words
+from offload.worker.side_tasks import Sides
 
 log = structlog.get_logger(__name__)
 _BROKEN_PAUSE_MS = 5_000
@@ -45,7 +45,7 @@ class Worker(ArqWorker):
         self.offload = offload or WorkerOptions()
         given = [one if isinstance(one, JobFunction) else func(one) for one in functions]
         found = of_functions(given)
-        super().__init__([composition.for_arq(one) for one in given], **arq_arguments)
+        super().__init__([engine.for_arq(one) for one in given], **arq_arguments)
         found.update({name: as_job_function(cron) for name, cron in self.functions.items() if name not in found})
         self.found: dict[str, JobFunction[Any, Any]] = found
         self._running: dict[str, Running] = {}
@@ -75,9 +75,9 @@ class Worker(ArqWorker):
         """Run until cancelled or, in burst mode, until the queues are empty."""
         self.allow_pick_jobs, self._is_stopping, self._is_told_to_stop = True, False, False
         if self._pool is None:
-            self._pool = await composition.connect(self)
+            self._pool = await engine.connect(self)
         self.ctx["redis"] = self.pool
-        watched = self._watched = composition.watched(self)
+        watched = self._watched = engine.watched(self)
         await watched.start()  # before `on_startup`, so that what it does to the loop is seen
         if self.on_startup:
             await self.on_startup(self.ctx)
@@ -157,7 +157,7 @@ class Worker(ArqWorker):
     # The parts and who runs them.
 
     async def _compose(self, watched: WatchedLoop) -> Parts:
-        parts = self._parts = Parts(composition.plan(self), self._running, self._start, self._stop_attempt, watched)
+        parts = self._parts = Parts(engine.plan(self), self._running, self._start, self._stop_attempt, watched)
         parts.executors.leaks.full = self._recycle
         await asyncio.to_thread(parts.pulse.offer)
         if not await self._is_declared(parts):
@@ -335,9 +335,9 @@ class Worker(ArqWorker):
             "failed": self.jobs_failed,
             "retried": self.jobs_retried,
             "stopping": self._is_stopping,
-            "loop": loopfigures.of(self._watched),
+            "loop": loop_report.of(self._watched),
             "executors": self._parts.executors.usage(self.queue_names) if self._parts is not None else [],
         }
 
 
-Worker.__signature__ = composition.signature()  # type: ignore[attr-defined]
+Worker.__signature__ = engine.signature()  # type: ignore[attr-defined]

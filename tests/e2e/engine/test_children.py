@@ -9,5 +9,5 @@ async def test_a_child_loads_nothing_of_the_worker(b, offload):
     record = await b.run("e.loaded")
     modules = json.loads(record.result)
 
-    assert "offload.worker.child" in modules
+    assert "offload.worker.executors.child" in modules
     assert not {"offload.worker.worker", "offload.worker.process", "offload.worker.parts"} & set(modules)

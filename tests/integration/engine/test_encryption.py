@@ -27,7 +27,7 @@ from offload.store.jobs import JobStore
 from offload.store.records import Records
 from offload.store.sealing import Sealer
 from offload.wiring import codec_of
-from offload.worker import opening
+from offload.worker.attempt import prepare
 from offload.worker.options import arq_arguments
 
 OLD, NEW = cryptokeys.new(), cryptokeys.new()
@@ -143,7 +143,7 @@ async def test_keys_are_rotated_under_way(bench):
 
 async def test_a_worker_without_the_key_leaves_the_job_to_others(bench, redis, monkeypatch):
     """It puts the job back, at no cost of an attempt, and names the key in its log once; one that has it runs it."""
-    monkeypatch.setattr(opening, "_KEY_MISSING_PAUSE_MS", (50, 50))
+    monkeypatch.setattr(prepare, "_KEY_MISSING_PAUSE_MS", (50, 50))
     async with bench(on_loop) as b:
         keys = with_keys(b, OLD)
         ids = [await b.enqueue("e.on_loop", word="one") for _ in range(3)]
@@ -161,7 +161,7 @@ async def test_a_worker_without_the_key_leaves_the_job_to_others(bench, redis, m
 
 async def test_why_such_a_job_waits_is_told(bench, redis_server, tmp_path, monkeypatch):
     """`explain` names the key that the worker had not."""
-    monkeypatch.setattr(opening, "_KEY_MISSING_PAUSE_MS", (60_000, 60_000))
+    monkeypatch.setattr(prepare, "_KEY_MISSING_PAUSE_MS", (60_000, 60_000))
     app = create_app(settings_for(redis_server.url, tmp_path, encryption_keys=[OLD]), Catalogue(of_functions(ALL)))
     async with bench(on_loop) as b, app.router.lifespan_context(app):
         with_keys(b, OLD)
@@ -179,7 +179,7 @@ async def test_why_such_a_job_waits_is_told(bench, redis_server, tmp_path, monke
 
 async def test_a_job_that_nobody_can_read_is_still_aborted_and_still_expires(bench, monkeypatch):
     """Without the key a waiting job can be aborted, and its deadline holds."""
-    monkeypatch.setattr(opening, "_KEY_MISSING_PAUSE_MS", (20, 20))
+    monkeypatch.setattr(prepare, "_KEY_MISSING_PAUSE_MS", (20, 20))
     async with bench(on_loop) as b:
         with_keys(b, OLD)
         from offload.domain.clock import now_ms

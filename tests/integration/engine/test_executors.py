@@ -92,7 +92,7 @@ async def said_of(redis, queue):
 
 async def test_the_wait_for_a_thread_is_a_time_of_its_own(bench, monkeypatch):
     """Of a job that finds its queue's thread taken, and of the step of an async job; a job on the loop has none."""
-    monkeypatch.setattr("offload.worker.executors.default_threads", lambda: 1)
+    monkeypatch.setattr("offload.worker.executors.executors.default_threads", lambda: 1)
     async with bench(deaf, shares, on_loop) as b, b.worker() as worker:
         first = await b.enqueue("x.deaf")
         await asyncio.to_thread(held.wait, 10)

@@ -4,7 +4,7 @@ import time
 
 from offload import JobContext, job
 from offload.domain.states import Status
-from offload.worker import executors
+from offload.worker.executors import executors
 
 
 @job(name="w.naps", timeout=0.5, max_tries=1)

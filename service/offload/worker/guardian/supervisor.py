@@ -28,9 +28,9 @@ from offload.domain import complaints
 from offload.domain.errors import Unavailable
 from offload.store import stalls
 from offload.store.guard import connect
-from offload.worker.guardian import Charge, Guardian
-from offload.worker.launch import Launch
-from offload.worker.naming import CANNOT_START, HELD_A_LOOP, RECYCLED
+from offload.worker.exit_codes import CANNOT_START, HELD_A_LOOP, RECYCLED
+from offload.worker.guardian.guardian import Charge, Guardian
+from offload.worker.guardian.launch import Launch
 
 log = structlog.get_logger(__name__)
 _RESTARTS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)

@@ -21,7 +21,7 @@ from offload.store.connection import RedisClient
 from offload.store.jobs import Kept
 from offload.store.keys import queue_key
 from offload.store.leases import Claimed, Finished
-from offload.worker.notes import Notes
+from offload.worker.attempt.notes import Notes
 
 log = structlog.get_logger(__name__)
 _BATCH = 500

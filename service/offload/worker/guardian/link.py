@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import structlog
 
 from offload.domain.errors import Unavailable
-from offload.worker.guardian import Charge
-from offload.worker.pulse import Pulse
+from offload.worker.guardian.guardian import Charge
+from offload.worker.guardian.shared_page import Pulse
 
 log = structlog.get_logger(__name__)
 _RESTART_PAUSE = 1.0
@@ -84,7 +84,7 @@ class Guard:
             sys.executable,
             "-P",  # a package of the user's may be called `service` too
             "-m",
-            "offload.worker.guardian",
+            "offload.worker.guardian.guardian",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             pass_fds=self._pulse.fds,

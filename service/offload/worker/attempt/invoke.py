@@ -13,16 +13,16 @@ from offload.loopwatch.suspects import AtWork
 from offload.store import leases
 from offload.store.codec import Codec
 from offload.store.leases import Claimed
-from offload.worker import child
-from offload.worker.budget import budget_of
+from offload.worker.attempt.loop_budget import budget_of
+from offload.worker.attempt.ports import LoopPort, Services, ThreadPort
+from offload.worker.attempt.prepare import Opened, Rules
+from offload.worker.attempt.running import Running
+from offload.worker.attempt.timeouts import Deadlines
 from offload.worker.context import Facts, JobContext
-from offload.worker.deadlines import Deadlines
-from offload.worker.leaks import Owner
-from offload.worker.opening import Opened, Rules
+from offload.worker.executors import child
+from offload.worker.executors.leaks import Owner
+from offload.worker.guardian.shared_page import mark_of
 from offload.worker.outcome import returned, run_blocking
-from offload.worker.ports import LoopPort, Services, ThreadPort
-from offload.worker.pulse import mark_of
-from offload.worker.running import Running
 
 
 class Caller:

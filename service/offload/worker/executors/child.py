@@ -22,7 +22,7 @@ from offload.domain.functions import EnqueueOptions, JobFunction
 from offload.domain.policy import Outcome, Raised
 from offload.store.artifacts import ArtifactFiles, describe
 from offload.worker.context import Facts, JobContext, Ticket
-from offload.worker.meter import Meter, Metered
+from offload.worker.executors.metering import Meter, Metered
 from offload.worker.outcome import raised, run_blocking
 
 _ANSWER_TIMEOUT = 60.0

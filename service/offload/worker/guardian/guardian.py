@@ -23,9 +23,9 @@ from offload.domain.errors import ErrorInfo, Unavailable
 from offload.domain.stalls import Found
 from offload.store.away import Away
 from offload.store.guard import LeaseGuard
-from offload.worker import hangs
-from offload.worker.hangs import STUCK_AFTER, Hang
-from offload.worker.pulse import Descriptors, Pulse
+from offload.worker.guardian import hangs
+from offload.worker.guardian.hangs import STUCK_AFTER, Hang
+from offload.worker.guardian.shared_page import Descriptors, Pulse
 
 log = structlog.get_logger(__name__)
 _HELD_AFTER = 0.5  # seconds without a beat, two of which are due in it: learn what falls due while the loop is held

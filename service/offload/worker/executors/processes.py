@@ -22,9 +22,9 @@ from offload.domain.artifacts import Artifact
 from offload.domain.errors import ChildDied
 from offload.domain.executors import Used
 from offload.domain.functions import EnqueueOptions
-from offload.worker import child
 from offload.worker.context import Ticket
-from offload.worker.meter import Metered
+from offload.worker.executors import child
+from offload.worker.executors.metering import Metered
 
 _END_TIMEOUT = 5.0
 
@@ -273,5 +273,5 @@ def start_context(preload: Sequence[str]) -> Any:
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["offload.worker.child", *preload])
+    context.set_forkserver_preload(["offload.worker.executors.child", *preload])
     return context

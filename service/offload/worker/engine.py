@@ -19,8 +19,8 @@ from offload.store.codec import Codec
 from offload.store.guard import connect as connect_blocking
 from offload.store.guard import portable
 from offload.store.stalls import StallWriter
-from offload.worker.attempt import Hooks
-from offload.worker.opening import Rules
+from offload.worker.attempt.prepare import Rules
+from offload.worker.attempt.run import Hooks
 from offload.worker.parts import Plan
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def for_arq(one: Any) -> Any:
         return one
 
     async def stands_for(ctx: dict[Any, Any]) -> None:
-        """Run nothing: `offload.worker.attempt` runs the function itself."""
+        """Run nothing: `offload.worker.attempt.run` runs the function itself."""
 
     return func(stands_for, name=one.name, timeout=one.timeout, max_tries=one.max_tries)
 

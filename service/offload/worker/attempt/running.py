@@ -8,10 +8,10 @@ from typing import Any
 from offload.domain.functions import JobFunction
 from offload.loopwatch.clock import Scope
 from offload.store.leases import Claimed
-from offload.worker.budget import Budget
-from offload.worker.deadlines import Deadline
-from offload.worker.ports import LoopPort, ThreadPort
-from offload.worker.threads import Call
+from offload.worker.attempt.loop_budget import Budget
+from offload.worker.attempt.ports import LoopPort, ThreadPort
+from offload.worker.attempt.timeouts import Deadline
+from offload.worker.executors.threads import Call
 
 
 @dataclass(slots=True)

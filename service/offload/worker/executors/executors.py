@@ -8,9 +8,9 @@ from typing import Any
 
 from offload.domain.catalogue import Catalogue
 from offload.domain.executors import ExecutorDocument, Kind
-from offload.worker.leaks import Leaks
-from offload.worker.processes import Processes, start_context
-from offload.worker.threads import Threads
+from offload.worker.executors.leaks import Leaks
+from offload.worker.executors.processes import Processes, start_context
+from offload.worker.executors.threads import Threads
 
 
 @cache

@@ -10,8 +10,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from offload.worker.naming import new_worker_id
-from offload.worker.pulse import Pulse
+from offload.worker.exit_codes import new_worker_id
+from offload.worker.guardian.shared_page import Pulse
 
 
 class Launch:

@@ -19,11 +19,12 @@ from offload.store.artifacts import ArtifactFiles
 from offload.store.ids import new_id
 from offload.store.leases import Claimed
 from offload.store.records import Records
-from offload.worker import callbacks, child
+from offload.worker.attempt import callback_event
+from offload.worker.attempt.notes import Notes
 from offload.worker.context import Ticket
-from offload.worker.executors import Executors
-from offload.worker.leaks import Owner
-from offload.worker.notes import Notes
+from offload.worker.executors import child
+from offload.worker.executors.executors import Executors
+from offload.worker.executors.leaks import Owner
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -149,7 +150,7 @@ class LoopPort:
         return await stats.summary(self._services.redis, now_ms())
 
     async def callback_event(self) -> dict[str, Any]:
-        return await callbacks.event(self._services.records, self._job)
+        return await callback_event.event(self._services.records, self._job)
 
     def _start(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         task = self._loop.create_task(coroutine)

@@ -16,7 +16,7 @@ import structlog
 from offload.loopwatch.foreign import FOREIGN
 
 if TYPE_CHECKING:
-    from offload.worker.threads import Call
+    from offload.worker.executors.threads import Call
 
 log = structlog.get_logger(__name__)
 

@@ -27,14 +27,14 @@ from offload.loopwatch.clock import Scope
 from offload.store import leases
 from offload.store.codec import Codec, Payload
 from offload.store.leases import Claimed
-from offload.worker.budget import within
-from offload.worker.calling import Caller
-from offload.worker.finish import Finisher, ending
-from offload.worker.opening import Opened, Opener, Rules
+from offload.worker.attempt.finish import Finisher, ending
+from offload.worker.attempt.invoke import Caller
+from offload.worker.attempt.loop_budget import within
+from offload.worker.attempt.ports import Services
+from offload.worker.attempt.prepare import Opened, Opener, Rules
+from offload.worker.attempt.running import Running
+from offload.worker.job_log import Words
 from offload.worker.outcome import describe, raised
-from offload.worker.ports import Services
-from offload.worker.running import Running
-from offload.worker.words import Words
 
 Hook = Callable[[dict[Any, Any]], Awaitable[None]]
 _NO_LIMIT = 1_000_000

@@ -12,7 +12,7 @@ from pathlib import Path
 from offload.domain.stalls import Found, Suspect, Verdict, found
 from offload.loopwatch import clock
 from offload.loopwatch.foreign import FOREIGN
-from offload.worker.pulse import Pulse, mark_of
+from offload.worker.guardian.shared_page import Pulse, mark_of
 
 STUCK_AFTER = 1.0
 """Seconds without a beat that, beside a job past its limit, make a worker stuck."""

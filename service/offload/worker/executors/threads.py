@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from offload.domain.executors import Used
-from offload.worker.leaks import Leaks, Owner
+from offload.worker.executors.leaks import Leaks, Owner
 
 T = TypeVar("T")
 
