@@ -16,7 +16,7 @@ from arq.connections import RedisSettings
 
 from benchmarks import machine
 from benchmarks.sides import SIDES, Side
-from offload.store.embedded import EmbeddedRedis
+from offload.store.embedded.server import EmbeddedRedis
 
 _PATIENCE = 60.0
 

@@ -18,8 +18,8 @@ def _stock(url: str) -> Any:
 def _offload(url: str) -> Any:
     from offload import logs  # noqa: PLC0415 - only one of the two may be loaded
     from offload.loader import load  # noqa: PLC0415 - only one of the two may be loaded
-    from offload.store.codec import json_deserializer, json_serializer  # noqa: PLC0415
-    from offload.store.connection import settings_of  # noqa: PLC0415
+    from offload.store.connection.connection import settings_of  # noqa: PLC0415
+    from offload.store.jobs.codec import json_deserializer, json_serializer  # noqa: PLC0415
     from offload.worker import Worker  # noqa: PLC0415
     from offload.worker.options import WorkerOptions  # noqa: PLC0415
 

@@ -25,13 +25,13 @@ from offload.domain.catalogue import Catalogue
 from offload.inspector import Inspector
 from offload.loader import load
 from offload.settings import child_environment
-from offload.store.artifacts import ArtifactFiles
-from offload.store.codec import Codec
-from offload.store.connection import client, settings_of
-from offload.store.embedded import EmbeddedRedis
-from offload.store.feed import Feed
-from offload.store.jobs import JobStore
-from offload.store.records import Records
+from offload.store.connection.connection import client, settings_of
+from offload.store.embedded.server import EmbeddedRedis
+from offload.store.feed.stream import Feed
+from offload.store.jobs.artifacts import ArtifactFiles
+from offload.store.jobs.codec import Codec
+from offload.store.jobs.enqueue import JobStore
+from offload.store.jobs.records import Records
 
 REPOSITORY = Path(__file__).parent.parent
 _JOBS = "benchmarks.hang_jobs"

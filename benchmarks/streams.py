@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.quantiles import quantile
 from offload.settings import child_environment
-from offload.store.embedded import EmbeddedRedis
+from offload.store.embedded.server import EmbeddedRedis
 
 _PATH = "/v1/functions/workload.noop/jobs"
 

@@ -23,7 +23,7 @@ import uvloop
 from benchmarks.http_load import Load, load
 from benchmarks.sides import REPOSITORY
 from offload.settings import child_environment
-from offload.store.embedded import EmbeddedRedis
+from offload.store.embedded.server import EmbeddedRedis
 
 WORKS = ("wait", "compute")
 PLACES = {

@@ -12,8 +12,8 @@ import structlog
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from offload.store import keys
-from offload.store.connection import client, settings_of
-from offload.store.embedded import EmbeddedRedis
+from offload.store.connection.connection import client, settings_of
+from offload.store.embedded.server import EmbeddedRedis
 from support.engine import Bench, bench_on
 
 OURS = [
@@ -24,8 +24,8 @@ MAY_BLOCK = {
     "offload/app.py": {"create_app"},  # before it serves: settings, job modules, package metadata
     "offload/wiring.py": {"artifact_files"},  # where we are, as the CLI and the API start
     "offload/domain/schedules.py": {"__post_init__"},  # one small file for each time zone, read once
-    "offload/store/artifacts.py": {"write"},  # for threads, and for tests that prepare a file
-    "offload/store/embedded.py": {"find_server"},  # before a loop runs, and for tests that start a server
+    "offload/store/jobs/artifacts.py": {"write"},  # for threads, and for tests that prepare a file
+    "offload/store/embedded/server.py": {"find_server"},  # before a loop runs, and for tests that start a server
     # A few bytes each, for a thread or a process that always reads, or about a process whose state is known.
     "offload/worker/executors/processes.py": {"ask_to_stop", "kill"},
     "concurrent/futures/process.py": {"wakeup"},

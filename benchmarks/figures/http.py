@@ -22,7 +22,7 @@ from benchmarks.peers import PATH
 from benchmarks.plan import Plan
 from benchmarks.sides import REPOSITORY
 from offload.settings import child_environment
-from offload.store.embedded import EmbeddedRedis
+from offload.store.embedded.server import EmbeddedRedis
 
 _PATIENCE_S = 30.0
 _PROBES = 4  # connections of the liveness probe,

@@ -17,11 +17,11 @@ from benchmarks.figures.http import served
 from benchmarks.plan import Plan
 from benchmarks.quantiles import quantile
 from offload.domain.clock import now_ms, rfc3339
-from offload.store import leases
-from offload.store.codec import Codec
-from offload.store.connection import client, settings_of
-from offload.store.jobs import JobStore, NewJob
-from offload.store.leases import Claimed, Finished
+from offload.store.connection.connection import client, settings_of
+from offload.store.jobs import leases
+from offload.store.jobs.codec import Codec
+from offload.store.jobs.enqueue import JobStore, NewJob
+from offload.store.jobs.leases import Claimed, Finished
 
 _BATCH = 500
 _QUEUES = ("default", "mail", "llm", "reports")

@@ -41,7 +41,7 @@ from offload.loopwatch.reporter import Reporter
 from offload.loopwatch.requests import Watched
 from offload.loopwatch.watched import WatchedLoop
 from offload.settings import Settings, SettingsError, get_settings
-from offload.store.stalls import StallWriter
+from offload.store.fleet.stalls import StallWriter
 
 _ABOUT = """Job functions as HTTP endpoints: put work in with `POST /v1/functions/{name}/jobs`, which answers at once,
 then wait for it, follow it, or come back for it. Whatever goes wrong is `application/problem+json` (RFC 9457)."""

@@ -19,11 +19,11 @@ from offload.domain.functions import NO_OPTIONS, EnqueueOptions, JobFunction
 from offload.domain.idempotency import Mark
 from offload.domain.records import JobRecord
 from offload.domain.states import Status
-from offload.store import idempotency
-from offload.store.actions import Actions
-from offload.store.fields import record_fields, said
-from offload.store.ids import new_id, new_ids
-from offload.store.jobs import JobStore, Kept, NewJob, Stored
+from offload.store.jobs import idempotency
+from offload.store.jobs.actions import Actions
+from offload.store.jobs.enqueue import JobStore, Kept, NewJob, Stored
+from offload.store.jobs.fields import record_fields, said
+from offload.store.jobs.ids import new_id, new_ids
 
 ONE_STEP = 1000
 """So many jobs are stored in one step, all or none."""

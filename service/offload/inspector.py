@@ -17,12 +17,14 @@ from offload.domain.overrides import Override
 from offload.domain.records import JobRecord, Page, Planned, Point, QueueState, Recent, StallGroup, Vitals
 from offload.domain.schedules import Schedule
 from offload.domain.states import Status
-from offload.store import artifacts, audit, explaining, following, overrides, queues, schedules, stalls, stats, workers
-from offload.store.artifacts import ArtifactFiles
-from offload.store.connection import RedisClient, reaching_redis
-from offload.store.feed import Feed
-from offload.store.records import Records
-from offload.store.schedules import ScheduleState
+from offload.store.connection.connection import RedisClient, reaching_redis
+from offload.store.feed import follow
+from offload.store.feed.stream import Feed
+from offload.store.fleet import audit, explain, overrides, queues, schedules, stalls, stats, workers
+from offload.store.fleet.schedules import ScheduleState
+from offload.store.jobs import artifacts
+from offload.store.jobs.artifacts import ArtifactFiles
+from offload.store.jobs.records import Records
 
 _MOST_QUEUES = 500  # in metrics
 _LOOK_AGAIN_S = 5.0  # while waiting for an event: a feed that was cut off must not strand a waiter
@@ -56,8 +58,8 @@ class Inspector:
 
         Raises InvalidOptions for what is no cursor.
         """
-        items, following = await self._records.page(which, limit, cursor, now_ms())
-        return Page(tuple(items), following)
+        items, follow = await self._records.page(which, limit, cursor, now_ms())
+        return Page(tuple(items), follow)
 
     async def result(self, job_id: str) -> bytes:
         """Return the result as raw JSON; raises NotFound, NotFinished, ResultExpired, JobFailed, Unreadable."""
@@ -78,7 +80,7 @@ class Inspector:
         """Return the job when it has ended, or as it stands after `timeout` seconds; raises NotFound."""
         loop = asyncio.get_running_loop()
         ends = None if timeout is None else loop.time() + timeout
-        async with self._feed.listen(wanted=Wanted(job_id, names=following.ENDINGS)) as reader:
+        async with self._feed.listen(wanted=Wanted(job_id, names=follow.ENDINGS)) as reader:
             while True:
                 record = await self.get(job_id)
                 left = _LOOK_AGAIN_S if ends is None else min(_LOOK_AGAIN_S, ends - loop.time())
@@ -95,7 +97,7 @@ class Inspector:
         `missed`, and the state, where it holds less. A slow reader gets `missed` in place of what it was too slow for.
         Raises InvalidOptions, NotFound, Unavailable.
         """
-        return following.one_job(self._feed, self.get, job_id, after, keep_alive)
+        return follow.one_job(self._feed, self.get, job_id, after, keep_alive)
 
     def all_events(
         self, wanted: Wanted, after: str | None = None, keep_alive: float = 15.0
@@ -105,11 +107,11 @@ class Inspector:
         The first is [], as soon as nothing can be missed any more. `after` and `missed` are as for `events`.
         Raises InvalidOptions, Unavailable.
         """
-        return following.all_jobs(self._feed, wanted, after, keep_alive)
+        return follow.all_jobs(self._feed, wanted, after, keep_alive)
 
     async def explain(self, job_id: str) -> Explanation:
         """Say why a job stands where it stands; raises NotFound."""
-        return explain(await explaining.gather(self._redis, await self.get(job_id)))
+        return explain(await explain.gather(self._redis, await self.get(job_id)))
 
     async def queues(self) -> list[QueueState]:
         """Return every queue that is declared or was ever used."""

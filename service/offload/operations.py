@@ -5,8 +5,8 @@ from offload.domain.catalogue import Catalogue
 from offload.domain.errors import NotFound
 from offload.domain.overrides import Place, check_movable
 from offload.domain.schedules import Schedule
-from offload.store import audit, overrides, queues, schedules, stalls
-from offload.store.connection import RedisClient
+from offload.store.connection.connection import RedisClient
+from offload.store.fleet import audit, overrides, queues, schedules, stalls
 
 
 class Operations:

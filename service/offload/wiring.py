@@ -15,18 +15,19 @@ from offload.domain.errors import Unavailable
 from offload.inspector import Inspector
 from offload.operations import Operations
 from offload.settings import Settings
-from offload.store import connection, queues
-from offload.store.artifacts import ArtifactFiles
-from offload.store.away import Away
-from offload.store.codec import Codec
-from offload.store.confirming import Confirm
-from offload.store.feed import Feed
-from offload.store.guard import connect as connect_blocking
-from offload.store.guard import portable
-from offload.store.jobs import JobStore, Kept
-from offload.store.records import Records
-from offload.store.sealing import Sealer
-from offload.store.stalls import StallWriter
+from offload.store.connection import connection
+from offload.store.connection.outage import Away
+from offload.store.feed.stream import Feed
+from offload.store.fleet import queues
+from offload.store.fleet.stalls import StallWriter
+from offload.store.guardian import connect as connect_blocking
+from offload.store.guardian import portable
+from offload.store.jobs.artifacts import ArtifactFiles
+from offload.store.jobs.codec import Codec
+from offload.store.jobs.durability import Confirm
+from offload.store.jobs.encryption import Sealer
+from offload.store.jobs.enqueue import JobStore, Kept
+from offload.store.jobs.records import Records
 
 _CONNECTIONS = 64  # more would not be served faster by one Redis
 

@@ -106,7 +106,7 @@ def _redis(place: Path) -> tuple["subprocess.Popen[bytes]", int]:
     sys.path.insert(0, str(ROOT))
     import socket
 
-    from offload.store.embedded import find_server
+    from offload.store.embedded.server import find_server
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from offload.domain.states import MOVES, TERMINAL, Status
-from offload.store import scripts
-from offload.store.jobs import NewJob
-from offload.store.leases import Finished
+from offload.store.connection import scripts
+from offload.store.jobs.enqueue import NewJob
+from offload.store.jobs.leases import Finished
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "states.md").read_text(encoding="utf-8")

@@ -35,7 +35,7 @@ from offload.client import Request  # noqa: E402
 from offload.domain.errors import Unavailable  # noqa: E402
 from offload.domain.functions import EnqueueOptions  # noqa: E402
 from offload.loader import load  # noqa: E402
-from offload.store.connection import reaching_redis  # noqa: E402
+from offload.store.connection.connection import reaching_redis  # noqa: E402
 from support.engine import WorkerProcess, bench_on, offload_worker  # noqa: E402
 from support.server import Server, restartable  # noqa: E402
 

@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from offload.store.embedded import EmbeddedRedis
+from offload.store.embedded.server import EmbeddedRedis
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

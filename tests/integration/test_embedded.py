@@ -13,8 +13,8 @@ import pytest
 import redis
 
 from offload.domain.errors import Unavailable
-from offload.store import embedded
-from offload.store.embedded import EmbeddedRedis, EmbeddedRedisError
+from offload.store.embedded import server
+from offload.store.embedded.server import EmbeddedRedis, EmbeddedRedisError
 
 
 def connect(server):
@@ -58,7 +58,7 @@ def start_in_another_process(data_dir, *, in_thread=False):
     code = f"""
         import sys, threading
         from pathlib import Path
-        from offload.store.embedded import EmbeddedRedis
+        from offload.store.embedded.server import EmbeddedRedis
 
         def start():
             server = EmbeddedRedis.start(Path({str(data_dir)!r}))
@@ -270,8 +270,8 @@ def test_the_machines_own_server_comes_first(tmp_path, monkeypatch):
         (tmp_path / name).chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert embedded.find_server() == tmp_path / "valkey-server"
-    assert embedded.find_server(tmp_path / "redis-server") == tmp_path / "redis-server"
+    assert server.find_server() == tmp_path / "valkey-server"
+    assert server.find_server(tmp_path / "redis-server") == tmp_path / "redis-server"
 
 
 @pytest.mark.parametrize("durable", [True, False])

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from offload.domain.states import Status
-from offload.store import keys, scripts
+from offload.store import keys
+from offload.store.connection import scripts
 
 START = 1_700_000_000_000
 LEASE = 10_000

@@ -21,12 +21,12 @@ from offload.domain.functions import EnqueueOptions
 from offload.domain.records import JobRecord
 from offload.inspector import Inspector
 from offload.settings import child_environment
-from offload.store.artifacts import ArtifactFiles
-from offload.store.codec import Codec, json_deserializer, json_serializer
-from offload.store.connection import client, settings_of
-from offload.store.feed import Feed
-from offload.store.jobs import JobStore, Kept
-from offload.store.records import Records
+from offload.store.connection.connection import client, settings_of
+from offload.store.feed.stream import Feed
+from offload.store.jobs.artifacts import ArtifactFiles
+from offload.store.jobs.codec import Codec, json_deserializer, json_serializer
+from offload.store.jobs.enqueue import JobStore, Kept
+from offload.store.jobs.records import Records
 from offload.worker import Worker
 from offload.worker.options import WorkerOptions
 from support.processes import children_of, gone, marked

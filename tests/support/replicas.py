@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from offload.store.embedded import find_server
+from offload.store.embedded.server import find_server
 
 PASSWORD, SENTINEL_PASSWORD = "of-redis", "of-sentinel"
 _SENTINEL = f"""

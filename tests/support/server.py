@@ -10,7 +10,7 @@ from pathlib import Path
 
 import redis
 
-from offload.store.embedded import find_server
+from offload.store.embedded.server import find_server
 
 
 class Server:

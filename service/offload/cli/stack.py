@@ -24,7 +24,7 @@ from offload.domain.clock import now_ms
 from offload.domain.errors import OffloadError, Unavailable
 from offload.lifeline import Lifeline
 from offload.settings import Settings, child_environment
-from offload.store.embedded import EmbeddedRedis
+from offload.store.embedded.server import EmbeddedRedis
 
 _LOOK_AGAIN = 0.05
 _WORKER_MARGIN = 10.0  # What a worker needs after its grace to write how its jobs ended.

@@ -22,7 +22,7 @@ from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
 from offload.domain.filters import StallFilter
 from offload.settings import Settings, unknown_variables
-from offload.store.embedded import EmbeddedRedis
+from offload.store.embedded.server import EmbeddedRedis
 
 _RELOAD_GRACE = 2.0  # Under --reload a change should show soon: what runs is interrupted, and put back.
 

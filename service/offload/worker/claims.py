@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from offload.store import leases
-from offload.store.connection import RedisClient
-from offload.store.leases import Claimed, Finished
+from offload.store.connection.connection import RedisClient
+from offload.store.jobs import leases
+from offload.store.jobs.leases import Claimed, Finished
 
 log = structlog.get_logger(__name__)
 

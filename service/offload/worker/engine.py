@@ -14,11 +14,11 @@ from offload.domain.errors import Unavailable
 from offload.domain.functions import JobFunction
 from offload.loopwatch.reporter import Reporter
 from offload.loopwatch.watched import WatchedLoop
-from offload.store import connection
-from offload.store.codec import Codec
-from offload.store.guard import connect as connect_blocking
-from offload.store.guard import portable
-from offload.store.stalls import StallWriter
+from offload.store.connection import connection
+from offload.store.fleet.stalls import StallWriter
+from offload.store.guardian import connect as connect_blocking
+from offload.store.guardian import portable
+from offload.store.jobs.codec import Codec
 from offload.worker.attempt.prepare import Rules
 from offload.worker.attempt.run import Hooks
 from offload.worker.parts import Plan

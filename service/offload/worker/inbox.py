@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from offload.domain.errors import Unavailable
-from offload.store import inboxes
-from offload.store.away import Away
-from offload.store.connection import RedisClient
+from offload.store.connection.connection import RedisClient
+from offload.store.connection.outage import Away
+from offload.store.fleet import inboxes
 
 _BLOCK_S = 5.0
 _PROBE_S = 0.05  # after a failure: whether Redis is back is to be known sooner

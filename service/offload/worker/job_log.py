@@ -14,8 +14,8 @@ from offload.domain.clock import now_ms
 from offload.domain.policy import Abort, Dead, Decision, Drop, PutBack, RetryAt, Succeed
 from offload.domain.secrets import mask
 from offload.domain.tracing import trace_id
-from offload.store.codec import Payload
-from offload.store.leases import Claimed
+from offload.store.jobs.codec import Payload
+from offload.store.jobs.leases import Claimed
 
 # A stopping worker first waits for what runs; then, or at once, it interrupts the rest.
 Phase = Literal["waiting", "waited", "now"]

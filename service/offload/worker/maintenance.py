@@ -7,9 +7,9 @@ from typing import Any
 from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
 from offload.domain.overrides import Override
-from offload.store import stats, workers
-from offload.store.away import Away
-from offload.store.connection import RedisClient
+from offload.store.connection.connection import RedisClient
+from offload.store.connection.outage import Away
+from offload.store.fleet import stats, workers
 
 _INTERVAL = 5.0
 _PRUNED_AT_ONCE = 500

@@ -8,11 +8,11 @@ from typing import Any
 from offload.domain.callbacks import Callbacks
 from offload.domain.catalogue import Catalogue
 from offload.settings import Settings
-from offload.store.codec import Codec
-from offload.store.confirming import Confirm
-from offload.store.connection import settings_of
-from offload.store.jobs import Kept
-from offload.store.sealing import Sealer
+from offload.store.connection.connection import settings_of
+from offload.store.jobs.codec import Codec
+from offload.store.jobs.durability import Confirm
+from offload.store.jobs.encryption import Sealer
+from offload.store.jobs.enqueue import Kept
 from offload.worker.exit_codes import new_worker_id
 
 

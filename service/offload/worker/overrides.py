@@ -13,8 +13,8 @@ import structlog
 from offload.domain.errors import NotMovable, Unavailable
 from offload.domain.functions import JobFunction
 from offload.domain.overrides import Override, in_force
-from offload.store import overrides
-from offload.store.connection import RedisClient
+from offload.store.connection.connection import RedisClient
+from offload.store.fleet import overrides
 
 log = structlog.get_logger(__name__)
 

@@ -12,15 +12,16 @@ from offload.client import Client
 from offload.domain.catalogue import Catalogue
 from offload.domain.functions import JobFunction
 from offload.loopwatch.watched import WatchedLoop
-from offload.store import connection, leases
-from offload.store.artifacts import ArtifactFiles
-from offload.store.away import Away
-from offload.store.codec import Codec
-from offload.store.connection import RedisClient
-from offload.store.guard import portable
-from offload.store.jobs import JobStore
-from offload.store.leases import Claimed
-from offload.store.records import Records
+from offload.store.connection import connection
+from offload.store.connection.connection import RedisClient
+from offload.store.connection.outage import Away
+from offload.store.guardian import portable
+from offload.store.jobs import leases
+from offload.store.jobs.artifacts import ArtifactFiles
+from offload.store.jobs.codec import Codec
+from offload.store.jobs.enqueue import JobStore
+from offload.store.jobs.leases import Claimed
+from offload.store.jobs.records import Records
 from offload.worker.attempt.finish import Finisher
 from offload.worker.attempt.invoke import Caller
 from offload.worker.attempt.notes import Notes

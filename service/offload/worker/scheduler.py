@@ -10,9 +10,9 @@ from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
 from offload.domain.functions import EnqueueOptions
 from offload.domain.schedules import Schedule
-from offload.store import schedules
-from offload.store.away import Away
-from offload.store.connection import RedisClient
+from offload.store.connection.connection import RedisClient
+from offload.store.connection.outage import Away
+from offload.store.fleet import schedules
 
 log = structlog.get_logger(__name__)
 _LOOK_AGAIN_MS = 5_000  # another process may have paused or changed a schedule

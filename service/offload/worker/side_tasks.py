@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from offload.store.cancelling import cancel_all
+from offload.store.connection.cancelling import cancel_all
 
 log = structlog.get_logger(__name__)
 

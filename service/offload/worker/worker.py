@@ -22,8 +22,10 @@ from offload.domain.errors import Unavailable
 from offload.domain.functions import JobFunction
 from offload.domain.policy import Abort, Dead, Decision, Drop, PutBack, Succeed
 from offload.loopwatch.watched import WatchedLoop
-from offload.store import connection, keys, queues, workers
-from offload.store.leases import Claimed, Finished
+from offload.store import keys
+from offload.store.connection import connection
+from offload.store.fleet import queues, workers
+from offload.store.jobs.leases import Claimed, Finished
 from offload.worker import engine, inbox, loop_report, signals
 from offload.worker.attempt.running import Running
 from offload.worker.job_log import ArqLines, Events, Phase, Words

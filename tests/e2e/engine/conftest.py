@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from offload.loader import load
-from offload.store.embedded import EmbeddedRedis
+from offload.store.embedded.server import EmbeddedRedis
 from support.engine import Bench, WorkerProcess, arq_worker, bench_on, offload_worker
 
 Spawn = Callable[..., WorkerProcess]

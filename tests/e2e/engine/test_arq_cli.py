@@ -4,8 +4,8 @@ import os
 import signal
 
 from offload.domain.states import Status
-from offload.store.codec import Codec
-from offload.store.jobs import JobStore, NewJob
+from offload.store.jobs.codec import Codec
+from offload.store.jobs.enqueue import JobStore, NewJob
 from support.processes import gone
 
 SETTINGS = """

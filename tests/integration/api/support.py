@@ -21,8 +21,9 @@ from offload.domain.fingerprints import fingerprint
 from offload.domain.functions import define, plain
 from offload.domain.queues import Queue
 from offload.settings import Settings
-from offload.store import keys, leases
-from offload.store.codec import Codec
+from offload.store import keys
+from offload.store.jobs import leases
+from offload.store.jobs.codec import Codec
 
 KEPT_MS = 60_000
 

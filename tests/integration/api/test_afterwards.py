@@ -12,7 +12,7 @@ from offload.api import afterwards
 from offload.api.afterwards import After
 from offload.app import create_app
 from offload.domain.errors import Unavailable
-from offload.store import audit
+from offload.store.fleet import audit
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from integration.api.support import is_problem
-from offload.store import artifacts
-from offload.store.artifacts import ArtifactFiles
+from offload.store.jobs import artifacts
+from offload.store.jobs.artifacts import ArtifactFiles
 
 DATA = bytes(range(256)) * 10
 

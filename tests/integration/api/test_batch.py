@@ -3,7 +3,7 @@
 import pytest
 
 from integration.api.support import is_problem
-from offload.store import stats
+from offload.store.fleet import stats
 
 JOBS = "/v1/jobs"
 

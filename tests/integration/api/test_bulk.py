@@ -7,7 +7,7 @@ import pytest
 from integration.api.support import is_problem
 from offload.domain.errors import ErrorInfo
 from offload.domain.fingerprints import fingerprint
-from offload.store import actions
+from offload.store.jobs import actions
 
 FAULT = ErrorInfo("ValueError", "no such street")
 OF_FAULT = fingerprint("numbers.add", "ValueError", "no such street")

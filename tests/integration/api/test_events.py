@@ -10,7 +10,7 @@ import pytest
 from integration.api.support import is_problem
 from offload.api import events as events_module
 from offload.domain.errors import ErrorInfo
-from offload.store.feed import Feed
+from offload.store.feed.stream import Feed
 
 
 @dataclass

@@ -12,7 +12,8 @@ from offload.domain.catalogue import Catalogue, of_functions
 from offload.domain.clock import now_ms, rfc3339
 from offload.domain.errors import ErrorInfo
 from offload.domain.explanations import Reason
-from offload.store import keys, queues, workers
+from offload.store import keys
+from offload.store.fleet import queues, workers
 
 LETTER = {"message": {"to": ["a@b.example"], "subject": "x"}}
 

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from integration.api.support import calling, is_problem, settings_for
 from offload.api import state
-from offload.store.embedded import find_server
+from offload.store.embedded.server import find_server
 
 ADD = "/v1/functions/numbers.add/jobs"
 CALLS = [

@@ -1,7 +1,7 @@
 """Queues, workers and counts over HTTP."""
 
 from offload.domain.clock import now_ms
-from offload.store import queues, workers
+from offload.store.fleet import queues, workers
 
 
 async def test_queues_tell_their_depth_and_limits(api, enqueue, worker, catalogue, redis_client):

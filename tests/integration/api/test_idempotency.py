@@ -6,7 +6,8 @@ import pytest
 
 from integration.api.support import calling, is_problem, settings_for
 from offload.domain.errors import Unavailable
-from offload.store import keys, stats
+from offload.store import keys
+from offload.store.fleet import stats
 
 ADD = "/v1/functions/numbers.add/jobs"
 BODY = {"a": 1, "b": 2}

@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from integration.api.support import calling, settings_for
 from offload.domain.clock import now_ms
 from offload.domain.errors import ErrorInfo
-from offload.store import keys, streams, workers
+from offload.store import keys
+from offload.store.fleet import capped_stream, workers
 
 
 @pytest.fixture
@@ -185,7 +186,7 @@ async def test_totals_stay_bounded(redis_client, enqueue, worker):
 async def test_stalls_are_listed_newest_first(api, redis_client):
     """Each as it was recorded, with its time."""
     for number in range(3):
-        await streams.append(redis_client, keys.STALLS, {"kind": "step", "line": number}, 1000)
+        await capped_stream.append(redis_client, keys.STALLS, {"kind": "step", "line": number}, 1000)
     first = (await api.get("/v1/stalls", params={"limit": 2})).json()
     rest = (await api.get("/v1/stalls", params={"cursor": first["next"]})).json()
 

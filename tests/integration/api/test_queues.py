@@ -7,7 +7,8 @@ from offload import JobContext, job
 from offload.domain.catalogue import Catalogue, of_functions
 from offload.domain.clock import now_ms
 from offload.domain.states import Status
-from offload.store import keys, queues
+from offload.store import keys
+from offload.store.fleet import queues
 
 LETTER = {"message": {"to": [], "subject": "x"}}
 

@@ -5,8 +5,9 @@ import pytest
 from integration.api.support import functions_of_the_tests, is_problem
 from offload.domain.catalogue import Catalogue
 from offload.domain.schedules import Schedule
-from offload.store import keys, schedules
-from offload.store.jobs import NewJob
+from offload.store import keys
+from offload.store.fleet import schedules
+from offload.store.jobs.enqueue import NewJob
 
 HOURLY = Schedule("sum of the hour", "numbers.add", every=3600, args={"a": 1, "b": 2})
 DAILY = Schedule("letter", "mail.send", cron="0 6 * * *", timezone="Europe/Berlin", args={})

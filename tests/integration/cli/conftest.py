@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from offload import cli, settings
-from offload.store.embedded import EmbeddedRedis
+from offload.store.embedded.server import EmbeddedRedis
 
 
 @dataclass(frozen=True)

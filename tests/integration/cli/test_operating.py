@@ -6,8 +6,8 @@ import pwd
 
 import pytest
 
-from offload.store.connection import client, settings_of
-from offload.store.streams import page
+from offload.store.connection.connection import client, settings_of
+from offload.store.fleet.capped_stream import page
 
 ME = f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
 

@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 
 from offload import JobContext, job
 from offload.domain.states import Status
-from offload.store.codec import json_deserializer, json_serializer
-from offload.store.connection import settings_of
+from offload.store.connection.connection import settings_of
+from offload.store.jobs.codec import json_deserializer, json_serializer
 
 JSON = {"job_serializer": json_serializer, "job_deserializer": json_deserializer}
 

@@ -9,9 +9,9 @@ from arq.jobs import Job, JobStatus
 
 from offload import JobContext, job
 from offload.domain.states import Status
-from offload.store import stats
-from offload.store.codec import json_deserializer, json_serializer
-from offload.store.connection import settings_of
+from offload.store.connection.connection import settings_of
+from offload.store.fleet import stats
+from offload.store.jobs.codec import json_deserializer, json_serializer
 from support.stock import StockWorker
 
 JSON = {"job_serializer": json_serializer, "job_deserializer": json_deserializer}

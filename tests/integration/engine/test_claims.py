@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from offload.store import leases
-from offload.store.leases import Claimed
+from offload.store.jobs import leases
+from offload.store.jobs.leases import Claimed
 from offload.worker.claims import Claims
 from support.clockwork import Clockwork
 

@@ -13,8 +13,8 @@ from offload import JobContext, job
 from offload.domain.functions import EnqueueOptions
 from offload.domain.states import Status
 from offload.store import keys
-from offload.store.codec import json_deserializer, json_serializer
-from offload.store.connection import settings_of
+from offload.store.connection.connection import settings_of
+from offload.store.jobs.codec import json_deserializer, json_serializer
 from support.stock import StockWorker
 
 JSON = {"job_serializer": json_serializer, "job_deserializer": json_deserializer}

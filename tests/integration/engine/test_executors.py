@@ -11,7 +11,7 @@ import structlog
 from offload import JobContext, Queue, job
 from offload.domain.catalogue import Catalogue, of_functions
 from offload.domain.states import Status
-from offload.store import workers
+from offload.store.fleet import workers
 
 gate = threading.Event()
 held = threading.Event()

@@ -6,7 +6,7 @@ import threading
 from offload import JobContext, Queue, job
 from offload.domain.catalogue import Catalogue, of_functions
 from offload.domain.states import Status
-from offload.store import queues
+from offload.store.fleet import queues
 
 
 class Meter:

@@ -7,8 +7,8 @@ from offload import JobContext, job
 from offload.domain.catalogue import Catalogue
 from offload.domain.errors import Unavailable
 from offload.domain.states import Status
-from offload.store.confirming import Confirm
-from offload.store.connection import settings_of
+from offload.store.connection.connection import settings_of
+from offload.store.jobs.durability import Confirm
 from support.engine import bench_on
 from support.server import restartable
 

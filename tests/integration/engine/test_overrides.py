@@ -13,7 +13,8 @@ from offload.domain.catalogue import Catalogue, of_functions
 from offload.domain.clock import now_ms
 from offload.domain.states import Status
 from offload.operations import Operations
-from offload.store import keys, overrides, workers
+from offload.store import keys
+from offload.store.fleet import overrides, workers
 
 
 @job(name="o.where")

@@ -10,8 +10,10 @@ from integration.api.support import calling, is_problem, settings_for
 from offload import Backoff, JobContext, job
 from offload.domain.errors import Unavailable
 from offload.domain.states import Status
-from offload.store import connection, keys, leases
-from offload.store.guard import LeaseGuard, portable
+from offload.store import keys
+from offload.store.connection import connection
+from offload.store.guardian import LeaseGuard, portable
+from offload.store.jobs import leases
 from support.engine import bench_on
 from support.server import restartable
 

@@ -8,7 +8,8 @@ import pytest
 from offload import JobContext, Schedule, job
 from offload.domain.catalogue import Catalogue, of_functions
 from offload.domain.clock import now_ms
-from offload.store import keys, schedules
+from offload.store import keys
+from offload.store.fleet import schedules
 
 
 @job(name="t.tick")

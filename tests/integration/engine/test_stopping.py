@@ -7,7 +7,7 @@ import threading
 from offload import JobContext, job
 from offload.domain.catalogue import Catalogue, of_functions
 from offload.domain.states import Status
-from offload.store import leases
+from offload.store.jobs import leases
 
 
 async def ended(b, ids):

@@ -11,7 +11,7 @@ from offload import GiveUp, JobContext, LoopBudgetExceeded, job
 from offload.domain.functions import EnqueueOptions, plain
 from offload.domain.policy import Backoff
 from offload.domain.states import Status
-from offload.store import stats
+from offload.store.fleet import stats
 
 QUICK = Backoff(base=0.01, limit=0.02)
 seen: list[str] = []

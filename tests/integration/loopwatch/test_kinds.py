@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from offload import JobContext, job
-from offload.store import stalls
+from offload.store.fleet import stalls
 
 
 @job(name="t.light")

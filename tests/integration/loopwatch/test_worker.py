@@ -11,7 +11,7 @@ import structlog
 from pydantic import AfterValidator
 
 from offload import JobContext, job
-from offload.store import stalls
+from offload.store.fleet import stalls
 
 
 @job(name="t.sleeps")

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from conftest import leaked_keys
 from offload.store import keys
-from offload.store.connection import client, settings_of
+from offload.store.connection.connection import client, settings_of
 from support.clockwork import LEASE, START, Clockwork, Taken
 from support.model import CALLBACK_KEPT, CALLBACKS, TERMINAL, WAITING, Model, lost_error
 

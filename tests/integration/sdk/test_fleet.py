@@ -8,9 +8,9 @@ import pytest
 
 from offload import sdk
 from offload.sdk import fleet
-from offload.store.connection import settings_of
-from offload.store.guard import connect, portable
-from offload.store.stalls import StallWriter
+from offload.store.connection.connection import settings_of
+from offload.store.fleet.stalls import StallWriter
+from offload.store.guardian import connect, portable
 from support.stalls import stall
 
 

@@ -9,7 +9,7 @@ import pytest
 from arq.jobs import deserialize_job, deserialize_result, serialize_job, serialize_result
 
 from offload.domain.errors import ErrorInfo
-from offload.store.codec import Codec, Payload, RemoteError, Undecodable, json_deserializer, json_serializer
+from offload.store.jobs.codec import Codec, Payload, RemoteError, Undecodable, json_deserializer, json_serializer
 
 AT = 1_700_000_000_000
 PAYLOAD = Payload("t.f", (1, "x"), {"k": [True, None]}, None, AT)

@@ -6,10 +6,10 @@ import pytest
 
 from offload.domain.errors import Unavailable, Unconfirmed
 from offload.store import keys
-from offload.store.codec import Codec
-from offload.store.confirming import Confirm
-from offload.store.connection import client, settings_of
-from offload.store.jobs import JobStore, NewJob
+from offload.store.connection.connection import client, settings_of
+from offload.store.jobs.codec import Codec
+from offload.store.jobs.durability import Confirm
+from offload.store.jobs.enqueue import JobStore, NewJob
 from support.replicas import replicated
 
 

@@ -9,9 +9,9 @@ from arq.connections import RedisSettings
 from redis.exceptions import ResponseError
 
 from offload.domain.errors import InvalidOptions, Unavailable
-from offload.store import scripts
-from offload.store.connection import check, client, settings_of, settings_of_client, without_password
-from offload.store.guard import portable
+from offload.store.connection import scripts
+from offload.store.connection.connection import check, client, settings_of, settings_of_client, without_password
+from offload.store.guardian import portable
 
 
 def part(url):

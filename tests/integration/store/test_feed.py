@@ -8,9 +8,9 @@ import pytest
 
 from offload.domain.errors import InvalidOptions, Unavailable
 from offload.domain.events import Event, Wanted
-from offload.store.connection import client, settings_of
-from offload.store.fanout import AT_ONCE, BATCH, KEPT, STEP, Channel, Reader, Rounds
-from offload.store.feed import Feed, place
+from offload.store.connection.connection import client, settings_of
+from offload.store.feed.fanout import AT_ONCE, BATCH, KEPT, STEP, Channel, Reader, Rounds
+from offload.store.feed.stream import Feed, place
 from support.clockwork import Clockwork
 from support.server import restartable
 

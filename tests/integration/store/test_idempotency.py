@@ -6,9 +6,10 @@ import pytest
 
 from offload.domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from offload.domain.idempotency import Mark, hashed
-from offload.store import idempotency, keys
-from offload.store.codec import Codec
-from offload.store.jobs import JobStore, NewJob
+from offload.store import keys
+from offload.store.jobs import idempotency
+from offload.store.jobs.codec import Codec
+from offload.store.jobs.enqueue import JobStore, NewJob
 
 PRINT, OTHER = "f" * 64, "e" * 64
 KEY = keys.IDEMPOTENCY + hashed("me", "k")

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from offload.domain.errors import Unavailable
-from offload.store import scripts
-from offload.store.connection import client, settings_of
-from offload.store.looking import Looks
+from offload.store.connection import scripts
+from offload.store.connection.connection import client, settings_of
+from offload.store.jobs.batched_reads import Looks
 
 
 async def reads(redis):

@@ -3,7 +3,8 @@
 import pytest
 
 from offload.domain.queues import BAND_MS, due_of, priority_of
-from offload.store import keys, queues
+from offload.store import keys
+from offload.store.fleet import queues
 from support.clockwork import LEASE, SECOND, START
 
 

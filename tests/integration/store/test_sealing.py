@@ -5,9 +5,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from offload.domain import cryptokeys
 from offload.domain.cryptokeys import read_keys
-from offload.store import sealing
-from offload.store.codec import Codec, KeyMissing, Undecodable
-from offload.store.sealing import CannotOpen, Sealer, is_sealed
+from offload.store.jobs import encryption
+from offload.store.jobs.codec import Codec, KeyMissing, Undecodable
+from offload.store.jobs.encryption import CannotOpen, Sealer, is_sealed
 
 OLD, NEW = cryptokeys.new(), cryptokeys.new()
 
@@ -17,7 +17,7 @@ def test_it_is_aes_256_gcm_siv():
     sealed = Sealer([OLD]).seal(b"text")
     head, nonce, rest = sealed[:8], sealed[8:20], sealed[20:]
 
-    assert head == sealing.MAGIC + read_keys([OLD])[0].id
+    assert head == encryption.MAGIC + read_keys([OLD])[0].id
     assert AESGCMSIV(read_keys([OLD])[0].secret).decrypt(nonce, rest, head) == b"text"
 
 
@@ -28,7 +28,7 @@ def test_what_was_sealed_is_opened():
 
     assert (sealer.open(first), sealer.open(second)) == (b"text", b"text")
     assert first != second
-    assert len(first) == len(b"text") + sealing.OVERHEAD == 40
+    assert len(first) == len(b"text") + encryption.OVERHEAD == 40
     assert Sealer([OLD]).open(first) == b"text"
 
 
@@ -49,11 +49,11 @@ def test_a_change_of_any_byte_is_seen():
     """Nobody who can write to Redis can change what is sealed: neither text, nonce, nor key id."""
     sealer = Sealer([OLD])
     sealed = sealer.seal(b"some text")
-    for place in range(len(sealing.MAGIC), len(sealed)):
+    for place in range(len(encryption.MAGIC), len(sealed)):
         changed = sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
         with pytest.raises(CannotOpen):
             sealer.open(changed)
-    for length in range(len(sealing.MAGIC), len(sealed)):
+    for length in range(len(encryption.MAGIC), len(sealed)):
         with pytest.raises(CannotOpen):
             sealer.open(sealed[:length])
 

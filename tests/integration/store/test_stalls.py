@@ -8,10 +8,12 @@ import pytest
 from offload.domain.clock import now_ms
 from offload.domain.errors import InvalidOptions
 from offload.domain.filters import StallFilter
-from offload.store import keys, scripts, stalls
-from offload.store.connection import client, settings_of
-from offload.store.guard import LeaseGuard, connect, portable
-from offload.store.stalls import StallWriter
+from offload.store import keys
+from offload.store.connection import scripts
+from offload.store.connection.connection import client, settings_of
+from offload.store.fleet import stalls
+from offload.store.fleet.stalls import StallWriter
+from offload.store.guardian import LeaseGuard, connect, portable
 from support.server import restartable
 from support.stalls import stall
 

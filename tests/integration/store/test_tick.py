@@ -2,7 +2,8 @@
 
 import asyncio
 
-from offload.store import keys, schedules
+from offload.store import keys
+from offload.store.fleet import schedules
 from support.clockwork import SECOND, START
 
 MINUTE = 60 * SECOND

@@ -8,8 +8,8 @@ import orjson
 from offload.domain import documents
 from offload.domain.clock import now_ms, rfc3339
 from offload.domain.errors import NotFound
-from offload.store.leases import Claimed
-from offload.store.records import Records
+from offload.store.jobs.leases import Claimed
+from offload.store.jobs.records import Records
 
 
 async def event(records: Records, callback: Claimed) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from offload.domain.clock import now_ms
 from offload.domain.errors import ErrorInfo, Unavailable
 from offload.domain.fingerprints import fingerprint
 from offload.domain.policy import Abort, Dead, Decision, Drop, PutBack, RetryAt, Succeed
-from offload.store import leases
-from offload.store.away import Away
-from offload.store.codec import Codec, Payload
-from offload.store.connection import RedisClient
-from offload.store.jobs import Kept
+from offload.store.connection.connection import RedisClient
+from offload.store.connection.outage import Away
+from offload.store.jobs import leases
+from offload.store.jobs.codec import Codec, Payload
+from offload.store.jobs.enqueue import Kept
+from offload.store.jobs.leases import Claimed, Finished
 from offload.store.keys import queue_key
-from offload.store.leases import Claimed, Finished
 from offload.worker.attempt.notes import Notes
 
 log = structlog.get_logger(__name__)

@@ -10,9 +10,9 @@ from offload.domain.functions import JobFunction
 from offload.domain.policy import Outcome, Returned
 from offload.loopwatch.clock import Scope, Slot, current, drive
 from offload.loopwatch.suspects import AtWork
-from offload.store import leases
-from offload.store.codec import Codec
-from offload.store.leases import Claimed
+from offload.store.jobs import leases
+from offload.store.jobs.codec import Codec
+from offload.store.jobs.leases import Claimed
 from offload.worker.attempt.loop_budget import budget_of
 from offload.worker.attempt.ports import LoopPort, Services, ThreadPort
 from offload.worker.attempt.prepare import Opened, Rules

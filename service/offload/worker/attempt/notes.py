@@ -7,11 +7,11 @@ import orjson
 import structlog
 
 from offload.domain.errors import Unavailable
-from offload.store import leases
-from offload.store.connection import RedisClient
+from offload.store.connection.connection import RedisClient
+from offload.store.jobs import leases
 
 if TYPE_CHECKING:
-    from offload.store.leases import Claimed
+    from offload.store.jobs.leases import Claimed
 
 log = structlog.get_logger("offload.job")
 _PAUSE = 0.05  # progress of one job is written at most this often, in seconds; the last value always is

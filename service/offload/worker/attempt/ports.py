@@ -14,11 +14,12 @@ from offload.domain.clock import now_ms
 from offload.domain.executors import Used
 from offload.domain.functions import EnqueueOptions
 from offload.loopwatch.suspects import AtWork
-from offload.store import artifacts, stats
-from offload.store.artifacts import ArtifactFiles
-from offload.store.ids import new_id
-from offload.store.leases import Claimed
-from offload.store.records import Records
+from offload.store.fleet import stats
+from offload.store.jobs import artifacts
+from offload.store.jobs.artifacts import ArtifactFiles
+from offload.store.jobs.ids import new_id
+from offload.store.jobs.leases import Claimed
+from offload.store.jobs.records import Records
 from offload.worker.attempt import callback_event
 from offload.worker.attempt.notes import Notes
 from offload.worker.context import Ticket

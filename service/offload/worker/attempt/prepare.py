@@ -14,9 +14,9 @@ from offload.domain.errors import ErrorInfo
 from offload.domain.functions import Functions, JobFunction
 from offload.domain.policy import Abort, Dead, Decision, PutBack, RetryPolicy
 from offload.domain.secrets import Redaction, mask
-from offload.store.codec import Codec, KeyMissing, Payload, Undecodable
-from offload.store.jobs import Kept
-from offload.store.leases import Claimed
+from offload.store.jobs.codec import Codec, KeyMissing, Payload, Undecodable
+from offload.store.jobs.enqueue import Kept
+from offload.store.jobs.leases import Claimed
 from offload.worker.outcome import describe
 
 log = structlog.get_logger(__name__)

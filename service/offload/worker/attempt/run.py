@@ -24,9 +24,9 @@ from offload.domain.policy import (
     decide,
 )
 from offload.loopwatch.clock import Scope
-from offload.store import leases
-from offload.store.codec import Codec, Payload
-from offload.store.leases import Claimed
+from offload.store.jobs import leases
+from offload.store.jobs.codec import Codec, Payload
+from offload.store.jobs.leases import Claimed
 from offload.worker.attempt.finish import Finisher, ending
 from offload.worker.attempt.invoke import Caller
 from offload.worker.attempt.loop_budget import within

@@ -7,7 +7,7 @@ from typing import Any
 
 from offload.domain.functions import JobFunction
 from offload.loopwatch.clock import Scope
-from offload.store.leases import Claimed
+from offload.store.jobs.leases import Claimed
 from offload.worker.attempt.loop_budget import Budget
 from offload.worker.attempt.ports import LoopPort, ThreadPort
 from offload.worker.attempt.timeouts import Deadline

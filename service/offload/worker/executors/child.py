@@ -20,7 +20,7 @@ from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
 from offload.domain.functions import EnqueueOptions, JobFunction
 from offload.domain.policy import Outcome, Raised
-from offload.store.artifacts import ArtifactFiles, describe
+from offload.store.jobs.artifacts import ArtifactFiles, describe
 from offload.worker.context import Facts, JobContext, Ticket
 from offload.worker.executors.metering import Meter, Metered
 from offload.worker.outcome import raised, run_blocking

@@ -21,8 +21,8 @@ import structlog
 from offload import logs
 from offload.domain.errors import ErrorInfo, Unavailable
 from offload.domain.stalls import Found
-from offload.store.away import Away
-from offload.store.guard import LeaseGuard
+from offload.store.connection.outage import Away
+from offload.store.guardian import LeaseGuard
 from offload.worker.guardian import hangs
 from offload.worker.guardian.hangs import STUCK_AFTER, Hang
 from offload.worker.guardian.shared_page import Descriptors, Pulse

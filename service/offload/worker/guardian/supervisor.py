@@ -26,8 +26,8 @@ import structlog
 from offload import lifeline, logs
 from offload.domain import complaints
 from offload.domain.errors import Unavailable
-from offload.store import stalls
-from offload.store.guard import connect
+from offload.store.fleet import stalls
+from offload.store.guardian import connect
 from offload.worker.exit_codes import CANNOT_START, HELD_A_LOOP, RECYCLED
 from offload.worker.guardian.guardian import Charge, Guardian
 from offload.worker.guardian.launch import Launch

@@ -13,11 +13,12 @@ from offload.domain.functions import Functions
 from offload.domain.records import FailedAttempt, JobRecord, Progress
 from offload.domain.secrets import mask
 from offload.domain.states import TERMINAL, Status, as_seen
-from offload.store import keys, listing
-from offload.store.codec import Codec, KeyMissing, Payload, StoredResult, Undecodable, plain
-from offload.store.connection import RedisClient, reaching_redis
-from offload.store.listing import Cursor
-from offload.store.looking import Looks
+from offload.store import keys
+from offload.store.connection.connection import RedisClient, reaching_redis
+from offload.store.jobs import listing
+from offload.store.jobs.batched_reads import Looks
+from offload.store.jobs.codec import Codec, KeyMissing, Payload, StoredResult, Undecodable, plain
+from offload.store.jobs.listing import Cursor
 
 _PAGE_SECONDS = 0.015  # of looking: what is left of 50 ms is for reading the jobs, sending them, and a busy machine
 _ENDED = frozenset(status.encode() for status in TERMINAL)

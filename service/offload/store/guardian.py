@@ -10,8 +10,10 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from offload.domain.errors import ErrorInfo
-from offload.store import keys, scripts, stalls
-from offload.store.connection import ANSWER_TIMEOUT, CONNECT_TIMEOUT, for_sentinels, reaching_redis
+from offload.store import keys
+from offload.store.connection import scripts
+from offload.store.connection.connection import ANSWER_TIMEOUT, CONNECT_TIMEOUT, for_sentinels, reaching_redis
+from offload.store.fleet import stalls
 
 # The fields of RedisSettings, arq's or ours, that a guardian needs; they travel as JSON.
 FIELDS = (

@@ -11,8 +11,8 @@ import orjson
 from offload.domain import idempotency
 from offload.domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from offload.domain.idempotency import Mark
-from offload.store import scripts
-from offload.store.connection import RedisClient
+from offload.store.connection import scripts
+from offload.store.connection.connection import RedisClient
 
 _FINGERPRINT = 64
 

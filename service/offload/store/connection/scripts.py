@@ -7,7 +7,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, ReadOnlyError
 
-from offload.store.connection import RedisClient, reaching_redis
+from offload.store.connection.connection import RedisClient, reaching_redis
 
 _LUA = Path(__file__).parent / "lua"
 _INCLUDE = re.compile(r"^-- @include (\w+)$", re.MULTILINE)

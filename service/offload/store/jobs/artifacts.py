@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from offload.domain.artifacts import Artifact
 from offload.domain.errors import InvalidOptions, NotFound
 from offload.store import keys
-from offload.store.connection import RedisClient, reaching_redis
+from offload.store.connection.connection import RedisClient, reaching_redis
 
 
 class ArtifactFiles:

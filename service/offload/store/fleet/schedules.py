@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from offload.store import keys, scripts
-from offload.store.connection import RedisClient, reaching_redis
-from offload.store.jobs import NewJob
+from offload.store import keys
+from offload.store.connection import scripts
+from offload.store.connection.connection import RedisClient, reaching_redis
+from offload.store.jobs.enqueue import NewJob
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from typing import Any
 
 from offload.domain.explanations import Facts, Named, Server
 from offload.domain.records import JobRecord, QueueState
-from offload.store import keys, queues, workers
-from offload.store.connection import RedisClient, reaching_redis
+from offload.store import keys
+from offload.store.connection.connection import RedisClient, reaching_redis
+from offload.store.fleet import queues, workers
 
 _NAMED = 5  # other jobs that an explanation names
 _BAND_MS = 10**13  # between two priorities in the scores of due jobs, see lua/lib/base.lua

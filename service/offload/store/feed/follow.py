@@ -7,8 +7,8 @@ from offload.domain.clock import now_ms
 from offload.domain.events import MISSED, Event, Wanted
 from offload.domain.records import JobRecord
 from offload.domain.states import TERMINAL
-from offload.store.fanout import Reader
-from offload.store.feed import Feed, place
+from offload.store.feed.fanout import Reader
+from offload.store.feed.stream import Feed, place
 
 ENDINGS = frozenset(status.value for status in TERMINAL)
 

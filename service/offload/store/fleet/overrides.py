@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from offload.domain.overrides import Override, Place
-from offload.store import keys, scripts
-from offload.store.connection import RedisClient, reaching_redis
+from offload.store import keys
+from offload.store.connection import scripts
+from offload.store.connection.connection import RedisClient, reaching_redis
 
 
 async def put(redis: RedisClient, function: str, runs_in: Place | None, who: str) -> bool:

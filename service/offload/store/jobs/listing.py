@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from offload.domain.errors import InvalidOptions
 from offload.domain.filters import Filter
 from offload.domain.states import Status
-from offload.store import keys, scripts
-from offload.store.connection import RedisClient, reaching_redis
+from offload.store import keys
+from offload.store.connection import scripts
+from offload.store.connection.connection import RedisClient, reaching_redis
 
 CANDIDATES = 2000
 """So many a call: about two milliseconds of Redis for each list beside the first."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from offload.domain.errors import IdempotencyKeyInUse, Unavailable, Unconfirmed
 from offload.domain.idempotency import Mark
-from offload.store import scripts
-from offload.store.codec import Codec
-from offload.store.confirming import Confirm, Confirming
-from offload.store.connection import RedisClient
+from offload.store.connection import scripts
+from offload.store.connection.connection import RedisClient
+from offload.store.jobs.codec import Codec
+from offload.store.jobs.durability import Confirm, Confirming
 
 _BATCH = 500
 

@@ -7,11 +7,13 @@ from dataclasses import replace
 from offload.domain.errors import Conflict, NotFound
 from offload.domain.filters import ABORTABLE, ENDED_WITHOUT, IDS_SHOWN, RETRYABLE, BulkOutcome, Filter
 from offload.domain.states import Status
-from offload.store import keys, listing, scripts
-from offload.store.codec import Codec, Payload, Undecodable
-from offload.store.connection import RedisClient, reaching_redis
-from offload.store.jobs import Kept
-from offload.store.listing import Cursor
+from offload.store import keys
+from offload.store.connection import scripts
+from offload.store.connection.connection import RedisClient, reaching_redis
+from offload.store.jobs import listing
+from offload.store.jobs.codec import Codec, Payload, Undecodable
+from offload.store.jobs.enqueue import Kept
+from offload.store.jobs.listing import Cursor
 
 BULK_SECONDS = 5.0
 """A bulk call takes no longer, and says that there is more."""

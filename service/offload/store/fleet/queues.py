@@ -5,8 +5,9 @@ from typing import Any
 
 from offload.domain.queues import BAND_MS, Queue, due_of, parse_rate, priority_of
 from offload.domain.records import QueueState
-from offload.store import keys, scripts
-from offload.store.connection import RedisClient, reaching_redis
+from offload.store import keys
+from offload.store.connection import scripts
+from offload.store.connection.connection import RedisClient, reaching_redis
 
 
 async def declare(redis: RedisClient, queues: Iterable[Queue], served: Iterable[str] = ()) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from offload.domain.errors import Unavailable
-from offload.store import keys, scripts
-from offload.store.connection import RedisClient, reaching_redis
+from offload.store import keys
+from offload.store.connection import scripts
+from offload.store.connection.connection import RedisClient, reaching_redis
 
 _WAITING_MS = 86_400_000
 

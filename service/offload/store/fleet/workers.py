@@ -5,8 +5,10 @@ from typing import Any
 import orjson
 
 from offload.domain.overrides import Override
-from offload.store import keys, overrides, scripts
-from offload.store.connection import RedisClient, reaching_redis
+from offload.store import keys
+from offload.store.connection import scripts
+from offload.store.connection.connection import RedisClient, reaching_redis
+from offload.store.fleet import overrides
 
 _DEAD_AFTER_S = 30
 

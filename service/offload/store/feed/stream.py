@@ -12,10 +12,10 @@ from offload.domain.clock import now_ms
 from offload.domain.errors import InvalidOptions, Unavailable
 from offload.domain.events import Event, Wanted, missed
 from offload.store import keys
-from offload.store.away import Away
-from offload.store.cancelling import cancel_all
-from offload.store.connection import RedisClient, reaching_redis
-from offload.store.fanout import Channel, Reader, Rounds
+from offload.store.connection.cancelling import cancel_all
+from offload.store.connection.connection import RedisClient, reaching_redis
+from offload.store.connection.outage import Away
+from offload.store.feed.fanout import Channel, Reader, Rounds
 
 _BLOCK_MS = 2000
 _PROBE_MS = 50  # after a failure: whether Redis is back is to be known sooner

@@ -12,8 +12,10 @@ from offload.domain.clock import now_ms, rfc3339
 from offload.domain.errors import InvalidOptions, Unavailable
 from offload.domain.filters import StallFilter
 from offload.domain.records import StallGroup
-from offload.store import keys, scripts, streams
-from offload.store.connection import RedisClient, reaching_redis
+from offload.store import keys
+from offload.store.connection import scripts
+from offload.store.connection.connection import RedisClient, reaching_redis
+from offload.store.fleet import capped_stream
 
 FRESH_S = 15
 """So long it is believed that a loop is held when its process says no more."""
@@ -33,7 +35,7 @@ async def page(
     def fits(stall: Stall) -> bool:
         return which.takes(stall) and which.is_in_window(stall["at"])
 
-    return await streams.page(redis, keys.STALLS, limit, cursor, None if which == EVERY else fits, which.after_ms)
+    return await capped_stream.page(redis, keys.STALLS, limit, cursor, None if which == EVERY else fits, which.after_ms)
 
 
 async def ongoing(redis: RedisClient, at_ms: int, which: StallFilter = EVERY) -> list[Stall]:

@@ -8,7 +8,7 @@ import orjson
 
 from offload.domain.clock import rfc3339
 from offload.domain.errors import InvalidOptions
-from offload.store.connection import RedisClient, reaching_redis
+from offload.store.connection.connection import RedisClient, reaching_redis
 
 _CURSOR = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _FIELD = "e"

@@ -7,8 +7,8 @@ import asyncio
 from typing import Any
 
 from offload.domain.errors import Unavailable
-from offload.store import scripts
-from offload.store.connection import RedisClient
+from offload.store.connection import scripts
+from offload.store.connection.connection import RedisClient
 
 Row = list[Any]
 _BATCH = 32

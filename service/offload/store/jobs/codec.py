@@ -16,7 +16,7 @@ from arq.jobs import Deserializer, Serializer, serialize_result
 
 from offload.domain.arguments import encode_arguments
 from offload.domain.errors import ErrorInfo, OffloadError
-from offload.store.sealing import CannotOpen, Sealer, is_sealed
+from offload.store.jobs.encryption import CannotOpen, Sealer, is_sealed
 
 _PICKLE = b"\x80"  # the first byte of pickle protocol 2 and later; JSON starts with "{"
 

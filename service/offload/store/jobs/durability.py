@@ -10,8 +10,9 @@ from typing import Any, Literal
 import redis.exceptions as faults
 
 from offload.domain.errors import Unavailable, Unconfirmed
-from offload.store import keys, scripts
-from offload.store.connection import RedisClient, reaching_redis
+from offload.store import keys
+from offload.store.connection import scripts
+from offload.store.connection.connection import RedisClient, reaching_redis
 
 Fsync = Literal["off", "local", "all"]
 _AT_ONCE = 8  # batches that wait for their confirmation; a disk that is written once a second holds each that long

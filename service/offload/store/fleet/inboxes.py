@@ -4,7 +4,7 @@
 """
 
 from offload.store import keys
-from offload.store.connection import RedisClient, reaching_redis
+from offload.store.connection.connection import RedisClient, reaching_redis
 
 
 async def next_message(redis: RedisClient, worker: str, timeout: float) -> str | None:

@@ -5,8 +5,10 @@ from typing import Any, Literal
 
 from offload.domain.records import Point, Recent
 from offload.domain.states import Status
-from offload.store import keys, queues, scripts
-from offload.store.connection import RedisClient, reaching_redis
+from offload.store import keys
+from offload.store.connection import scripts
+from offload.store.connection.connection import RedisClient, reaching_redis
+from offload.store.fleet import queues
 
 _HOUR_MS = 3_600_000
 # What the scripts count beside the endings: for how long those that succeeded ran, steps over their loop budget.

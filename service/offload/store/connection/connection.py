@@ -16,7 +16,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from offload.domain.errors import InvalidOptions, Unavailable
-from offload.store.wire import keep_few, swift
+from offload.store.connection.fast_connection import keep_few, swift
 
 # What a connection is called elsewhere. redis-py 5.3 types every command of the async client as
 # `Awaitable[X] | X`, which no strict checker lets one await; hence Any.
