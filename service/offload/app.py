@@ -10,30 +10,30 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from offload import loader, logs, wiring
-from offload.api import (
+from offload.api.breaker import Breaker
+from offload.api.metrics import registry
+from offload.api.middleware.access_log import Access
+from offload.api.middleware.api_keys import Keys
+from offload.api.middleware.head import Head
+from offload.api.middleware.limits import Limits
+from offload.api.middleware.loopback_only import Local
+from offload.api.openapi import Documented
+from offload.api.problems import responses
+from offload.api.routes import (
     artifacts,
     bulk,
     enqueue,
     events,
     fleet,
     functions,
+    job_fast_path,
     jobs,
-    looking,
-    metrics,
     pages,
     probes,
-    problems,
     queues,
     schedules,
     stalls,
 )
-from offload.api.access import Access
-from offload.api.breaker import Breaker
-from offload.api.head import Head
-from offload.api.keys import Keys
-from offload.api.limits import Limits
-from offload.api.local import Local
-from offload.api.openapi import Documented
 from offload.api.state import Defaults, State
 from offload.domain.apikeys import Keyring
 from offload.domain.catalogue import Catalogue
@@ -63,7 +63,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     settings = settings or get_settings()
     logs.configure(settings.log_level, settings.log_format)
     catalogue = catalogue or loader.load(settings.jobs)
-    instruments = metrics.Metrics()
+    instruments = registry.Metrics()
     app = Documented(
         catalogue,
         needs_key=bool(settings.api_keys),
@@ -74,20 +74,20 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         version=_version(),
         description=_ABOUT,
         lifespan=_lifespan(settings, catalogue, instruments),
-        exception_handlers=problems.HANDLERS,
+        exception_handlers=responses.HANDLERS,
         redirect_slashes=False,
     )
     app.router.routes[:0] = enqueue.routes
-    for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet, stalls, probes, metrics, pages):
+    for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet, stalls, probes, registry, pages):
         app.include_router(room.router)
     app.add_middleware(enqueue.Lane)
-    app.add_middleware(looking.Lane)
+    app.add_middleware(job_fast_path.Lane)
     app.add_middleware(Head)
     _guard(app, settings, instruments)
     return app
 
 
-def _guard(app: FastAPI, settings: Settings, instruments: metrics.Metrics) -> None:
+def _guard(app: FastAPI, settings: Settings, instruments: registry.Metrics) -> None:
     """Put around the routes what a request must pass; the last one added is the outermost."""
     keys = Keyring.of([key.get_secret_value() for key in settings.api_keys])
     if keys:
@@ -119,7 +119,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _lifespan(
-    settings: Settings, catalogue: Catalogue, instruments: metrics.Metrics
+    settings: Settings, catalogue: Catalogue, instruments: registry.Metrics
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -139,7 +139,9 @@ def _lifespan(
 
 
 @asynccontextmanager
-async def _watched(settings: Settings, writer: StallWriter, instruments: metrics.Metrics) -> AsyncIterator[WatchedLoop]:
+async def _watched(
+    settings: Settings, writer: StallWriter, instruments: registry.Metrics
+) -> AsyncIterator[WatchedLoop]:
     """Watch the loop that this runs on."""
     reporter = Reporter("api", None, writer)
     loop = WatchedLoop(reporter, settings.stall_ms / 1000)

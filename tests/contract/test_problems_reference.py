@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from offload.api.kinds import KINDS
-from offload.api.pages import reference
+from offload.api.problems.types import KINDS
+from offload.api.routes.pages import reference
 from offload.domain import errors
 
 PAGE = Path(__file__).parents[2] / "docs" / "problems.md"
 
 
 def test_the_page_is_what_the_table_says():
-    """docs/problems.md is what `python -m offload.api.pages` prints."""
+    """docs/problems.md is what `python -m offload.api.routes.pages` prints."""
     assert PAGE.read_text(encoding="utf-8") == reference()
 
 
@@ -23,7 +23,7 @@ def test_every_type_is_on_the_page():
 
 def test_every_error_that_a_caller_can_mend_has_a_type():
     """An error of the tree that blames the call, the job's state or Redis is never answered as 500."""
-    from offload.api.problems import kind_of
+    from offload.api.problems.responses import kind_of
 
     blamed = (errors.InvalidRequest, errors.NotFound, errors.Conflict, errors.Unavailable, errors.JobFailed)
     found = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, blamed)]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.routing import Route
 
-from offload.api import scopes
+from offload.api.middleware import scopes
 from offload.app import create_app
 from offload.domain.apikeys import Scope
 from offload.domain.catalogue import Catalogue

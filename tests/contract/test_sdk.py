@@ -11,7 +11,8 @@ import pytest
 
 from offload import sdk
 from offload.api import documents as api_documents
-from offload.api import filters, options, stalls
+from offload.api import filters, options
+from offload.api.routes import stalls
 from offload.domain import documents as job_documents
 from offload.domain import reports as fleet_documents
 from offload.domain import stallreports

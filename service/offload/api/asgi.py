@@ -7,7 +7,7 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from offload.api.refusals import BodyNotJson, WrongMediaType
+from offload.api.problems.request_errors import BodyNotJson, WrongMediaType
 
 Headers = dict[bytes, bytes]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from offload.api import options
-from offload.api.refusals import InvalidParameters
+from offload.api.problems.request_errors import InvalidParameters
 from offload.client import ONE_STEP, Checked, Client, Request
 from offload.domain.clock import now_ms
 from offload.domain.errors import FieldError, InvalidArguments, InvalidBatch, InvalidOptions, UnknownFunction

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from offload.api.options import Moment
-from offload.api.refusals import InvalidParameters
+from offload.api.problems.request_errors import InvalidParameters
 from offload.domain.clock import to_ms
 from offload.domain.errors import FieldError
 from offload.domain.filters import Filter

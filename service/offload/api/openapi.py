@@ -11,8 +11,10 @@ from pydantic import TypeAdapter
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from offload.api import options, problems, scopes
+from offload.api import options
+from offload.api.middleware import scopes
 from offload.api.parameters import never_null
+from offload.api.problems import responses
 from offload.client import ONE_STEP
 from offload.domain.catalogue import Catalogue
 from offload.domain.functions import JobFunction
@@ -65,7 +67,7 @@ class Documented(FastAPI):
 def whole(plain: Document, catalogue: Catalogue) -> Document:
     """Return FastAPI's document with the problems, the options, and an operation for each job function."""
     known = dict(plain.get("components", {}).get("schemas", {}))
-    known |= {"Problem": problems.schema(), "EnqueueOptions": options.BatchOptions.model_json_schema(), "Batch": {}}
+    known |= {"Problem": responses.schema(), "EnqueueOptions": options.BatchOptions.model_json_schema(), "Batch": {}}
     bodies, schemas = _bodies(catalogue, taken=set(known))
     components = {"schemas": known | schemas, "parameters": options.parameters() | _HEADERS}
     paths, taken = never_null(plain["paths"]), set[str]()
@@ -98,7 +100,7 @@ def _operation(function: JobFunction[Any, Any], body: Document, schemas: Documen
     content: Document = {"schema": body}
     if example := _example(body, schemas):
         content["example"] = example
-    statuses = problems.responses(400, 404, 409, 410, 413, 415, 422, 503)
+    statuses = responses.responses(400, 404, 409, 410, 413, 415, 422, 503)
     return {
         "operationId": _free("enqueue_" + re.sub(r"\W+", "_", function.name).strip("_"), taken),
         "tags": [function.name.rpartition(".")[0] or "functions"],
@@ -140,7 +142,7 @@ def _batch(catalogue: Catalogue, bodies: Mapping[str, Document], schemas: Docume
     if examples:
         content["example"] = {"jobs": examples[:2]}
     listed = {"application/json": {"schema": {"$ref": _REF + "JobList"}}}
-    statuses = problems.responses(400, 409, 410, 413, 415, 422, 503)
+    statuses = responses.responses(400, 409, 410, 413, 415, 422, 503)
     return {
         "operationId": "enqueue_many",
         "tags": ["jobs"],

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.datastructures import QueryParams
 
-from offload.api.refusals import InvalidParameters
+from offload.api.problems.request_errors import InvalidParameters
 from offload.domain.arguments import field_errors
 from offload.domain.callbacks import LONGEST_URL, check_callback_url
 from offload.domain.clock import now_ms, to_ms

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
 from fastapi import Depends, Request
 
 from offload.api.breaker import SLOW_S, Breaker
-from offload.api.frames import Frames
+from offload.api.sse import Frames
 from offload.client import Client
 from offload.domain.errors import Unavailable, Unconfirmed
 from offload.inspector import Inspector
 from offload.operations import Operations
 
 if TYPE_CHECKING:
-    from offload.api.metrics import Metrics
+    from offload.api.metrics.registry import Metrics
 
 ANSWER_S = 3.0  # longer than any healthy Redis takes, shorter than any caller's patience
 

@@ -33,7 +33,8 @@ def api(
     """Run the HTTP API."""
     import uvicorn  # noqa: PLC0415 - with FastAPI it takes longer than all else that a command does
 
-    from offload import collector, serving  # noqa: PLC0415 - as above
+    from offload import collector
+    from offload.api.server import config  # noqa: PLC0415 - as above
     from offload.app import check_exposure, create_app  # noqa: PLC0415 - as above
 
     settings = session.settings(host=host, port=port)
@@ -45,7 +46,7 @@ def api(
         if settings.lifeline_fd is not None:
             lifeline.watch(settings.lifeline_fd, LONGEST_DRAIN + 5)
         drain = math.ceil(min(settings.shutdown_grace, LONGEST_DRAIN))
-        server = uvicorn.Server(serving.config(app, settings, drain=drain))
+        server = uvicorn.Server(config.config(app, settings, drain=drain))
         # uvicorn raises a signal once more after it has stopped; so one that was asked for is a success.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)

@@ -31,7 +31,7 @@ OffloadError
     ├── ResultTooLarge
     └── ChildDied            the process of a job function ended under it
 
-HTTP status codes live in `offload.api.problems`, exit codes in `offload.cli`.
+HTTP status codes live in `offload.api.problems.responses`, exit codes in `offload.cli`.
 """
 
 from collections.abc import Iterable, Sequence

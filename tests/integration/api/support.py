@@ -12,8 +12,8 @@ import redis.asyncio
 import uvicorn
 from pydantic import BaseModel, Field, SecretStr
 
-from offload import serving as http
-from offload.api.protocol import protocol
+from offload.api.server import config as http
+from offload.api.server.protocol import protocol
 from offload.app import create_app
 from offload.domain.catalogue import Catalogue
 from offload.domain.clock import now_ms

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from structlog.testing import capture_logs
 
 from integration.api.support import calling, is_problem, settings_for
-from offload.api import afterwards
-from offload.api.afterwards import After
+from offload.api import background
+from offload.api.background import After
 from offload.app import create_app
 from offload.domain.errors import Unavailable
 from offload.store.fleet import audit
@@ -213,7 +213,7 @@ async def test_its_failure_is_logged_and_counted_and_nothing_else(redis_client, 
 
 async def test_it_ends_after_its_time(redis_client, settings, catalogue, monkeypatch):
     """Work that hangs is given up, and counted as failed: the connection's next request waits for it."""
-    monkeypatch.setattr(afterwards, "LIMIT_S", 0.01)
+    monkeypatch.setattr(background, "LIMIT_S", 0.01)
     noted = Noted(settings, catalogue, asyncio.Event().wait)
     failures, text = await noted.call()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from integration.api.support import is_problem
-from offload.api import events as events_module
+from offload.api.routes import events as events_module
 from offload.domain.errors import ErrorInfo
 from offload.store.feed.stream import Feed
 

@@ -8,8 +8,8 @@ import pytest
 
 from integration.api.support import is_problem
 from integration.api.test_events import following
-from offload.api import events as events_module
-from offload.api import frames
+from offload.api import sse
+from offload.api.routes import events as events_module
 
 ADD = "/v1/functions/numbers.add/jobs"
 ARGS = {"a": 1, "b": 2}
@@ -146,8 +146,8 @@ async def test_a_reader_that_does_not_read_is_told_how_much_it_missed(served, re
 async def test_an_event_is_encoded_once_for_all_who_hear_it(served, monkeypatch):
     """Thirty readers of an event cost one encoding."""
     encoded = []
-    original = frames.described
-    monkeypatch.setattr(frames, "described", lambda event: encoded.append(event.id) or original(event))
+    original = sse.described
+    monkeypatch.setattr(sse, "described", lambda event: encoded.append(event.id) or original(event))
     async with AsyncExitStack() as stack:
         readers = [await stack.enter_async_context(following(served, "/v1/events")) for _ in range(30)]
         await put(served)

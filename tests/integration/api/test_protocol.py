@@ -9,8 +9,8 @@ import socket
 import pytest
 
 from integration.api.support import serving
-from offload.api import protocol as protocol_module
-from offload.api.protocol import Patience
+from offload.api.server import protocol as protocol_module
+from offload.api.server.protocol import Patience
 from offload.app import create_app
 
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"

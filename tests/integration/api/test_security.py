@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from integration.api.support import calling, is_problem, serving, settings_for
-from offload.api import scopes, throttle
+from offload.api.middleware import scopes, throttle
 from offload.app import create_app
 from offload.domain import apikeys
 from offload.domain.apikeys import ANONYMOUS, Scope
@@ -88,8 +88,8 @@ async def test_the_request_knows_whose_key_it_is(settings, catalogue):
     async def noted(scope, receive, send):
         seen.append(scope[scopes.KEY])
 
-    from offload.api.keys import Keys
-    from offload.api.local import Local
+    from offload.api.middleware.api_keys import Keys
+    from offload.api.middleware.loopback_only import Local
     from offload.domain.apikeys import Keyring
 
     secret, entry = apikeys.new("ci", ["read"])

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from structlog.testing import capture_logs
 
 from integration.api.support import calling, is_problem, settings_for
-from offload.api.kinds import KINDS
+from offload.api.problems.types import KINDS
 from offload.app import check_exposure, create_app
 from offload.domain.catalogue import Catalogue
 from offload.domain.functions import define

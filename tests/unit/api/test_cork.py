@@ -2,7 +2,7 @@
 
 import asyncio
 
-from offload.api.cork import Corked
+from offload.api.server.cork import Corked
 
 
 class Transport:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from offload.api import throttle
-from offload.api.throttle import ADDRESSES, FAILURES, WINDOW_S, Throttle, address_of
+from offload.api.middleware import throttle
+from offload.api.middleware.throttle import ADDRESSES, FAILURES, WINDOW_S, Throttle, address_of
 
 
 class Clock:

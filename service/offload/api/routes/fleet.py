@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from offload.api import documents, problems
+from offload.api import documents
+from offload.api.problems import responses
 from offload.api.state import Given
 from offload.domain import reports
 from offload.domain.clock import rfc3339
@@ -37,7 +38,7 @@ class AuditPaging(Paging):
     operation_id="explain_job",
     summary="Why is it not running?",
     tags=["jobs"],
-    responses={200: {"model": reports.ExplanationDocument}, **problems.responses(404, 503)},
+    responses={200: {"model": reports.ExplanationDocument}, **responses.responses(404, 503)},
 )
 async def explain_job(job_id: str, given: Given) -> Response:
     """Say why a job is not running, in one sentence for a person and as facts for a program.
@@ -52,7 +53,7 @@ async def explain_job(job_id: str, given: Given) -> Response:
     "/v1/workers",
     operation_id="list_workers",
     summary="List workers",
-    responses={200: {"model": documents.WorkerList}, **problems.responses(503)},
+    responses={200: {"model": documents.WorkerList}, **responses.responses(503)},
 )
 async def list_workers(given: Given) -> Response:
     """List the live workers, each as it describes itself."""
@@ -64,7 +65,7 @@ async def list_workers(given: Given) -> Response:
     "/v1/stats",
     operation_id="get_stats",
     summary="Count jobs",
-    responses={200: {"model": reports.StatsDocument}, **problems.responses(503)},
+    responses={200: {"model": reports.StatsDocument}, **responses.responses(503)},
 )
 async def get_stats(given: Given) -> Response:
     """Count kept jobs by status, and how attempts ended.
@@ -82,7 +83,7 @@ async def get_stats(given: Given) -> Response:
     "/v1/audit",
     operation_id="list_audit",
     summary="Who did what",
-    responses={200: {"model": reports.AuditList}, **problems.responses(422, 503)},
+    responses={200: {"model": reports.AuditList}, **responses.responses(422, 503)},
 )
 async def list_audit(given: Given, paging: Annotated[AuditPaging, Query()]) -> Response:
     """List who did what, newest first.

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from offload.api import problems
-from offload.api.frames import END, KEEP_ALIVE, Frames
-from offload.api.protocol import ENDLESS
+from offload.api.problems import responses
+from offload.api.server.protocol import ENDLESS
+from offload.api.sse import END, KEEP_ALIVE, Frames
 from offload.api.state import Given
 from offload.domain import documents
 from offload.domain.errors import NotFound, Unavailable
@@ -106,7 +106,7 @@ class EventStream(StreamingResponse):
             "null where nobody knows how many.",
             "content": {"text/event-stream": {"schema": _EVENT}},
         },
-        **problems.responses(422, 503),
+        **responses.responses(422, 503),
     },
 )
 async def follow_all(
@@ -138,7 +138,7 @@ async def follow_all(
             "content": {"text/event-stream": {"schema": _EVENT}},
         },
         204: {"description": "The job has ended, and `Last-Event-ID` is its terminal event: do not connect again"},
-        **problems.responses(404, 422, 503),
+        **responses.responses(404, 422, 503),
     },
 )
 async def follow_job(

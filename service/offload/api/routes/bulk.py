@@ -7,11 +7,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
-from offload.api import documents, problems
-from offload.api.afterwards import After
+from offload.api import documents
 from offload.api.asgi import headers_of, json_of
+from offload.api.background import After
 from offload.api.filters import FilterDocument
-from offload.api.refusals import InvalidParameters
+from offload.api.problems import responses
+from offload.api.problems.request_errors import InvalidParameters
 from offload.api.state import Given
 from offload.domain.arguments import field_errors
 from offload.domain.errors import FieldError
@@ -63,7 +64,7 @@ _BODY = {
 }
 _ANSWERS: Mapping[int | str, dict[str, Any]] = {
     200: {"model": documents.BulkDocument},
-    **problems.responses(400, 413, 415, 422, 503),
+    **responses.responses(400, 413, 415, 422, 503),
 }
 
 

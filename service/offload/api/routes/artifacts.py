@@ -10,8 +10,8 @@ from urllib.parse import quote
 from fastapi import APIRouter, Header, Request
 from starlette.responses import FileResponse, Response
 
-from offload.api import problems
-from offload.api.refusals import RangeOutside
+from offload.api.problems import responses
+from offload.api.problems.request_errors import RangeOutside
 from offload.api.state import Given
 from offload.domain.artifacts import Artifact
 from offload.domain.errors import NotFound
@@ -44,7 +44,7 @@ _ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
         200: {"description": "The file", "content": {"application/octet-stream": {}}},
         206: {"description": "The part of the file that `Range` asked for"},
         304: {"description": "The file is the one that `If-None-Match` names"},
-        **problems.responses(404, 416, 503),
+        **responses.responses(404, 416, 503),
     },
 )
 async def get_artifact(

@@ -6,11 +6,12 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from offload.api import documents, problems
-from offload.api.afterwards import After
+from offload.api import documents
+from offload.api.background import After
 from offload.api.filters import Name, check_once
-from offload.api.fleet import Paging
 from offload.api.options import Moment
+from offload.api.problems import responses
+from offload.api.routes.fleet import Paging
 from offload.api.state import Given
 from offload.domain import stallreports
 from offload.domain.clock import to_ms
@@ -52,7 +53,7 @@ class StallListing(Paging):
     "/v1/stalls",
     operation_id="list_stalls",
     summary="List stalls",
-    responses={200: {"model": stallreports.StallList}, **problems.responses(422, 503)},
+    responses={200: {"model": stallreports.StallList}, **responses.responses(422, 503)},
 )
 async def list_stalls(request: Request, given: Given, listing: Annotated[StallListing, Query()]) -> Response:
     """List what held an event loop for too long, newest first: job, function, source line, and what to do instead.
@@ -70,7 +71,7 @@ async def list_stalls(request: Request, given: Given, listing: Annotated[StallLi
     "/v1/stalls/groups",
     operation_id="list_stall_groups",
     summary="List causes of stalls",
-    responses={200: {"model": stallreports.StallGroupList}, **problems.responses(422, 503)},
+    responses={200: {"model": stallreports.StallGroupList}, **responses.responses(422, 503)},
 )
 async def list_stall_groups(request: Request, given: Given, paging: Annotated[Paging, Query()]) -> Response:
     """List what held event loops by cause, over the whole fleet: what took most time in all comes first.
@@ -87,7 +88,7 @@ async def list_stall_groups(request: Request, given: Given, paging: Annotated[Pa
     "/v1/stalls",
     operation_id="clear_stalls",
     summary="Clear stalls",
-    responses={200: {"model": stallreports.ClearedDocument}, **problems.responses(422, 503)},
+    responses={200: {"model": stallreports.ClearedDocument}, **responses.responses(422, 503)},
 )
 async def clear_stalls(given: Given, after: After) -> Response:
     """Forget all stalls that are listed, and their groups, so that what comes after a mend is seen.

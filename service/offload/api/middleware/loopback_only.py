@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from offload.api import scopes
-from offload.api.problems import respond
-from offload.api.refusals import CrossSite, Misdirected
+from offload.api.middleware import scopes
+from offload.api.problems.request_errors import CrossSite, Misdirected
+from offload.api.problems.responses import respond
 from offload.domain.apikeys import ANONYMOUS
 from offload.domain.errors import OffloadError
 

@@ -1,6 +1,6 @@
 """Pages for people: `/docs`, and what problem types mean, where `type` leads to and in `docs/problems.md`.
 
-`python -m offload.api.pages` prints the latter, so a type cannot exist without its documentation.
+`python -m offload.api.routes.pages` prints the latter, so a type cannot exist without its documentation.
 """
 
 from functools import cache
@@ -10,8 +10,8 @@ from fastapi import APIRouter
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse, Response
 
-from offload.api.headers import policy_of
-from offload.api.kinds import KINDS
+from offload.api.middleware.security_headers import policy_of
+from offload.api.problems.types import KINDS
 from offload.domain.errors import NotFound
 
 _WAYS = {
@@ -75,7 +75,7 @@ def reference() -> str:
         [
             "# Problems",
             "",
-            "<!-- Written by `python -m offload.api.pages`; change the table in `service/offload/api/kinds.py`. -->",
+            "<!-- Written by `python -m offload.api.routes.pages`; change the table in `service/offload/api/problems/types.py`. -->",
             "",
             "Whatever goes wrong over HTTP is answered as `application/problem+json` (RFC 9457). Programs should look",
             "at `type` alone: it never changes, and the API serves a page at that path. The other members are:",

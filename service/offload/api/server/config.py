@@ -5,7 +5,7 @@ import resource
 import uvicorn
 from starlette.types import ASGIApp
 
-from offload.api.protocol import Patience, protocol
+from offload.api.server.protocol import Patience, protocol
 from offload.settings import Settings
 
 _SPARED = 200  # files for connections to Redis, artifacts, the log

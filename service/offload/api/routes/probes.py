@@ -4,7 +4,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
-from offload.api import documents, problems
+from offload.api import documents
+from offload.api.problems import responses
 from offload.api.state import Given
 
 router = APIRouter(tags=["probes"])
@@ -26,7 +27,7 @@ async def livez() -> Response:
     "/readyz",
     operation_id="readyz",
     summary="Can it serve?",
-    responses={200: {"model": ProbeDocument}, **problems.responses(503)},
+    responses={200: {"model": ProbeDocument}, **responses.responses(503)},
 )
 async def readyz(given: Given) -> Response:
     """Answer 200 when Redis answers within a second, else 503."""

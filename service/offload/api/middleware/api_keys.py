@@ -6,10 +6,10 @@ import time
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from offload.api import scopes
-from offload.api.problems import respond
-from offload.api.refusals import TooManyFailures, Unauthorized
-from offload.api.throttle import Throttle, address_of
+from offload.api.middleware import scopes
+from offload.api.middleware.throttle import Throttle, address_of
+from offload.api.problems.request_errors import TooManyFailures, Unauthorized
+from offload.api.problems.responses import respond
 from offload.domain.apikeys import ApiKey, Keyring, is_generated
 from offload.domain.errors import OffloadError
 

@@ -14,8 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
-from offload.api import executormetrics, loopmetrics
-from offload.api.loopmetrics import OwnLoop, WatchedLoop
+from offload.api.metrics import executors, loops
+from offload.api.metrics.loops import OwnLoop, WatchedLoop
 from offload.api.state import Given
 from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
@@ -120,8 +120,8 @@ class _Fleet(Collector):
         yield GaugeMetricFamily("offload_workers", "Live workers.", self.vitals.workers)
         yield GaugeMetricFamily("offload_worker_slots", "Jobs that they can run at once.", self.vitals.slots)
         yield GaugeMetricFamily("offload_worker_running", "Jobs that they run.", self.vitals.running)
-        yield from loopmetrics.of_fleet(self.vitals)
-        yield from executormetrics.of_fleet(self.vitals)
+        yield from loops.of_fleet(self.vitals)
+        yield from executors.of_fleet(self.vitals)
 
 
 def _age_s(queue: QueueState, at_ms: int) -> float:

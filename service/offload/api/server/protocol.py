@@ -3,7 +3,7 @@
 uvicorn's httptools protocol has no limit on the size of a request's head, none on how long a request may take to come,
 none on clients that do not read, and answers one connection too many only once its request is there. Here a connection
 is open only while its request comes in within a time, is being answered, or waits a few seconds for the next. What the
-application refuses by itself (`offload.api.limits`) is smaller and sooner, and is logged.
+application refuses by itself (`offload.api.middleware.limits`) is smaller and sooner, and is logged.
 """
 
 import asyncio
@@ -19,10 +19,10 @@ import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from offload.api.cork import Corked
-from offload.api.kinds import BUSY, MALFORMED, TABLE, Kind
-from offload.api.problems import MEDIA_TYPE, RETRY_AFTER_S
-from offload.api.refusals import BodyTooSlow, HeadersTooLarge, UrlTooLong
+from offload.api.problems.request_errors import BodyTooSlow, HeadersTooLarge, UrlTooLong
+from offload.api.problems.responses import MEDIA_TYPE, RETRY_AFTER_S
+from offload.api.problems.types import BUSY, MALFORMED, TABLE, Kind
+from offload.api.server.cork import Corked
 
 URL_BYTES = 16_384
 HEAD_BYTES = 65_536

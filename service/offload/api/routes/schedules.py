@@ -3,8 +3,9 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from offload.api import documents, problems
-from offload.api.afterwards import After
+from offload.api import documents
+from offload.api.background import After
+from offload.api.problems import responses
 from offload.api.state import Given
 from offload.domain import reports
 from offload.domain.documents import JobDocument, location
@@ -17,7 +18,7 @@ router = APIRouter(tags=["schedules"])
     "/v1/schedules",
     operation_id="list_schedules",
     summary="List schedules",
-    responses={200: {"model": reports.ScheduleList}, **problems.responses(503)},
+    responses={200: {"model": reports.ScheduleList}, **responses.responses(503)},
 )
 async def list_schedules(given: Given) -> Response:
     """List the schedules of the code: the plan of each, when it fires next and did last, and that tick's job."""
@@ -29,7 +30,7 @@ async def list_schedules(given: Given) -> Response:
     "/v1/schedules/{name}",
     operation_id="get_schedule",
     summary="Look at a schedule",
-    responses={200: {"model": reports.ScheduleDocument}, **problems.responses(404, 503)},
+    responses={200: {"model": reports.ScheduleDocument}, **responses.responses(404, 503)},
 )
 async def get_schedule(name: str, given: Given) -> Response:
     """Look at one schedule."""
@@ -41,7 +42,7 @@ async def get_schedule(name: str, given: Given) -> Response:
     operation_id="run_schedule",
     summary="Run a schedule now",
     status_code=202,
-    responses={202: {"model": JobDocument}, **problems.responses(404, 503)},
+    responses={202: {"model": JobDocument}, **responses.responses(404, 503)},
 )
 async def run_schedule(name: str, given: Given, after: After) -> Response:
     """Fire a tick now, as a job of its own, beside those of the plan; a paused schedule too."""
@@ -55,7 +56,7 @@ async def run_schedule(name: str, given: Given, after: After) -> Response:
     "/v1/schedules/{name}/pause",
     operation_id="pause_schedule",
     summary="Pause a schedule",
-    responses={200: {"model": reports.ScheduleDocument}, **problems.responses(404, 503)},
+    responses={200: {"model": reports.ScheduleDocument}, **responses.responses(404, 503)},
 )
 async def pause_schedule(name: str, given: Given, after: After) -> Response:
     """Let its ticks go by, over the whole fleet, until it is resumed; none of them is made up for."""
@@ -68,7 +69,7 @@ async def pause_schedule(name: str, given: Given, after: After) -> Response:
     "/v1/schedules/{name}/resume",
     operation_id="resume_schedule",
     summary="Resume a schedule",
-    responses={200: {"model": reports.ScheduleDocument}, **problems.responses(404, 503)},
+    responses={200: {"model": reports.ScheduleDocument}, **responses.responses(404, 503)},
 )
 async def resume_schedule(name: str, given: Given, after: After) -> Response:
     """Let it fire again, from its next tick on."""

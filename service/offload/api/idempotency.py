@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import Scope
 
-from offload.api import scopes
 from offload.api.asgi import Answer
-from offload.api.refusals import InvalidParameters
+from offload.api.middleware import scopes
+from offload.api.problems.request_errors import InvalidParameters
 from offload.api.state import State
 from offload.domain import idempotency
 from offload.domain.apikeys import ANONYMOUS

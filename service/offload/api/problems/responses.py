@@ -13,8 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from offload.api.kinds import INTERNAL, NO_PATH, STOPPING, TABLE, WRONG_METHOD, Kind
-from offload.api.refusals import (
+from offload.api.problems.request_errors import (
     BodyTooSlow,
     InsufficientScope,
     InvalidParameters,
@@ -22,6 +21,7 @@ from offload.api.refusals import (
     TooManyFailures,
     Unauthorized,
 )
+from offload.api.problems.types import INTERNAL, NO_PATH, STOPPING, TABLE, WRONG_METHOD, Kind
 from offload.domain.errors import FieldError, IdempotencyKeyInUse, OffloadError, Unavailable, Unconfirmed
 
 MEDIA_TYPE = "application/problem+json"

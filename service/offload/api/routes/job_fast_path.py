@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from offload.api import documents, etags
-from offload.api.problems import respond
+from offload.api.problems.responses import respond
 from offload.api.state import State
 from offload.domain.errors import OffloadError
 

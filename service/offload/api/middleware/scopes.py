@@ -10,8 +10,8 @@ from typing import Any
 from starlette.requests import HTTPConnection
 from starlette.types import Scope as Asgi
 
-from offload.api import problems
-from offload.api.refusals import InsufficientScope
+from offload.api.problems import responses
+from offload.api.problems.request_errors import InsufficientScope
 from offload.domain.apikeys import ABOUT, ANONYMOUS, ApiKey, Scope
 
 KEY = "offload.key"  # in the ASGI scope: the ApiKey of whoever calls
@@ -73,7 +73,7 @@ def document(openapi: dict[str, Any], *, open_docs: bool = False) -> None:
         }
     }
     refusals = {
-        str(status): about for status, about in problems.responses(401, 403, 429).items() if status != "default"
+        str(status): about for status, about in responses.responses(401, 403, 429).items() if status != "default"
     }
     for path, operations in openapi["paths"].items():
         for method, operation in operations.items():

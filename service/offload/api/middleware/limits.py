@@ -1,6 +1,6 @@
 """How large and how slow a request may be: pure ASGI, so it also counts what comes in chunks.
 
-uvicorn with httptools has no limit of its own for any of this; `offload.api.protocol` bounds what it reads before a
+uvicorn with httptools has no limit of its own for any of this; `offload.api.server.protocol` bounds what it reads before a
 request's head is whole.
 """
 
@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from offload.api.problems import respond
-from offload.api.refusals import BodyTooLarge, BodyTooSlow, HeadersTooLarge, UrlTooLong
+from offload.api.problems.request_errors import BodyTooLarge, BodyTooSlow, HeadersTooLarge, UrlTooLong
+from offload.api.problems.responses import respond
 from offload.domain.errors import OffloadError
 
 T = TypeVar("T")

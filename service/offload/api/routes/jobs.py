@@ -6,9 +6,10 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from offload.api import documents, etags, problems
-from offload.api.afterwards import After
+from offload.api import documents, etags
+from offload.api.background import After
 from offload.api.filters import FilterDocument, check_once
+from offload.api.problems import responses
 from offload.api.state import Given
 from offload.api.waiting import while_connected
 from offload.domain.errors import Conflict
@@ -47,7 +48,7 @@ class Nothing(BaseModel):
     "/v1/jobs",
     operation_id="list_jobs",
     summary="List jobs",
-    responses={200: {"model": documents.JobList}, **problems.responses(422, 503)},
+    responses={200: {"model": documents.JobList}, **responses.responses(422, 503)},
 )
 async def list_jobs(request: Request, given: Given, listing: Annotated[Listing, Query()]) -> Response:
     """List jobs that fit all filters, newest first, without results, failed attempts and logs.
@@ -65,7 +66,7 @@ async def list_jobs(request: Request, given: Given, listing: Annotated[Listing, 
     "/v1/jobs/{job_id}",
     operation_id="get_job",
     summary="Look at a job",
-    responses={200: {"model": documents.JobDocument}, **etags.NOT_MODIFIED, **problems.responses(404, 422, 503)},
+    responses={200: {"model": documents.JobDocument}, **etags.NOT_MODIFIED, **responses.responses(404, 422, 503)},
 )
 async def get_job(job_id: str, request: Request, given: Given, waiting: Annotated[Waiting, Query()]) -> Response:
     """Look at one job as it stands, or as it ended where that comes within `wait` seconds."""
@@ -81,7 +82,7 @@ async def get_job(job_id: str, request: Request, given: Given, waiting: Annotate
     operation_id="forget_job",
     summary="Forget a job",
     status_code=204,
-    responses={204: {"description": "Nothing of it is kept any more"}, **problems.responses(404, 409, 503)},
+    responses={204: {"description": "Nothing of it is kept any more"}, **responses.responses(404, 409, 503)},
 )
 async def forget_job(job_id: str, given: Given, after: After) -> Response:
     """Remove all that is kept of a job that has ended: record, failed attempts, log, result. Else abort it first."""
@@ -94,7 +95,7 @@ async def forget_job(job_id: str, given: Given, after: After) -> Response:
     "/v1/jobs/{job_id}/result",
     operation_id="get_result",
     summary="Fetch a result",
-    responses={200: {"description": "The bare result, as JSON"}, **problems.responses(404, 409, 410, 503)},
+    responses={200: {"description": "The bare result, as JSON"}, **responses.responses(404, 409, 410, 503)},
 )
 async def get_result(job_id: str, given: Given) -> Response:
     """Fetch the bare result: 409 while the job is unfinished or failed, 410 when it is no longer kept."""
@@ -108,7 +109,7 @@ async def get_result(job_id: str, given: Given) -> Response:
     responses={
         200: {"model": documents.JobDocument, "description": "It is aborted"},
         202: {"model": documents.JobDocument, "description": "It runs, and its worker has been told"},
-        **problems.responses(404, 409, 503),
+        **responses.responses(404, 409, 503),
     },
 )
 async def abort_job(job_id: str, given: Given, after: After) -> Response:
@@ -126,7 +127,7 @@ async def abort_job(job_id: str, given: Given, after: After) -> Response:
     operation_id="retry_job",
     summary="Retry a job",
     status_code=202,
-    responses={202: {"model": documents.JobDocument}, **problems.responses(404, 409, 503)},
+    responses={202: {"model": documents.JobDocument}, **responses.responses(404, 409, 503)},
 )
 async def retry_job(job_id: str, given: Given, after: After) -> Response:
     """Put a dead or aborted job back, with all its attempts, or run a deferred or retrying one now."""

@@ -3,8 +3,9 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from offload.api import documents, problems
-from offload.api.afterwards import After
+from offload.api import documents
+from offload.api.background import After
+from offload.api.problems import responses
 from offload.api.state import Given
 
 router = APIRouter(tags=["queues"])
@@ -14,7 +15,7 @@ router = APIRouter(tags=["queues"])
     "/v1/queues",
     operation_id="list_queues",
     summary="List queues",
-    responses={200: {"model": documents.QueueList}, **problems.responses(503)},
+    responses={200: {"model": documents.QueueList}, **responses.responses(503)},
 )
 async def list_queues(given: Given) -> Response:
     """List every queue that is declared or was ever used: its depth, what runs, since when the oldest waits."""
@@ -26,7 +27,7 @@ async def list_queues(given: Given) -> Response:
     "/v1/queues/{name}",
     operation_id="get_queue",
     summary="Look at a queue",
-    responses={200: {"model": documents.QueueDocument}, **problems.responses(404, 503)},
+    responses={200: {"model": documents.QueueDocument}, **responses.responses(404, 503)},
 )
 async def get_queue(name: str, given: Given) -> Response:
     """Look at one queue: its depth, what runs, its limits, and who paused it since when."""
@@ -37,7 +38,7 @@ async def get_queue(name: str, given: Given) -> Response:
     "/v1/queues/{name}/pause",
     operation_id="pause_queue",
     summary="Pause a queue",
-    responses={200: {"model": documents.QueueDocument}, **problems.responses(404, 503)},
+    responses={200: {"model": documents.QueueDocument}, **responses.responses(404, 503)},
 )
 async def pause_queue(name: str, given: Given, after: After) -> Response:
     """Start no more of its jobs, over the whole fleet, until it is resumed; what runs goes on, and jobs may be put in.
@@ -53,7 +54,7 @@ async def pause_queue(name: str, given: Given, after: After) -> Response:
     "/v1/queues/{name}/resume",
     operation_id="resume_queue",
     summary="Resume a queue",
-    responses={200: {"model": documents.QueueDocument}, **problems.responses(404, 503)},
+    responses={200: {"model": documents.QueueDocument}, **responses.responses(404, 503)},
 )
 async def resume_queue(name: str, given: Given, after: After) -> Response:
     """Let its jobs start again, at once. Resuming a queue that is not paused changes nothing."""

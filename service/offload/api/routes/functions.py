@@ -1,4 +1,4 @@
-"""Job functions over HTTP: what there is, and moving one elsewhere. Putting a job in is `offload.api.enqueue`."""
+"""Job functions over HTTP: what there is, and moving one elsewhere. Putting a job in is `offload.api.routes.enqueue`."""
 
 from typing import Literal
 
@@ -6,10 +6,11 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
-from offload.api import documents, problems
-from offload.api.afterwards import After
+from offload.api import documents
 from offload.api.asgi import headers_of, json_of
-from offload.api.refusals import InvalidParameters
+from offload.api.background import After
+from offload.api.problems import responses
+from offload.api.problems.request_errors import InvalidParameters
 from offload.api.state import Given, State
 from offload.domain.arguments import field_errors
 
@@ -38,7 +39,7 @@ _BODY = {
     "/v1/functions",
     operation_id="list_functions",
     summary="List job functions",
-    responses={200: {"model": documents.FunctionList}, **problems.responses(503)},
+    responses={200: {"model": documents.FunctionList}, **responses.responses(503)},
 )
 async def list_functions(given: Given) -> Response:
     """List all job functions by name, with their schemas, policies and recent endings."""
@@ -55,7 +56,7 @@ async def list_functions(given: Given) -> Response:
     "/v1/functions/{name}",
     operation_id="get_function",
     summary="Describe a job function",
-    responses={200: {"model": documents.FunctionDocument}, **problems.responses(404, 503)},
+    responses={200: {"model": documents.FunctionDocument}, **responses.responses(404, 503)},
 )
 async def get_function(name: str, given: Given) -> Response:
     """Describe one job function: JSON schemas of its arguments and result, queue, policy, recent endings."""
@@ -66,7 +67,7 @@ async def get_function(name: str, given: Given) -> Response:
     "/v1/functions/{name}",
     operation_id="move_function",
     summary="Move a job function",
-    responses={200: {"model": documents.FunctionDocument}, **problems.responses(400, 404, 409, 413, 415, 422, 503)},
+    responses={200: {"model": documents.FunctionDocument}, **responses.responses(400, 404, 409, 413, 415, 422, 503)},
     openapi_extra=_BODY,
 )
 async def move_function(name: str, request: Request, given: Given, after: After) -> Response:

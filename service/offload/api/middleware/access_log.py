@@ -10,9 +10,9 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from offload.api import problems
-from offload.api.headers import SecurityHeaders
-from offload.api.scopes import KEY
+from offload.api.middleware.scopes import KEY
+from offload.api.middleware.security_headers import SecurityHeaders
+from offload.api.problems import responses
 from offload.domain.apikeys import ANONYMOUS
 
 log = structlog.get_logger(__name__)
@@ -42,7 +42,7 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = scope[problems.REQUEST_ID] = _request_id(scope)
+        request_id = scope[responses.REQUEST_ID] = _request_id(scope)
         tokens = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self._serve(scope, receive, send, request_id)
@@ -64,14 +64,14 @@ class Access:
         except asyncio.CancelledError:  # the server stops, and this answer was held for as long as it lets one be
             if status:
                 raise
-            await problems.stopping(scope)(scope, receive, send_noted)
+            await responses.stopping(scope)(scope, receive, send_noted)
         except ClientDisconnect:
             status = status or CLIENT_GONE
         except Exception:
             log.exception("request_failed", method=scope["method"], route=_template(scope))
             if status:
                 raise  # The server must cut the answer off, so that nobody takes it for a whole one.
-            await problems.internal(scope)(scope, receive, send_noted)
+            await responses.internal(scope)(scope, receive, send_noted)
         finally:
             took = time.monotonic() - started
             self._note(scope["method"], _template(scope), status, took, scope.get(KEY, ANONYMOUS).name)

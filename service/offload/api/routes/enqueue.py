@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from offload.api import asgi, batch, documents, options, waiting
 from offload.api.asgi import Answer, Headers
-from offload.api.once import HEADER, once
-from offload.api.problems import respond
-from offload.api.refusals import InvalidParameters
+from offload.api.idempotency import HEADER, once
+from offload.api.problems.request_errors import InvalidParameters
+from offload.api.problems.responses import respond
 from offload.api.state import State
 from offload.client import Enqueued, Request
 from offload.domain.errors import FieldError, InvalidArguments, JobNotKept, NotFound, OffloadError, Unavailable

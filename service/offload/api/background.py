@@ -13,7 +13,7 @@ from typing import Annotated
 import structlog
 from fastapi import BackgroundTasks, Depends, Request
 
-from offload.api.scopes import caller
+from offload.api.middleware.scopes import caller
 from offload.api.state import State, state_of
 from offload.domain.errors import Unavailable
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from offload.api.refusals import (
+from offload.api.problems.request_errors import (
     BodyNotJson,
     BodyTooLarge,
     BodyTooSlow,
