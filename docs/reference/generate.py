@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from typer.main import get_command
 
-from offload.cli.commands import app
+from offload.cli.main import app
 from offload.domain.catalogue import Catalogue
 from offload.domain.functions import JobFunction
 from offload.loader import load

@@ -86,7 +86,7 @@ def test_only_real_commands_are_named(name):
     """Every `make` target and every `offload` command in code exists."""
     from typer.main import get_command
 
-    from offload.cli.commands import app
+    from offload.cli.main import app
 
     root: Any = get_command(app)
     commands = {n: set(getattr(c, "commands", {})) for n, c in root.commands.items()}

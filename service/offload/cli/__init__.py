@@ -6,12 +6,12 @@ Exit codes: 0 done, 1 the job failed, 2 usage, 3 service or Redis unreachable (`
 import sys
 from collections.abc import Sequence
 
-from offload.cli import failures
+from offload.cli import errors
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code; nobody is shown a traceback of ours."""
-    from offload.cli.commands import run  # noqa: PLC0415 - where the imports of a command fail, that is told in one line
+    from offload.cli.main import run  # noqa: PLC0415 - where the imports of a command fail, that is told in one line
 
     given = list(sys.argv[1:] if arguments is None else arguments)
-    raise SystemExit(failures.guarded(lambda: run(given)))
+    raise SystemExit(errors.guarded(lambda: run(given)))

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from offload import loader, logs, wiring
-from offload.cli import rendezvous
+from offload.cli import published_address
 from offload.domain.catalogue import Catalogue
 from offload.domain.errors import Unavailable
 from offload.settings import Settings, load_settings
@@ -27,7 +27,7 @@ def with_redis(settings: Settings) -> Settings:
     """
     if settings.redis_url_or("embedded") != "embedded":
         return settings
-    found = rendezvous.find(settings.data_dir)
+    found = published_address.find(settings.data_dir)
     if found:
         return settings.model_copy(update={"redis_url": found})
     if settings.redis_url == "embedded":

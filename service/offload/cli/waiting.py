@@ -4,7 +4,7 @@ import math
 
 import orjson
 
-from offload.cli import documents, failures, output
+from offload.cli import documents, errors, output
 from offload.domain.errors import JobFailed, NotFinished
 from offload.domain.records import JobRecord
 from offload.domain.states import Status
@@ -29,6 +29,6 @@ def tell_end(record: JobRecord, *, as_json: bool) -> None:
     if as_json:
         return
     if record.result is None:
-        failures.say(f"job {record.id} succeeded; its result was not kept")
+        errors.say(f"job {record.id} succeeded; its result was not kept")
     else:
         output.print_json(orjson.loads(record.result))

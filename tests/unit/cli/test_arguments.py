@@ -5,7 +5,7 @@ import io
 import pytest
 
 from offload.cli.arguments import gather, moment_ms
-from offload.cli.enqueue import with_wait_filled
+from offload.cli.commands.enqueue import with_wait_filled
 from offload.domain.errors import InvalidOptions
 
 TEXT = {"properties": {"name": {"type": "string"}, "zip": {"anyOf": [{"type": "string"}, {"type": "integer"}]}}}

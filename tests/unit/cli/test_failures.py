@@ -3,7 +3,7 @@
 import pytest
 
 from offload import loader
-from offload.cli import failures
+from offload.cli import errors
 from offload.domain.errors import (
     Conflict,
     FieldError,
@@ -38,7 +38,7 @@ from offload.settings import SettingsError
 )
 def test_every_error_has_an_exit_code(error, code, capsys):
     """1 the job failed, 2 usage, 3 the service cannot work here and now, and a code apart for a fault of ours."""
-    assert failures.report(error) == code
+    assert errors.report(error) == code
     assert capsys.readouterr().err.startswith("error: ")
 
 
@@ -46,7 +46,7 @@ def test_every_invalid_argument_has_a_line():
     """Invalid arguments are listed by path, each on its line."""
     error = InvalidArguments("mail.send", [FieldError("message.to.0", "no address", "x"), FieldError("", "odd", "y")])
 
-    assert failures.explain(error).splitlines() == [
+    assert errors.explain(error).splitlines() == [
         "error: invalid arguments for 'mail.send' (see: offload functions mail.send)",
         "  message.to.0: no address",
         "  (arguments): odd",
@@ -55,7 +55,7 @@ def test_every_invalid_argument_has_a_line():
 
 def test_a_fault_of_ours_is_one_line(capsys):
     """An exception that nobody foresaw is told with its place, and never as a traceback."""
-    code = failures.guarded(lambda: 1 // 0)
+    code = errors.guarded(lambda: 1 // 0)
     said = capsys.readouterr().err
 
     assert code == 70
@@ -72,7 +72,7 @@ def test_a_reader_that_is_gone_is_no_error(capsys, monkeypatch):
 
     monkeypatch.setattr("sys.stdout", None)
 
-    assert failures.guarded(command) == 0
+    assert errors.guarded(command) == 0
     assert capsys.readouterr().err == ""
 
 
@@ -82,7 +82,7 @@ def test_ctrl_c_is_quiet():
     def command():
         raise KeyboardInterrupt
 
-    assert failures.guarded(command) == 130
+    assert errors.guarded(command) == 130
 
 
 MODULES = {
@@ -111,7 +111,7 @@ def test_a_job_module_that_does_not_import_shows_its_own_traceback(name, tmp_pat
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(JobsNotLoaded) as raised:
         loader.load([name])
-    said = failures.explain(raised.value)
+    said = errors.explain(raised.value)
     places = [said.find(part) for part in expected]
 
     assert -1 not in places
@@ -126,4 +126,4 @@ def test_a_module_that_is_not_there_needs_no_traceback():
     with pytest.raises(JobsNotLoaded) as raised:
         loader.load(["no_such_module_at_all"])
 
-    assert failures.explain(raised.value).splitlines()[0].startswith("error: no module named 'no_such_module_at_all'")
+    assert errors.explain(raised.value).splitlines()[0].startswith("error: no module named 'no_such_module_at_all'")

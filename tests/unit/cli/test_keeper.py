@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from offload.cli import keeper as keepers
-from offload.cli.keeper import Keeper
-from offload.cli.race import first_of
+from offload.cli.local import restarter as keepers
+from offload.cli.local.race import first_of
+from offload.cli.local.restarter import Keeper
 
 
 class FakeChild:

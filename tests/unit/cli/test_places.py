@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from offload.cli import listening, rendezvous, session
-from offload.cli.reload import watched
+from offload.cli import listening, published_address, session
+from offload.cli.local.reload import watched
 from offload.domain.errors import Unavailable
 from offload.settings import Settings
 
@@ -52,33 +52,33 @@ def server(tmp_path):
 
 def test_an_embedded_redis_is_found_while_it_runs(tmp_path, server):
     """Another command finds the address that `up` has published, and not any more when `up` has stopped."""
-    with rendezvous.published(tmp_path, server):
-        during = rendezvous.find(tmp_path)
+    with published_address.published(tmp_path, server):
+        during = published_address.find(tmp_path)
 
     assert during == server
-    assert rendezvous.find(tmp_path) is None
-    assert not (tmp_path / rendezvous.NAME).exists()
+    assert published_address.find(tmp_path) is None
+    assert not (tmp_path / published_address.NAME).exists()
 
 
 def test_what_a_killed_up_left_behind_is_seen_through(tmp_path):
     """An address on which nobody listens is not taken."""
-    (tmp_path / rendezvous.NAME).write_text(f"unix://{tmp_path}/gone\n")
+    (tmp_path / published_address.NAME).write_text(f"unix://{tmp_path}/gone\n")
 
-    assert rendezvous.find(tmp_path) is None
+    assert published_address.find(tmp_path) is None
 
 
 def test_the_address_of_a_later_up_is_left_alone(tmp_path, server):
     """What is taken away is one's own address, not that of whoever came after."""
-    with rendezvous.published(tmp_path, "unix:///first"):
-        (tmp_path / rendezvous.NAME).write_text(server)
+    with published_address.published(tmp_path, "unix:///first"):
+        (tmp_path / published_address.NAME).write_text(server)
 
-    assert rendezvous.find(tmp_path) == server
+    assert published_address.find(tmp_path) == server
 
 
 @pytest.mark.usefixtures("_no_settings")
 def test_a_command_joins_the_up_on_its_directory(tmp_path, server):
     """Without OFFLOAD_REDIS_URL a command takes the embedded Redis that runs; with it, that and nothing else."""
-    with rendezvous.published(tmp_path, server):
+    with published_address.published(tmp_path, server):
         joined = session.with_redis(Settings(data_dir=tmp_path))
         told = session.with_redis(Settings(data_dir=tmp_path, redis_url="redis://elsewhere:6379/0"))
     alone = session.with_redis(Settings(data_dir=tmp_path))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from offload.cli import voices
-from offload.cli.voices import Voices
+from offload.cli.local import console
+from offload.cli.local.console import Voices
 
 EVENT = "2026-11-22T05:00:00Z [info     ] worker_started"
 
@@ -77,7 +77,7 @@ async def test_nothing_is_held_for_long(monkeypatch):
     """A child that says something and then nothing is heard all the same."""
     import asyncio
 
-    monkeypatch.setattr(voices, "HELD_FOR", 0.01)
+    monkeypatch.setattr(console, "HELD_FOR", 0.01)
     printed = asyncio.Event()
     heard = Voices(lambda _line: printed.set(), refuse=print, colours=False)
     heard.starts("api")

@@ -11,15 +11,15 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from offload.cli import failures, output, session
+from offload.cli import errors, output, session
+from offload.cli.commands.stalls import FailOnStall, check_watched
 from offload.cli.demo import material, show
 from offload.cli.demo.caller import Caller
 from offload.cli.demo.probe import Latencies, Probe
 from offload.cli.demo.scenario import Scenario
 from offload.cli.demo.show import Show
 from offload.cli.demo.stage import NotReady, Stage, Transcript, on_stage
-from offload.cli.stack import Refused
-from offload.cli.stalls import FailOnStall, check_watched
+from offload.cli.local.stack import Refused
 from offload.domain import complaints
 from offload.domain.errors import Unavailable
 from offload.settings import Settings
@@ -41,14 +41,14 @@ def demo(keep: Keep = None, fail_on_stall: FailOnStall = False, as_json: output.
         try:
             asyncio.run(performance.run())
         except Refused:  # Why, it has said itself.
-            raise typer.Exit(failures.UNREACHABLE) from None
+            raise typer.Exit(errors.UNREACHABLE) from None
         except asyncio.CancelledError:  # SIGTERM; everything has been stopped.
-            raise typer.Exit(failures.TERMINATED) from None
+            raise typer.Exit(errors.TERMINATED) from None
         if keep is not None:
             performance.keep(keep)
     if as_json:
         output.print_json(performance.describe())
-    raise typer.Exit(failures.DONE if performance.is_right else failures.FAILED)
+    raise typer.Exit(errors.DONE if performance.is_right else errors.FAILED)
 
 
 @dataclass
@@ -118,8 +118,8 @@ class _Performance:
         self.show.say(show.latencies(self._latencies))
         if self._problems:
             recent = list(self._said.lines)[-_LINES_SHOWN:]
-            failures.say("\n".join(["", "The last lines of the service's logs:", *recent, "", "WRONG:"]))
-            failures.say("\n".join(f"  {problem}" for problem in self._problems))
+            errors.say("\n".join(["", "The last lines of the service's logs:", *recent, "", "WRONG:"]))
+            errors.say("\n".join(f"  {problem}" for problem in self._problems))
         else:
             self.show.say(f"all {len(runs)} jobs are right, in {self._took:.1f} s")
 

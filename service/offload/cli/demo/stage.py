@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from offload.cli import failures, listening
+from offload.cli import errors, listening
 from offload.cli.demo.inbox import Inbox, open_inbox
-from offload.cli.stack import Plan, Stack, embedded_redis, running
+from offload.cli.local.stack import Plan, Stack, embedded_redis, running
 from offload.domain.errors import OffloadError, Unavailable
 from offload.settings import Settings
 
@@ -44,7 +44,7 @@ class Transcript:
 
     def refuses(self, name: str) -> None:
         """Show why a process cannot work, once."""
-        failures.say("\n".join(self._since_start[name]))
+        errors.say("\n".join(self._since_start[name]))
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from offload.cli import fleet, jobs, keys, schedules
+from offload.cli.commands import fleet, jobs, keys, schedules
+from offload.cli.commands.enqueue import enqueue, with_wait_filled
+from offload.cli.commands.functions import functions
+from offload.cli.commands.serve import api, worker
+from offload.cli.commands.stalls import stalls
 from offload.cli.demo.command import demo
 from offload.cli.doctor.command import doctor
-from offload.cli.enqueue import enqueue, with_wait_filled
-from offload.cli.functions import functions
-from offload.cli.serve import api, worker
-from offload.cli.stalls import stalls
-from offload.cli.up import up
+from offload.cli.local.up import up
 
 RUN, USE = "Run the service", "Use it"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from watchfiles import PythonFilter, awatch
 
-from offload.cli.failures import say
+from offload.cli.errors import say
 
 
 async def watch(modules: Iterable[str], on_change: Callable[[], None]) -> None:

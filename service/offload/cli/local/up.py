@@ -13,10 +13,11 @@ import typer
 from rich.console import Console
 
 from offload import loader, wiring
-from offload.cli import failures, listening, reload, rendezvous, session, voices
-from offload.cli.race import first_of
-from offload.cli.stack import Plan, Refused, Stack, embedded_redis, gone, running
-from offload.cli.stalls import FailOnStall, check_watched, exit_if_blamed, recent
+from offload.cli import errors, listening, published_address, session
+from offload.cli.commands.stalls import FailOnStall, check_watched, exit_if_blamed, recent
+from offload.cli.local import console, reload
+from offload.cli.local.race import first_of
+from offload.cli.local.stack import Plan, Refused, Stack, embedded_redis, gone, running
 from offload.domain.catalogue import Catalogue
 from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
@@ -48,13 +49,13 @@ def up(
 
         check_exposure(settings)
     for warning in unknown_variables():
-        failures.say(f"warning: {warning}")
+        errors.say(f"warning: {warning}")
     with contextlib.closing(listening.listen(settings)) as listener:
         one = _Up(settings, listener, workers, reloads=reload, fails=fail_on_stall)
         try:
             asyncio.run(one.run())
         except Refused:  # Why, it has said itself.
-            raise typer.Exit(failures.UNREACHABLE) from None
+            raise typer.Exit(errors.UNREACHABLE) from None
     if fail_on_stall:
         exit_if_blamed(one.stalls)
 
@@ -73,7 +74,7 @@ class _Up:
             changes["shutdown_grace"] = min(settings.shutdown_grace, _RELOAD_GRACE)
         self._plan = Plan(settings, workers, changes, waits_for_change=reloads)
         self._listener = listener
-        self._voices = voices.on_terminal(colours=Console().color_system is not None, plain=is_json)
+        self._voices = console.on_terminal(colours=Console().color_system is not None, plain=is_json)
         self._is_quiet = is_json
         self._reloads = reloads
         self._stop = asyncio.Event()
@@ -110,7 +111,7 @@ class _Up:
             yield url, None
             return
         async with embedded_redis(settings) as redis:
-            with rendezvous.published(settings.data_dir, redis.url):
+            with published_address.published(settings.data_dir, redis.url):
                 yield redis.url, redis
 
     async def _live(self, url: str, redis: EmbeddedRedis | None) -> None:
@@ -121,7 +122,7 @@ class _Up:
             if ended == 2:
                 raise Refused
             if ended == 3:
-                failures.say("warning: the embedded Redis ended; everything starts anew")
+                errors.say("warning: the embedded Redis ended; everything starts anew")
                 stack.hurry()
                 await first_of(self._stop.wait(), timeout=_REDIS_PAUSE)
             await first_of(stack.stop(), self._hurries(stack))

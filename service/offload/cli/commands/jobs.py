@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from offload.cli import documents, failures, output, selecting, session
+from offload.cli import documents, errors, filters, output, session
 from offload.cli.identity import who
 from offload.cli.waiting import finished, tell_end
 from offload.domain import reports
@@ -26,19 +26,19 @@ JobIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids
 
 @app.command("list")
 def list_jobs(
-    status: selecting.WithStatus = None,
-    function: selecting.OfFunction = None,
-    queue: selecting.OfQueue = None,
-    tag: selecting.WithTag = None,
-    error: selecting.WithError = None,
-    enqueued_after: selecting.EnqueuedAfter = None,
-    enqueued_before: selecting.EnqueuedBefore = None,
+    status: filters.WithStatus = None,
+    function: filters.OfFunction = None,
+    queue: filters.OfQueue = None,
+    tag: filters.WithTag = None,
+    error: filters.WithError = None,
+    enqueued_after: filters.EnqueuedAfter = None,
+    enqueued_before: filters.EnqueuedBefore = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Go on where a list ended.")] = None,
     as_json: output.Json = False,
 ) -> None:
     """List jobs that fit all filters, newest first."""
-    fits = selecting.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
+    fits = filters.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
     page = session.run(lambda offload: offload.inspector.page(fits, limit, cursor))
     if as_json:
         output.print_json({"items": documents.jobs(page.items), "next": page.next})
@@ -94,27 +94,27 @@ def wait(
 @app.command("abort")
 def abort(
     job_ids: JobIds = None,
-    status: selecting.WithStatus = None,
-    function: selecting.OfFunction = None,
-    queue: selecting.OfQueue = None,
-    tag: selecting.WithTag = None,
-    error: selecting.WithError = None,
-    enqueued_after: selecting.EnqueuedAfter = None,
-    enqueued_before: selecting.EnqueuedBefore = None,
-    dry_run: selecting.DryRun = False,
-    limit: selecting.AtMost = 1000,
+    status: filters.WithStatus = None,
+    function: filters.OfFunction = None,
+    queue: filters.OfQueue = None,
+    tag: filters.WithTag = None,
+    error: filters.WithError = None,
+    enqueued_after: filters.EnqueuedAfter = None,
+    enqueued_before: filters.EnqueuedBefore = None,
+    dry_run: filters.DryRun = False,
+    limit: filters.AtMost = 1000,
     as_json: output.Json = False,
 ) -> None:
     """Stop jobs, named or all that fit filters: one that waits is aborted at once, one that runs is told to stop."""
     ids = job_ids or []
-    fits = selecting.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
-    selecting.check_one_way(ids, fits, dry_run=dry_run)
+    fits = filters.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
+    filters.check_one_way(ids, fits, dry_run=dry_run)
     if not ids:
 
         async def act(offload: Offload, which: Filter, most: int) -> BulkOutcome:
             return await offload.client.abort_all(which, most, dry_run=dry_run)
 
-        selecting.do_to_all("abort", act, fits, limit, dry_run=dry_run, as_json=as_json)
+        filters.do_to_all("abort", act, fits, limit, dry_run=dry_run, as_json=as_json)
         return
 
     async def work(offload: Offload) -> dict[str, str]:
@@ -132,34 +132,34 @@ def abort(
         for job_id, answer in said.items():
             print(f"{job_id} {answer}")
     if too_late := [job_id for job_id, answer in said.items() if answer in {Status.SUCCEEDED, Status.DEAD}]:
-        failures.say(f"error: already ended: {', '.join(too_late)}")
-        raise typer.Exit(failures.USAGE)
+        errors.say(f"error: already ended: {', '.join(too_late)}")
+        raise typer.Exit(errors.USAGE)
 
 
 @app.command("retry")
 def retry(
     job_ids: JobIds = None,
-    status: selecting.WithStatus = None,
-    function: selecting.OfFunction = None,
-    queue: selecting.OfQueue = None,
-    tag: selecting.WithTag = None,
-    error: selecting.WithError = None,
-    enqueued_after: selecting.EnqueuedAfter = None,
-    enqueued_before: selecting.EnqueuedBefore = None,
-    dry_run: selecting.DryRun = False,
-    limit: selecting.AtMost = 1000,
+    status: filters.WithStatus = None,
+    function: filters.OfFunction = None,
+    queue: filters.OfQueue = None,
+    tag: filters.WithTag = None,
+    error: filters.WithError = None,
+    enqueued_after: filters.EnqueuedAfter = None,
+    enqueued_before: filters.EnqueuedBefore = None,
+    dry_run: filters.DryRun = False,
+    limit: filters.AtMost = 1000,
     as_json: output.Json = False,
 ) -> None:
     """Put jobs back, named or all that fit filters: dead and aborted ones; deferred and retrying ones run now."""
     ids = job_ids or []
-    fits = selecting.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
-    selecting.check_one_way(ids, fits, dry_run=dry_run)
+    fits = filters.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
+    filters.check_one_way(ids, fits, dry_run=dry_run)
     if not ids:
 
         async def act(offload: Offload, which: Filter, most: int) -> BulkOutcome:
             return await offload.client.retry_all(which, most, dry_run=dry_run)
 
-        selecting.do_to_all("retry", act, fits, limit, dry_run=dry_run, as_json=as_json)
+        filters.do_to_all("retry", act, fits, limit, dry_run=dry_run, as_json=as_json)
         return
 
     async def work(offload: Offload) -> None:

@@ -15,10 +15,10 @@ import httpx
 
 from offload import wiring
 from offload.cli import listening
-from offload.cli.child import Child, Command, Listener
-from offload.cli.keeper import Keeper
-from offload.cli.race import first_of
-from offload.cli.serve import LONGEST_DRAIN
+from offload.cli.commands.serve import LONGEST_DRAIN
+from offload.cli.local.child import Child, Command, Listener
+from offload.cli.local.race import first_of
+from offload.cli.local.restarter import Keeper
 from offload.domain.catalogue import Catalogue
 from offload.domain.clock import now_ms
 from offload.domain.errors import OffloadError, Unavailable

@@ -4,9 +4,9 @@ import asyncio
 import signal
 import time
 
-from offload.cli.child import Child
-from offload.cli.failures import UNREACHABLE
-from offload.cli.race import first_of
+from offload.cli.errors import UNREACHABLE
+from offload.cli.local.child import Child
+from offload.cli.local.race import first_of
 
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 SETTLED = 30.0  # A child that ran so long was fine; if it dies now, that is a new story.

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from offload.cli import arguments, failures, output, session
+from offload.cli import arguments, errors, output, session
 from offload.domain import complaints, stallreports
 from offload.domain.clock import rfc3339
 from offload.domain.errors import InvalidOptions
@@ -71,8 +71,8 @@ def stalls(
 def exit_if_blamed(found: Iterable[Mapping[str, Any]]) -> None:
     """Say on stderr which lines held a loop, and exit with 1; return where nobody is to blame."""
     if blamed := complaints.blamed(found):
-        failures.say(f"error: {complaints.complaint(blamed, str(Path.cwd()))}")
-        raise typer.Exit(failures.FAILED)
+        errors.say(f"error: {complaints.complaint(blamed, str(Path.cwd()))}")
+        raise typer.Exit(errors.FAILED)
 
 
 async def recent(offload: Offload, which: StallFilter) -> list[dict[str, Any]]:
@@ -154,7 +154,7 @@ async def _follow(offload: Offload, which: StallFilter, *, as_json: bool, fails:
         async for events in stream:
             for event in events:
                 if event.name == MISSED:
-                    failures.say("warning: some were missed")
+                    errors.say("warning: some were missed")
                     continue
                 stall = {**event.data, "job_id": event.job_id or None}
                 if not which.takes(stall):

@@ -13,7 +13,7 @@ import typer
 
 from offload import lifeline, logs
 from offload.cli import listening, session
-from offload.cli.stalls import FailOnStall, check_watched
+from offload.cli.commands.stalls import FailOnStall, check_watched
 from offload.domain.errors import Unavailable
 from offload.settings import Settings, child_environment, unknown_variables
 
