@@ -8,7 +8,7 @@ from time import monotonic_ns
 
 from benchmarks.stalls import blockers
 from benchmarks.stalls.stand import BLAMES, LOOPS, Found, Stand, on
-from offload.loopwatch.clock import Scope
+from offload.loopwatch.step_clock import Scope
 
 LEAST_MS, NOT_BELOW_MS = 100, 95
 _INNOCENTS = 50

@@ -5,7 +5,7 @@ import time
 from statistics import median
 
 from benchmarks.stalls.stand import LOOPS, Stand, on
-from offload.loopwatch.clock import Scope, drive
+from offload.loopwatch.step_clock import Scope, drive
 from offload.loopwatch.watch import LoopWatch
 
 

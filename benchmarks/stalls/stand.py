@@ -12,9 +12,9 @@ from typing import Any
 
 import uvloop
 
-from offload.loopwatch import records
-from offload.loopwatch.clock import Scope, current, drive
+from offload.loopwatch import describe
 from offload.loopwatch.stall import Stall
+from offload.loopwatch.step_clock import Scope, current, drive
 from offload.loopwatch.watch import LoopWatch
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -93,7 +93,7 @@ class Stand:
     def _make_records(self) -> None:
         while (told := self._told.get()) is not None:
             at_ns, stall = told
-            found = Found(stall, records.record(stall, "worker", None), at_ns, time.monotonic_ns())
+            found = Found(stall, describe.record(stall, "worker", None), at_ns, time.monotonic_ns())
             (self.found if stall.is_over else self.live).append(found)
 
     @contextlib.asynccontextmanager

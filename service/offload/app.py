@@ -37,8 +37,8 @@ from offload.api.routes import (
 from offload.api.state import Defaults, State
 from offload.domain.apikeys import Keyring
 from offload.domain.catalogue import Catalogue
+from offload.loopwatch.asgi import Watched
 from offload.loopwatch.reporter import Reporter
-from offload.loopwatch.requests import Watched
 from offload.loopwatch.watched import WatchedLoop
 from offload.settings import Settings, SettingsError, get_settings
 from offload.store.fleet.stalls import StallWriter

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from offload.domain import complaints
-from offload.loopwatch import records
-from offload.loopwatch.clock import Scope, Slot, drive
+from offload.loopwatch import describe
 from offload.loopwatch.stall import Stall
+from offload.loopwatch.step_clock import Scope, Slot, drive
 from offload.loopwatch.watch import LoopWatch
 
 __all__ = ["LoopHeld", "no_stalls"]
@@ -111,6 +111,6 @@ async def _keep_pace(slot: Slot) -> None:
 
 def _told(found: list[Stall]) -> str:
     """Return what to say of stalls that somebody is to blame for, nothing where there are none."""
-    over = [records.record(one, "test", None) for one in found if one.is_over]
+    over = [describe.record(one, "test", None) for one in found if one.is_over]
     blamed = complaints.blamed(over)
     return complaints.complaint(blamed, str(Path.cwd())) if blamed else ""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from offload.loopwatch.clock import Slow
 from offload.loopwatch.samples import Sample
+from offload.loopwatch.step_clock import Slow
 
 Kind = Literal["step", "callback", "saturated", "gc", "starved", "gil-other-thread", "startup"]
 HOG_SHARE = 0.1  # of a stall, in processor time, makes another thread a hog; it may have to wait for a processor itself

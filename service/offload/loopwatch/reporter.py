@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 
-from offload.loopwatch import records
+from offload.loopwatch import describe
 from offload.loopwatch.stall import Stall
 
 log = structlog.get_logger(__name__)
@@ -110,7 +110,7 @@ class Reporter(threading.Thread):
             log.exception("stall_not_reported")
 
     def _report(self, stall: Stall) -> None:
-        record = records.record(stall, self._process, self._worker)
+        record = describe.record(stall, self._process, self._worker)
         if not stall.is_over:
             now, held_s = time.monotonic(), record["held_ms"] / 1000
             log.warning("loop_blocked", held_s=round(held_s, 1), **_shown(record, but="held_ms"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from types import CodeType, FrameType
 
-from offload.loopwatch.clock import Scope
+from offload.loopwatch.step_clock import Scope
 
 _DEPTH = 60
 _OTHERS, _OTHERS_DEPTH = 40, 15

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from offload.loopwatch.clock import Scope
 from offload.loopwatch.judge import Evidence, Kind
 from offload.loopwatch.samples import Sample
+from offload.loopwatch.step_clock import Scope
 from offload.loopwatch.suspects import Suspect
 
 

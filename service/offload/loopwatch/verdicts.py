@@ -6,10 +6,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from offload.loopwatch.beat import COUNTS_SWITCHES, Beat
-from offload.loopwatch.clock import Slow
 from offload.loopwatch.judge import Evidence, judge
 from offload.loopwatch.samples import Sample
 from offload.loopwatch.stall import Stall
+from offload.loopwatch.step_clock import Slow
 
 
 class Late(NamedTuple):

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
-from offload.loopwatch import clock, samples
+from offload.loopwatch import samples, step_clock
 from offload.loopwatch.beat import Beat, beat
-from offload.loopwatch.clock import Slot
 from offload.loopwatch.figures import Figures
 from offload.loopwatch.samples import Kernel
 from offload.loopwatch.stall import Stall
+from offload.loopwatch.step_clock import Slot
 from offload.loopwatch.suspects import clock_of
 from offload.loopwatch.watchdog import IDLE_BEAT_NS, MS, Watchdog
 
@@ -60,7 +60,7 @@ class LoopWatch:
         self.kernel = Kernel(threading.get_native_id())
         self._clock = clock_of(self.thread)
         gc.callbacks.append(self._on_gc)
-        self._undo = clock.install(self.loop, self.slot)
+        self._undo = step_clock.install(self.loop, self.slot)
         self._due_ns = monotonic_ns()
         self.startup_ns = self._due_ns + STARTUP_NS
         self._stamp()
@@ -144,7 +144,7 @@ def _loops_own() -> set[Any]:
     """Return the code at which a stack is cut: what runs the loop, and our own driver, are never to blame."""
     base: Any = asyncio.base_events.BaseEventLoop
     handle: Any = asyncio.events.Handle
-    own: tuple[Any, ...] = (clock.drive, clock.follow, handle._run, base._run_once, base.run_forever)  # noqa: SLF001
+    own: tuple[Any, ...] = (step_clock.drive, step_clock.follow, handle._run, base._run_once, base.run_forever)  # noqa: SLF001
     own += (base.run_until_complete, asyncio.runners.Runner.run, asyncio.runners.run)
     return {one.__code__ for one in own}
 

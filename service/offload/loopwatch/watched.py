@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import structlog
 
-from offload.loopwatch.clock import Slot
 from offload.loopwatch.reporter import Reporter
+from offload.loopwatch.step_clock import Slot
 from offload.loopwatch.watch import LoopWatch
 
 log = structlog.get_logger(__name__)

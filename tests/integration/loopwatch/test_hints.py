@@ -31,8 +31,8 @@ import pytest
 from PIL import Image
 from redis import Redis
 
-from offload.loopwatch.clock import Scope, drive
-from offload.loopwatch.records import record
+from offload.loopwatch.describe import record
+from offload.loopwatch.step_clock import Scope, drive
 from offload.loopwatch.watch import LoopWatch
 
 HOLD_S = 0.15

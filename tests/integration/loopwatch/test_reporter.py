@@ -8,10 +8,10 @@ import pytest
 import structlog
 
 from offload.loopwatch import reporter as reporters
-from offload.loopwatch.clock import Scope
 from offload.loopwatch.judge import Evidence
 from offload.loopwatch.reporter import Reporter
 from offload.loopwatch.stall import Stall
+from offload.loopwatch.step_clock import Scope
 
 
 class Kept:

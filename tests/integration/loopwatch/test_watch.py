@@ -9,8 +9,8 @@ import time
 import pytest
 import uvloop
 
-from offload.loopwatch import beat, records, samples, suspects
-from offload.loopwatch.clock import Scope, current, drive
+from offload.loopwatch import beat, describe, samples, suspects
+from offload.loopwatch.step_clock import Scope, current, drive
 from offload.loopwatch.watch import LoopWatch
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
@@ -78,7 +78,7 @@ def test_c_code_that_holds_the_gil_is_named_with_its_line(new_loop):
             library.usleep(150_000)
 
     _, _, told = on(new_loop, work)
-    found = [records.record(one, "worker", None) for _, one in told.stalls if one.kind == "step"]
+    found = [describe.record(one, "worker", None) for _, one in told.stalls if one.kind == "step"]
 
     assert {one["line"] for one in found} == {line_of(work, "library.usleep")}
     assert {one["call"] for one in found} == {"library.usleep(150_000)"}
@@ -117,7 +117,7 @@ def test_it_works_where_the_system_tells_less(monkeypatch):
 
     _, _, told = on(asyncio.new_event_loop, work)
     ((_, stall),) = told.stalls
-    record = records.record(stall, "worker", None)
+    record = describe.record(stall, "worker", None)
 
     assert (record["kind"], record["job_id"], record["line"]) == ("step", "1", line_of(work, "time.sleep"))
 

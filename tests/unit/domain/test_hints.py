@@ -2,7 +2,7 @@
 
 import pytest
 
-from offload.domain import blockers, hints
+from offload.loopwatch.advice import blockers, hints
 
 ADVICE = [
     ("psycopg2.connect(dsn)", (), "psycopg.AsyncConnection or asyncpg"),

@@ -11,7 +11,7 @@ import warnings
 import pytest
 import uvloop
 
-from offload.loopwatch.clock import OTHER, Scope, Slot, current, drive, install
+from offload.loopwatch.step_clock import OTHER, Scope, Slot, current, drive, install
 
 MS = 1_000_000
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]

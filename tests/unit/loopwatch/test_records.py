@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from offload.loopwatch import records
-from offload.loopwatch.clock import Scope
+from offload.loopwatch import describe
 from offload.loopwatch.judge import Evidence
 from offload.loopwatch.samples import Sample
 from offload.loopwatch.stall import Stall
+from offload.loopwatch.step_clock import Scope
 from offload.loopwatch.suspects import AtWork, Use, look, suspects
 
 MS = 1_000_000
@@ -44,7 +44,7 @@ def stall(place, *, late_ms=0, kind="step", suspected=()):
 
 def test_a_record_says_what_was_measured():
     """Processor time of the loop's thread, garbage collection, and waiting for a processor, in ms."""
-    found = records.record(stall(at("CALL")), "worker", "w1")
+    found = describe.record(stall(at("CALL")), "worker", "w1")
 
     assert (found["held_ms"], found["cpu_ms"], found["gc_ms"], found["waited_ms"]) == (250, 7, 3, 2)
     assert found["suspects"] == []
@@ -55,7 +55,7 @@ def test_a_record_says_what_was_measured():
 )
 def test_the_line_is_exact_unless_an_operator_held_the_gil(name, late_ms, is_exact):
     """The thread gives the GIL up as a call returns, and after an operator somewhat later."""
-    found = records.record(stall(at(name), late_ms=late_ms), "worker", None)
+    found = describe.record(stall(at(name), late_ms=late_ms), "worker", None)
 
     assert found["line_exact"] is is_exact
 
@@ -63,7 +63,7 @@ def test_the_line_is_exact_unless_an_operator_held_the_gil(name, late_ms, is_exa
 def test_without_a_sample_the_line_is_that_of_the_function():
     """And said to be no more."""
     scope = Scope("job", "1", "mail.send", "/srv/jobs/mail.py", 12)
-    found = records.record(Stall("step", scope, HELD, 0, [], Evidence(HELD, HELD, 100 * MS)), "worker", None)
+    found = describe.record(Stall("step", scope, HELD, 0, [], Evidence(HELD, HELD, 100 * MS)), "worker", None)
 
     assert (found["file"], found["line"], found["line_exact"]) == ("/srv/jobs/mail.py", 12, False)
 
@@ -76,7 +76,7 @@ def test_a_thread_that_works_on_a_job_and_computed_is_suspected():
             pass
     used = look()
     sample = Sample(0, 0, 7, None, (), 1, "", ((threading.get_ident(), (at("CALL"),)),))
-    found = records.record(
+    found = describe.record(
         stall(at("CALL"), kind="gil-other-thread", suspected=suspects(0, 100 * MS, [sample], used)), "worker", None
     )
 

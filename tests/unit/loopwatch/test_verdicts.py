@@ -3,8 +3,8 @@
 import time
 
 from offload.loopwatch.beat import Beat
-from offload.loopwatch.clock import Scope, Slow
 from offload.loopwatch.samples import Sample
+from offload.loopwatch.step_clock import Scope, Slow
 from offload.loopwatch.verdicts import Late, Seen, Waited, stalls
 
 MS = 1_000_000

@@ -16,9 +16,9 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from offload.cli.doctor.findings import Finding
-from offload.domain import blockers, hints
-from offload.domain.blockers import Blocker
-from offload.domain.meanings import Function, Meanings
+from offload.loopwatch.advice import blockers, hints
+from offload.loopwatch.advice.blockers import Blocker
+from offload.loopwatch.advice.names import Function, Meanings
 
 _DECORATORS = frozenset({"offload.job", "offload.domain.functions.job"})
 _LOOPS = frozenset({"asyncio.run", "asyncio.new_event_loop", "asyncio.get_event_loop", "asyncio.Runner", "uvloop.run"})

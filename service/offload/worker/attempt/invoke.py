@@ -8,7 +8,7 @@ from typing import Any, Literal
 from offload.domain.clock import now_ms
 from offload.domain.functions import JobFunction
 from offload.domain.policy import Outcome, Returned
-from offload.loopwatch.clock import Scope, Slot, current, drive
+from offload.loopwatch.step_clock import Scope, Slot, current, drive
 from offload.loopwatch.suspects import AtWork
 from offload.store.jobs import leases
 from offload.store.jobs.codec import Codec

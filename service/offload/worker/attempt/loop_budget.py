@@ -13,8 +13,8 @@ import structlog
 from offload.domain.errors import GiveUp, LoopBudgetExceeded, Retry
 from offload.domain.functions import JobFunction
 from offload.domain.policy import Outcome, Raised, RetryPolicy
-from offload.loopwatch.clock import Scope, Slot, Slow
-from offload.loopwatch.records import blamed, position
+from offload.loopwatch.describe import blamed, position
+from offload.loopwatch.step_clock import Scope, Slot, Slow
 from offload.worker.outcome import raised
 
 log = structlog.get_logger(__name__)

@@ -23,7 +23,7 @@ from offload.domain.policy import (
     Stopped,
     decide,
 )
-from offload.loopwatch.clock import Scope
+from offload.loopwatch.step_clock import Scope
 from offload.store.jobs import leases
 from offload.store.jobs.codec import Codec, Payload
 from offload.store.jobs.leases import Claimed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from offload.domain.functions import JobFunction
-from offload.loopwatch.clock import Scope
+from offload.loopwatch.step_clock import Scope
 from offload.store.jobs.leases import Claimed
 from offload.worker.attempt.loop_budget import Budget
 from offload.worker.attempt.ports import LoopPort, ThreadPort

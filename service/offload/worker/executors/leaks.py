@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from offload.loopwatch.foreign import FOREIGN
+from offload.loopwatch.user_code import FOREIGN
 
 if TYPE_CHECKING:
     from offload.worker.executors.threads import Call

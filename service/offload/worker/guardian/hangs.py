@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offload.domain.stalls import Found, Suspect, Verdict, found
-from offload.loopwatch import clock
-from offload.loopwatch.foreign import FOREIGN
+from offload.loopwatch import step_clock
+from offload.loopwatch.user_code import FOREIGN
 from offload.worker.guardian.shared_page import Pulse, mark_of
 
 STUCK_AFTER = 1.0
@@ -19,7 +19,7 @@ STUCK_AFTER = 1.0
 _ANSWER_WAIT = 0.06  # for a sign of life; a thread that waits for the GIL gets it in 5 ms from Python code
 _STACK_WAIT = 0.2
 _LOOK_EVERY = 0.005
-_DRIVER = (clock.__file__, clock.drive.__name__)
+_DRIVER = (step_clock.__file__, step_clock.drive.__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What to do instead of what held the loop: a sentence for each cause, from the call that was under way.
 
-What is known of libraries stands in `offload.domain.blockers`; of what is not known there, how the loop was held
+What is known of libraries stands in `offload.loopwatch.advice.blockers`; of what is not known there, how the loop was held
 decides.
 """
 
@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
-from offload.domain import blockers
-from offload.domain.blockers import Blocker
-from offload.domain.meanings import Meanings, parse
+from offload.loopwatch.advice import blockers
+from offload.loopwatch.advice.blockers import Blocker
+from offload.loopwatch.advice.names import Meanings, parse
 
 Waiting = Literal["sleeping", "computing", "gil-held"]
 """How the loop was held: asleep in a system call, computing and giving up the GIL at times, or in C with the GIL."""

@@ -8,7 +8,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from offload.domain.blockers import makes
+from offload.loopwatch.advice.blockers import makes
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)

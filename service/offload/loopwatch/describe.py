@@ -12,11 +12,11 @@ from pathlib import PurePath
 from types import CodeType
 from typing import Any
 
-from offload.domain import hints
-from offload.loopwatch.foreign import FOREIGN
+from offload.loopwatch.advice import hints
 from offload.loopwatch.samples import Place, Sample
 from offload.loopwatch.stall import Stall
 from offload.loopwatch.suspects import Suspect
+from offload.loopwatch.user_code import FOREIGN
 
 _DEPTH = 20
 _CODE = 200

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from offload.loopwatch.clock import Scope, Slot, current, drive
+from offload.loopwatch.step_clock import Scope, Slot, current, drive
 
 ASGI = Callable[[Any, Any, Any], Any]
 
