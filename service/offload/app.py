@@ -35,8 +35,8 @@ from offload.api.routes import (
     stalls,
 )
 from offload.api.state import Defaults, State
-from offload.domain.apikeys import Keyring
 from offload.domain.catalogue import Catalogue
+from offload.domain.security.api_keys import Keyring
 from offload.loopwatch.asgi import Watched
 from offload.loopwatch.reporter import Reporter
 from offload.loopwatch.watched import WatchedLoop

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from offload import collector
+from offload import gc_tuning
 from offload.domain import callbacks
 from offload.domain.arguments import encode_arguments
 from offload.domain.callbacks import Callbacks
@@ -136,7 +136,7 @@ class Client:
 
         More are stored in steps, the next being made ready while Redis stores the one before. Raises as `enqueue` does.
         """
-        with collector.paused():
+        with gc_tuning.paused():
             checked = [self.check(request) for request in requests]
         if len(checked) <= ONE_STEP:
             return await self.put_all(checked)
@@ -156,12 +156,12 @@ class Client:
         """Store up to 1,000 checked requests, all or none; with a mark as `put` does."""
         if not checked and mark is None:
             return []
-        with collector.paused():
+        with gc_tuning.paused():
             made_ms = now_ms()
             ids = new_ids(made_ms, len(checked))
             jobs = [self._prepare(one, made_ms, job_id) for one, job_id in zip(checked, ids, strict=True)]
         at_ms, stored = await self._store.put_many(jobs, mark)
-        with collector.paused():
+        with gc_tuning.paused():
             return [Enqueued(job, one, at_ms, said) for job, one, said in zip(jobs, checked, stored, strict=True)]
 
     async def begin(self, who: str, key: str, fingerprint: str) -> Mark | tuple[str, ...]:

@@ -13,8 +13,8 @@ import pytest
 from contract.test_docs import FENCE, TEXTS, as_module, file_of
 from integration.api.support import serving, settings_for
 from offload.app import create_app
-from offload.domain import apikeys
 from offload.domain.catalogue import Catalogue, collect
+from offload.domain.security import api_keys
 from offload.jobs import callback
 from offload.settings import get_settings
 
@@ -108,8 +108,8 @@ async def test_the_programs_of_a_guide_print_what_it_says(name, stack, tmp_path)
 async def test_the_guide_to_keys_is_right(stack, tmp_path):
     """A key may do what its scopes say and nothing else, as the guide shows."""
     (program,) = programs("docs/how-to/api-keys.md")
-    shop, shop_entry = apikeys.new("shop", ["enqueue"])
-    ops, ops_entry = apikeys.new("ops", ["read", "operate"])
+    shop, shop_entry = api_keys.new("shop", ["enqueue"])
+    ops, ops_entry = api_keys.new("ops", ["read", "operate"])
     async with stack(api_keys=[shop_entry, ops_entry]) as address:
         said, complained = await run(program, tmp_path, address, SHOP_KEY=shop, OPS_KEY=ops)
 

@@ -8,8 +8,8 @@ from starlette.routing import Route
 
 from offload.api.middleware import scopes
 from offload.app import create_app
-from offload.domain.apikeys import Scope
 from offload.domain.catalogue import Catalogue
+from offload.domain.security.api_keys import Scope
 from offload.settings import Settings
 
 

@@ -57,7 +57,7 @@ def test_no_test_of_security_is_forgotten():
 
 def test_the_names_of_secrets_are_those_of_the_code():
     """What the page says makes a name secret does."""
-    from offload.domain.secrets import MASK, mask
+    from offload.domain.security.secrets import MASK, mask
 
     said = PAGE.partition("or by its name:")[2].partition("The password in a URL")[0]
     names = re.findall(r"`(\w+)`", said)

@@ -3,14 +3,14 @@
 import contextlib
 import gc
 
-from offload import collector
+from offload import gc_tuning
 
 
 def test_what_is_there_at_the_start_is_not_looked_through_again():
     """The garbage collector leaves the program itself out of its looks, and looks less often."""
     thresholds = gc.get_threshold()
     try:
-        collector.settle()
+        gc_tuning.settle()
         frozen, settled = gc.get_freeze_count(), gc.get_threshold()
         left = len(gc.get_objects())
     finally:
@@ -24,13 +24,13 @@ def test_what_is_there_at_the_start_is_not_looked_through_again():
 def test_it_rests_while_much_is_made_and_no_longer():
     """Also where that fails; who had switched it off finds it off."""
     seen = []
-    with contextlib.suppress(KeyError), collector.paused():
+    with contextlib.suppress(KeyError), gc_tuning.paused():
         seen.append(gc.isenabled())
         raise KeyError
     after = gc.isenabled()
     gc.disable()
     try:
-        with collector.paused():
+        with gc_tuning.paused():
             pass
         left = gc.isenabled()
     finally:

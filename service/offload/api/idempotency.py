@@ -14,9 +14,9 @@ from offload.api.middleware import scopes
 from offload.api.problems.request_errors import InvalidParameters
 from offload.api.state import State
 from offload.domain import idempotency
-from offload.domain.apikeys import ANONYMOUS
 from offload.domain.errors import FieldError, InvalidRequest, Unavailable
 from offload.domain.idempotency import Mark
+from offload.domain.security.api_keys import ANONYMOUS
 
 HEADER = b"idempotency-key"
 

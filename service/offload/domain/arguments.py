@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticSerializationError, SchemaValidator, to_json
 
 from offload.domain.errors import FieldError, InvalidArguments, InvalidDefinition, ResultNotSerializable
-from offload.domain.secrets import Redaction, mask
+from offload.domain.security.secrets import Redaction, mask
 
 _PREFIX = "arg_"
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from offload.domain.addresses import why_refused
 from offload.domain.errors import FieldError, InvalidArguments, InvalidOptions
+from offload.domain.security.addresses import why_refused
 
 FUNCTION = "webhook.callback"
 LONGEST_URL = 2000

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from offload.domain.stalls import frames
+from offload.domain.hangs import frames
 
 Kind = Literal["step", "callback", "saturated", "gc", "starved", "gil-other-thread", "startup"]
 BLAMING = frozenset({"step", "callback"})

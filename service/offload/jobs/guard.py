@@ -14,7 +14,7 @@ from functools import cache
 import httpx
 
 from offload import GiveUp
-from offload.domain.addresses import why_refused
+from offload.domain.security.addresses import why_refused
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from offload.domain.apikeys import Keyring
-from offload.domain.cryptokeys import read_keys
-from offload.domain.signing import check_secret
+from offload.domain.security.api_keys import Keyring
+from offload.domain.security.encryption_keys import read_keys
+from offload.domain.security.signing import check_secret
 
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel")
 SMTP_SCHEMES = ("smtp", "smtps")

@@ -12,7 +12,7 @@ from arq.utils import args_to_string, truncate
 
 from offload.domain.clock import now_ms
 from offload.domain.policy import Abort, Dead, Decision, Drop, PutBack, RetryAt, Succeed
-from offload.domain.secrets import mask
+from offload.domain.security.secrets import mask
 from offload.domain.tracing import trace_id
 from offload.store.jobs.codec import Payload
 from offload.store.jobs.leases import Claimed

@@ -7,7 +7,7 @@ import sys
 
 import structlog
 
-from offload import collector, lifeline, logs
+from offload import gc_tuning, lifeline, logs
 from offload.domain.catalogue import Catalogue
 from offload.domain.errors import InvalidDefinition, JobsNotLoaded, Unavailable
 from offload.loader import load, users_traceback
@@ -38,7 +38,7 @@ def main() -> int:
         worker = Worker(**arq_arguments(settings, catalogue, **more), burst=asked.burst)
         if asked.guard_fd is not None:
             signals.leave_to_parent(worker)
-        collector.settle()
+        gc_tuning.settle()
         worker.run()
     except (JobsNotLoaded, InvalidDefinition, Unavailable) as error:
         sys.stderr.write(f"{users_traceback(error)}error: {error}\n")

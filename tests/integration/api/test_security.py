@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 from integration.api.support import calling, is_problem, serving, settings_for
 from offload.api.middleware import scopes, throttle
 from offload.app import create_app
-from offload.domain import apikeys
-from offload.domain.apikeys import ANONYMOUS, Scope
+from offload.domain.security import api_keys
+from offload.domain.security.api_keys import ANONYMOUS, Scope
 
 ADD = "/v1/functions/numbers.add/jobs"
 ARGS = {"a": 1, "b": 2}
@@ -35,7 +35,7 @@ def bearer(key, **more):
 
 async def test_a_key_may_do_what_its_scopes_say(app_with):
     """Each key does what its scopes cover; all else is 403 and names the scope that is missing."""
-    keys = {scope: apikeys.new(f"k-{scope}", [scope]) for scope in Scope}
+    keys = {scope: api_keys.new(f"k-{scope}", [scope]) for scope in Scope}
     calls = {Scope.ENQUEUE: ("POST", ADD), Scope.READ: ("GET", "/v1/jobs"), Scope.OPERATE: ("POST", "/v1/jobs/x/abort")}
     answers = {}
     async with app_with(api_keys=[entry for _, entry in keys.values()]) as api:
@@ -54,7 +54,7 @@ async def test_a_key_may_do_what_its_scopes_say(app_with):
 
 async def test_a_route_in_no_row_needs_operate(app_with):
     """A write that the table does not know, even of a path that is not there, needs the strongest scope."""
-    secret, entry = apikeys.new("reader", ["read", "enqueue"])
+    secret, entry = api_keys.new("reader", ["read", "enqueue"])
     async with app_with(api_keys=[entry]) as api:
         answer = await api.put("/v1/whatever", headers=bearer(secret))
 
@@ -63,7 +63,7 @@ async def test_a_route_in_no_row_needs_operate(app_with):
 
 async def test_the_hash_is_no_key(app_with):
     """What stands in the settings, or leaks from them, lets nobody in."""
-    _, entry = apikeys.new("ci", ["read"])
+    _, entry = api_keys.new("ci", ["read"])
     async with app_with(api_keys=[entry]) as api:
         answers = [
             await api.get("/v1/jobs", headers=bearer(text)) for text in (entry, entry.rpartition("=")[2], "ci", "")
@@ -74,7 +74,7 @@ async def test_the_hash_is_no_key(app_with):
 
 async def test_several_keys_hold_at_a_time(app_with):
     """A key is rotated by naming the new one beside the old one."""
-    (old, first), (new, second) = apikeys.new("ci-old", ["read"]), apikeys.new("ci-new", ["read"])
+    (old, first), (new, second) = api_keys.new("ci-old", ["read"]), api_keys.new("ci-new", ["read"])
     async with app_with(api_keys=[first, second]) as api:
         codes = [(await api.get("/v1/jobs", headers=bearer(key))).status_code for key in (old, new)]
 
@@ -90,9 +90,9 @@ async def test_the_request_knows_whose_key_it_is(settings, catalogue):
 
     from offload.api.middleware.api_keys import Keys
     from offload.api.middleware.loopback_only import Local
-    from offload.domain.apikeys import Keyring
+    from offload.domain.security.api_keys import Keyring
 
-    secret, entry = apikeys.new("ci", ["read"])
+    secret, entry = api_keys.new("ci", ["read"])
     scope = {"type": "http", "method": "GET", "path": "/v1/jobs", "client": None}
     await Keys(noted, Keyring.of([entry]))(
         {**scope, "headers": [(b"authorization", b"Bearer " + secret.encode())]}, None, None
@@ -135,7 +135,7 @@ async def test_wrong_keys_are_limited_by_address(app_with):
 
 async def test_a_guesser_does_not_lock_out_a_neighbour(app_with):
     """While an address is refused, a generated key and one that it used before still work; a right guess does not."""
-    secret, entry = apikeys.new("ci", ["read"])
+    secret, entry = api_keys.new("ci", ["read"])
     async with app_with(api_keys=[entry, "used-before", "never-used"]) as api:
         before = await api.get("/v1/jobs", headers=bearer("used-before"))
         for n in range(throttle.FAILURES):

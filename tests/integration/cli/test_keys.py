@@ -2,8 +2,8 @@
 
 import pytest
 
-from offload.domain.apikeys import Keyring
-from offload.domain.cryptokeys import read_keys
+from offload.domain.security.api_keys import Keyring
+from offload.domain.security.encryption_keys import read_keys
 
 
 def test_a_new_key_is_shown_once_with_its_entry(offload):

@@ -14,10 +14,10 @@ from integration.engine.test_secrets import everything_readable
 from offload import JobContext, job
 from offload.app import create_app
 from offload.client import Client
-from offload.domain import cryptokeys
 from offload.domain.catalogue import Catalogue, of_functions
-from offload.domain.cryptokeys import read_keys
 from offload.domain.functions import EnqueueOptions
+from offload.domain.security import encryption_keys
+from offload.domain.security.encryption_keys import read_keys
 from offload.domain.states import Status
 from offload.inspector import Inspector
 from offload.store.connection.connection import settings_of
@@ -30,7 +30,7 @@ from offload.wiring import codec_of
 from offload.worker.attempt import prepare
 from offload.worker.options import arq_arguments
 
-OLD, NEW = cryptokeys.new(), cryptokeys.new()
+OLD, NEW = encryption_keys.new(), encryption_keys.new()
 WORD, ANSWER = "a-word-that-is-given", "nevig-si-taht-drow-a"
 
 

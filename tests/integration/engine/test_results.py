@@ -10,7 +10,7 @@ from offload import JobContext, job
 from offload.domain.errors import ResultExpired
 from offload.domain.functions import EnqueueOptions
 from offload.domain.policy import Backoff
-from offload.domain.secrets import MASK
+from offload.domain.security.secrets import MASK
 from offload.domain.states import Status
 
 SECRET = "correct-horse-battery"

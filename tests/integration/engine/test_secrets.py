@@ -13,7 +13,7 @@ from offload import JobContext, job
 from offload.app import create_app
 from offload.domain.catalogue import Catalogue, of_functions
 from offload.domain.errors import GiveUp
-from offload.domain.secrets import MASK
+from offload.domain.security.secrets import MASK
 
 SECRET = "hunter2-of-the-night"
 PASSWORD = SecretStr(SECRET)

@@ -3,13 +3,13 @@
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
-from offload.domain import cryptokeys
-from offload.domain.cryptokeys import read_keys
+from offload.domain.security import encryption_keys
+from offload.domain.security.encryption_keys import read_keys
 from offload.store.jobs import encryption
 from offload.store.jobs.codec import Codec, KeyMissing, Undecodable
 from offload.store.jobs.encryption import CannotOpen, Sealer, is_sealed
 
-OLD, NEW = cryptokeys.new(), cryptokeys.new()
+OLD, NEW = encryption_keys.new(), encryption_keys.new()
 
 
 def test_it_is_aes_256_gcm_siv():

@@ -5,8 +5,8 @@ import hmac
 
 import pytest
 
-from offload.domain import apikeys
-from offload.domain.apikeys import EVERY_SCOPE, Keyring, Scope, read_entry
+from offload.domain.security import api_keys
+from offload.domain.security.api_keys import EVERY_SCOPE, Keyring, Scope, read_entry
 
 DIGEST = hashlib.sha256(b"s3cret").hexdigest()
 
@@ -62,7 +62,7 @@ def test_a_name_stands_for_one_key():
 
 def test_a_new_key_is_random_and_fits_its_entry():
     """A new key has 32 random bytes behind `ofl_`, and its entry lets it in with its scopes."""
-    (first, entry), (second, _) = apikeys.new("ci", ["read", "enqueue"]), apikeys.new("ci", ["read"])
+    (first, entry), (second, _) = api_keys.new("ci", ["read", "enqueue"]), api_keys.new("ci", ["read"])
     found = Keyring.of([entry]).find(first.encode())
 
     assert first.startswith("ofl_")
@@ -71,8 +71,8 @@ def test_a_new_key_is_random_and_fits_its_entry():
     assert first not in entry
     assert entry.startswith("ci:enqueue+read:sha256=")
     assert (found.name, found.scopes) == ("ci", {Scope.ENQUEUE, Scope.READ})
-    assert apikeys.is_generated(first.encode())
-    assert not apikeys.is_generated(b"s3cret")
+    assert api_keys.is_generated(first.encode())
+    assert not api_keys.is_generated(b"s3cret")
 
 
 def test_every_key_is_compared_in_constant_time(monkeypatch):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 
 from offload.domain.arguments import Arguments, ResultType, encode_arguments
 from offload.domain.errors import InvalidArguments, InvalidDefinition, ResultNotSerializable
-from offload.domain.secrets import MASK, mask
+from offload.domain.security.secrets import MASK, mask
 
 
 class Address(BaseModel):

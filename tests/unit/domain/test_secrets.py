@@ -2,7 +2,7 @@
 
 import pytest
 
-from offload.domain.secrets import MASK, Redaction, mask
+from offload.domain.security.secrets import MASK, Redaction, mask
 
 
 @pytest.mark.parametrize(

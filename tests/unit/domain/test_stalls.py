@@ -2,7 +2,7 @@
 
 import pytest
 
-from offload.domain.stalls import Suspect, Verdict, blamed, culprit, found, frames
+from offload.domain.hangs import Suspect, Verdict, blamed, culprit, found, frames
 
 STACK = """Current thread 0x00007f0a (most recent call first):
   File "/usr/lib/python3.11/socket.py", line 700 in readinto

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from offload.api.middleware.scopes import KEY
 from offload.api.middleware.security_headers import SecurityHeaders
 from offload.api.problems import responses
-from offload.domain.apikeys import ANONYMOUS
+from offload.domain.security.api_keys import ANONYMOUS
 
 log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from offload.api.middleware import scopes
 from offload.api.middleware.throttle import Throttle, address_of
 from offload.api.problems.request_errors import TooManyFailures, Unauthorized
 from offload.api.problems.responses import respond
-from offload.domain.apikeys import ApiKey, Keyring, is_generated
 from offload.domain.errors import OffloadError
+from offload.domain.security.api_keys import ApiKey, Keyring, is_generated
 
 log = structlog.get_logger(__name__)
 

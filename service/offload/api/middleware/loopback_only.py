@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from offload.api.middleware import scopes
 from offload.api.problems.request_errors import CrossSite, Misdirected
 from offload.api.problems.responses import respond
-from offload.domain.apikeys import ANONYMOUS
 from offload.domain.errors import OffloadError
+from offload.domain.security.api_keys import ANONYMOUS
 
 
 class Local:

@@ -12,7 +12,7 @@ from starlette.types import Scope as Asgi
 
 from offload.api.problems import responses
 from offload.api.problems.request_errors import InsufficientScope
-from offload.domain.apikeys import ABOUT, ANONYMOUS, ApiKey, Scope
+from offload.domain.security.api_keys import ABOUT, ANONYMOUS, ApiKey, Scope
 
 KEY = "offload.key"  # in the ASGI scope: the ApiKey of whoever calls
 

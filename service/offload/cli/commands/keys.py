@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from offload.cli import output
-from offload.domain import apikeys, cryptokeys
-from offload.domain.apikeys import ABOUT, Scope
+from offload.domain.security import api_keys, encryption_keys
+from offload.domain.security.api_keys import ABOUT, Scope
 
 app = typer.Typer(no_args_is_help=True, help="Make keys of the API, and of the encryption at rest.")
 
@@ -21,7 +21,7 @@ def new(
 ) -> None:
     """Make a key of the API: the secret, for its user alone, and the entry of OFFLOAD_API_KEYS, which is none."""
     try:
-        secret, entry = apikeys.new(name, scope)
+        secret, entry = api_keys.new(name, scope)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     if as_json:
@@ -34,8 +34,8 @@ def new(
 @app.command()
 def encryption(as_json: output.Json = False) -> None:
     """Make a key for OFFLOAD_ENCRYPTION_KEYS: put it first, leave the older ones behind it until nothing needs them."""
-    entry = cryptokeys.new()
-    key_id = cryptokeys.read_keys([entry])[0].id.hex()
+    entry = encryption_keys.new()
+    key_id = encryption_keys.read_keys([entry])[0].id.hex()
     if as_json:
         output.print_json({"key": entry, "id": key_id})
         return

@@ -33,7 +33,7 @@ def api(
     """Run the HTTP API."""
     import uvicorn  # noqa: PLC0415 - with FastAPI it takes longer than all else that a command does
 
-    from offload import collector
+    from offload import gc_tuning
     from offload.api.server import config  # noqa: PLC0415 - as above
     from offload.app import check_exposure, create_app  # noqa: PLC0415 - as above
 
@@ -50,7 +50,7 @@ def api(
         # uvicorn raises a signal once more after it has stopped; so one that was asked for is a success.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)
-        collector.settle()
+        gc_tuning.settle()
         log.info("api_listening", url=listening.url_of(listener))
         server.run(sockets=[listener])
 

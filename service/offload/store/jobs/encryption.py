@@ -10,8 +10,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from offload.domain.cryptokeys import ID_BYTES, read_keys
 from offload.domain.errors import InvalidDefinition
+from offload.domain.security.encryption_keys import ID_BYTES, read_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV

@@ -11,7 +11,7 @@ from offload.domain.errors import ErrorInfo
 from offload.domain.filters import Filter
 from offload.domain.functions import Functions
 from offload.domain.records import FailedAttempt, JobRecord, Progress
-from offload.domain.secrets import mask
+from offload.domain.security.secrets import mask
 from offload.domain.states import TERMINAL, Status, as_seen
 from offload.store import keys
 from offload.store.connection.connection import RedisClient, reaching_redis

@@ -13,7 +13,7 @@ from offload.domain.clock import now_ms
 from offload.domain.errors import ErrorInfo
 from offload.domain.functions import Functions, JobFunction
 from offload.domain.policy import Abort, Dead, Decision, PutBack, RetryPolicy
-from offload.domain.secrets import Redaction, mask
+from offload.domain.security.secrets import Redaction, mask
 from offload.store.jobs.codec import Codec, KeyMissing, Payload, Undecodable
 from offload.store.jobs.enqueue import Kept
 from offload.store.jobs.leases import Claimed

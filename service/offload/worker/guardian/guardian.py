@@ -20,7 +20,7 @@ import structlog
 
 from offload import logs
 from offload.domain.errors import ErrorInfo, Unavailable
-from offload.domain.stalls import Found
+from offload.domain.hangs import Found
 from offload.store.connection.outage import Away
 from offload.store.guardian import LeaseGuard
 from offload.worker.guardian import hangs

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from offload.domain.stalls import Found, Suspect, Verdict, found
+from offload.domain.hangs import Found, Suspect, Verdict, found
 from offload.loopwatch import step_clock
 from offload.loopwatch.user_code import FOREIGN
 from offload.worker.guardian.shared_page import Pulse, mark_of
