@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from offload.domain import stallrecords
+from offload.domain import stalls
 
 
 def stall(**about: Any) -> dict[str, Any]:
@@ -26,4 +26,4 @@ def stall(**about: Any) -> dict[str, Any]:
         "hint": "`requests.get(url)` in jobs/fetch.py:41 held the loop 0.30 s: use httpx.AsyncClient (or ctx.http)",
         **about,
     }
-    return {**record, "fingerprint": stallrecords.fingerprint(record)}
+    return {**record, "fingerprint": stalls.fingerprint(record)}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from offload.domain.stallrecords import BLAMING
+from offload.domain.stalls import BLAMING
 
 Stall = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 from offload.domain.clock import rfc3339
 from offload.domain.records import StallGroup
 from offload.domain.reports import example
-from offload.domain.stallrecords import Kind
+from offload.domain.stalls import Kind
 
 _STALL: dict[str, Any] = {
     "at": "2026-11-22T09:30:00.125Z",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from offload.domain import complaints, stallrecords
+from offload.domain import complaints, stalls
 from offload.domain.errors import InvalidOptions
 from offload.domain.filters import StallFilter
 from support.stalls import stall
@@ -13,15 +13,15 @@ def test_the_guardians_record_is_of_the_same_cause_as_the_reporters():
     mine = stall()
     ours = {key: value for key, value in stall(line=99, held_ms=9).items() if key != "fingerprint"}
 
-    assert stallrecords.fingerprint(ours) == mine["fingerprint"]
-    assert stallrecords.fingerprint({**ours, "function": "mail.send"}) != mine["fingerprint"]
-    assert stallrecords.fingerprint({**ours, "kind": "callback"}) != mine["fingerprint"]
-    assert stallrecords.fingerprint({**ours, "fingerprint": "0123456789ab"}) == "0123456789ab"
+    assert stalls.fingerprint(ours) == mine["fingerprint"]
+    assert stalls.fingerprint({**ours, "function": "mail.send"}) != mine["fingerprint"]
+    assert stalls.fingerprint({**ours, "kind": "callback"}) != mine["fingerprint"]
+    assert stalls.fingerprint({**ours, "fingerprint": "0123456789ab"}) == "0123456789ab"
 
 
 def test_the_feed_tells_what_is_known_and_no_code():
     """An event is short, and has nothing that is unknown in it."""
-    said = stallrecords.event(stall(route=None))
+    said = stalls.event(stall(route=None))
 
     assert said["held_ms"] == 300
     assert not said.keys() & {"route", "stack", "code", "callee", "job_id"}
@@ -33,7 +33,7 @@ def test_the_feed_tells_what_is_known_and_no_code():
 )
 def test_a_stall_is_counted_under_its_function_or_route(about, name):
     """What is neither is counted as `-`."""
-    assert stallrecords.name_of(stall(**about)) == name
+    assert stalls.name_of(stall(**about)) == name
 
 
 def test_each_cause_is_told_once_with_its_worst():

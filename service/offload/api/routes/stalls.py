@@ -16,7 +16,7 @@ from offload.api.state import Given
 from offload.domain import stallreports
 from offload.domain.clock import to_ms
 from offload.domain.filters import StallFilter
-from offload.domain.stallrecords import Kind
+from offload.domain.stalls import Kind
 
 router = APIRouter(tags=["fleet"])
 

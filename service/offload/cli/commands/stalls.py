@@ -15,7 +15,7 @@ from offload.domain.errors import InvalidOptions
 from offload.domain.events import MISSED, Event, Wanted
 from offload.domain.filters import StallFilter
 from offload.domain.records import StallGroup
-from offload.domain.stallrecords import Kind
+from offload.domain.stalls import Kind
 from offload.settings import Settings
 from offload.wiring import Offload
 

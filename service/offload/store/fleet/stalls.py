@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from offload.domain import stallrecords
+from offload.domain import stalls
 from offload.domain.clock import now_ms, rfc3339
 from offload.domain.errors import InvalidOptions, Unavailable
 from offload.domain.filters import StallFilter
@@ -90,16 +90,16 @@ def blamed(redis: Any, workers: Collection[str]) -> list[Stall]:
     with reaching_redis():
         rows = redis.xrange(keys.STALLS)
     found = [orjson.loads(fields[b"e"]) for _, fields in rows]
-    return [one for one in found if one["kind"] in stallrecords.BLAMING and one.get("worker") in workers]
+    return [one for one in found if one["kind"] in stalls.BLAMING and one.get("worker") in workers]
 
 
 def write(redis: Any, stall: Mapping[str, Any], process: str) -> None:
     """Record a stall of a process, over a blocking connection: the one way in. Raises Unavailable."""
-    record = {**stall, "fingerprint": stallrecords.fingerprint(stall)}
-    kind, name = record["kind"], stallrecords.name_of(record)
-    blames = int(kind in stallrecords.BLAMING)
+    record = {**stall, "fingerprint": stalls.fingerprint(stall)}
+    kind, name = record["kind"], stalls.name_of(record)
+    blames = int(kind in stalls.BLAMING)
     told = (record.get("job_id") or "", record["fingerprint"], kind, name, record["held_ms"], process, blames)
-    scripts.run_blocking(redis, "stall", 0, orjson.dumps(record), orjson.dumps(stallrecords.event(record)), *told)
+    scripts.run_blocking(redis, "stall", 0, orjson.dumps(record), orjson.dumps(stalls.event(record)), *told)
 
 
 class StallWriter:
@@ -140,7 +140,7 @@ class StallWriter:
         """Say that the loop is held just now; the feed is told where that is news."""
         if time.monotonic() < self._again_at:
             return
-        told = orjson.dumps(stallrecords.event(stall)) if is_news else b""
+        told = orjson.dumps(stalls.event(stall)) if is_news else b""
         about = (stall.get("job_id") or "", self._process, stall["held_ms"], FRESH_S)
         try:
             scripts.run_blocking(self._connection(), "blocked", 0, orjson.dumps(stall), told, *about)
