@@ -14,8 +14,8 @@ from offload.domain.catalogue import Catalogue
 from offload.domain.functions import JobFunction
 from offload.loader import load
 from offload.sdk import Event, Filter, NewJob, Offload, Options, errors
-from offload.sdk.exchange import Emit
-from offload.sdk.fleet import Calls
+from offload.sdk.effects import Emit
+from offload.sdk.calls import Calls
 
 HERE = Path(__file__).parent
 WRITTEN = "<!-- Written by `python docs/reference/generate.py`; change the code instead. -->"

@@ -18,7 +18,7 @@ from offload.domain import reports as fleet_documents
 from offload.domain import stallreports
 from offload.domain.states import TERMINAL, Status
 from offload.sdk import documents, reports
-from offload.sdk.fleet import Calls
+from offload.sdk.calls import Calls
 
 ROOT = Path(__file__).parents[2]
 SHAPES = {

@@ -16,8 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from offload import Artifact, Backoff, GiveUp, JobContext, Retry, job
 from offload.domain.clock import now_ms, to_ms
-from offload.jobs.guard import guarded_client
 from offload.jobs.inputs import Base64Text
+from offload.jobs.ssrf import guarded_client
 
 MAX_REDIRECTS = 5
 LONGEST_WAIT = 24 * 3600.0

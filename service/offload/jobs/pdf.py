@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from offload import Artifact, JobContext, job
 from offload.domain.clock import now_ms
 from offload.jobs.image import ImageInput, upright
-from offload.jobs.paper import ACCENT, GREY, REPLACEMENT, SAMPLED_ROWS, Grid, Paper, typeface_for
+from offload.jobs.pdf_layout import ACCENT, GREY, REPLACEMENT, SAMPLED_ROWS, Grid, Paper, typeface_for
 
 MOST_ROWS = 20_000
 MOST_CHARACTERS = 3_000_000

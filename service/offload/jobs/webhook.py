@@ -15,8 +15,8 @@ from pydantic_core import to_json
 from offload import Backoff, GiveUp, JobContext, Retry, job
 from offload.domain.clock import now_ms
 from offload.domain.security.signing import check_secret, signature
-from offload.jobs.guard import guarded_client
 from offload.jobs.http import Headers, Url, describe, raise_for_trouble, read_body
+from offload.jobs.ssrf import guarded_client
 
 GONE = 410
 SHOWN_BYTES = 2048

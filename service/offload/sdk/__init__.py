@@ -4,7 +4,7 @@ It knows nothing of the engine and imports none of it: httpx is all that it need
 plan without I/O (`jobs`, `fleet`, `asking`); the two clients carry the plans out.
 """
 
-from offload.sdk.asynchronous import Offload
+from offload.sdk.async_client import Offload
 from offload.sdk.documents import (
     AttemptDocument,
     ErrorDocument,
@@ -50,7 +50,7 @@ from offload.sdk.reports import (
     StatsDocument,
     WorkerDocument,
 )
-from offload.sdk.synchronous import OffloadSync
+from offload.sdk.sync_client import OffloadSync
 
 __all__ = [
     "AttemptDocument",

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from offload.sdk.documents import JobDocument
-from offload.sdk.exchange import Lost, Reply
+from offload.sdk.effects import Lost, Reply
 
 
 @dataclass(frozen=True, slots=True)

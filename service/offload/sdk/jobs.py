@@ -7,12 +7,12 @@ from itertools import count, islice
 from typing import Any, TypeAlias, Unpack
 from urllib.parse import quote
 
-from offload.sdk.asking import Patience, ask, listen
 from offload.sdk.documents import ENDED, Event, JobDocument, JobSummary, NewJob, Options
+from offload.sdk.effects import Pause, Plan, Reply, Request, Stream
 from offload.sdk.encoding import as_json, as_members, as_query
 from offload.sdk.errors import JobFailed, WaitTimeout, stranger
-from offload.sdk.exchange import Pause, Plan, Reply, Request, Stream
 from offload.sdk.reports import ExplanationDocument
+from offload.sdk.retrying import Patience, ask, listen
 
 BATCH = 1000
 """So many jobs the service takes at once, all of them or none."""

@@ -5,8 +5,8 @@ and what is said of bad ones, `page` their reference: `python -m offload.setting
 """
 
 from offload.settings.fields import SECRETS, Settings
-from offload.settings.page import reference
-from offload.settings.reading import child_environment, get_settings, load_settings, unknown_variables
+from offload.settings.load import child_environment, get_settings, load_settings, unknown_variables
+from offload.settings.reference import reference
 from offload.settings.sources import PREFIX, SettingsError, variable_of
 
 __all__ = [

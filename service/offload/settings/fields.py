@@ -7,7 +7,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from offload.settings.kinds import (
+from offload.settings.sources import DOTENV, PREFIX, SecretFiles
+from offload.settings.types import (
     ApiKeys,
     ArtifactsUrl,
     Count,
@@ -22,7 +23,6 @@ from offload.settings.kinds import (
     SmtpUrl,
     WebhookSecrets,
 )
-from offload.settings.sources import DOTENV, PREFIX, SecretFiles
 
 # These may come from a file that OFFLOAD_<NAME>_FILE names, as Docker and Kubernetes mount secrets.
 SECRETS = ("redis_url", "api_keys", "encryption_keys", "smtp_url", "webhook_secrets")

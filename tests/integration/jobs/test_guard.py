@@ -6,7 +6,7 @@ import httpx
 import pytest
 import trustme
 
-from offload.jobs.guard import AddressRefused, GuardedTransport, why_refused
+from offload.jobs.ssrf import AddressRefused, GuardedTransport, why_refused
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from offload import GiveUp, Retry
 from offload.domain.errors import InvalidArguments
-from offload.jobs import guard
+from offload.jobs import ssrf
 from offload.jobs.http import request, retry_after
 
 
@@ -25,8 +25,8 @@ def fetching(run_job):
 @pytest.fixture
 def only_this_host(monkeypatch, run_job):
     """127.0.0.1 counts as public, so that a server on it can lead to addresses that are not."""
-    judge = guard.why_refused
-    monkeypatch.setattr(guard, "why_refused", lambda address: None if address == "127.0.0.1" else judge(address))
+    judge = ssrf.why_refused
+    monkeypatch.setattr(ssrf, "why_refused", lambda address: None if address == "127.0.0.1" else judge(address))
     return run_job
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from offload import GiveUp
 from offload.domain.errors import Aborted, InvalidArguments
-from offload.jobs import llm_standin
+from offload.jobs import fake_llm
 from offload.jobs.llm import LLM, CommandFailed, complete
 
 
@@ -76,7 +76,7 @@ async def test_a_system_prompt_stands_first_when_the_command_has_no_place_for_it
 
 async def test_the_stand_in_speaks_the_prompt(run_job):
     """The stand-in prints a token a line, as many as allowed."""
-    program = shlex.join([sys.executable, llm_standin.__file__])
+    program = shlex.join([sys.executable, fake_llm.__file__])
     run_job.configure(llm_command=program + " --max-tokens {max_tokens}")
     completion = await run_job(complete, prompt="alpha beta gamma", max_tokens=4)
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from offload import GiveUp
 from offload.domain.errors import Aborted, InvalidArguments
-from offload.jobs import paper, pdf
+from offload.jobs import pdf, pdf_layout
 from offload.jobs.pdf import render
 
 
@@ -103,7 +103,9 @@ async def test_progress_is_told_along_the_rows(run_job):
     assert 50 < len(fractions) <= 101
 
 
-@pytest.mark.skipif(not any(regular.is_file() for regular, _ in paper.SYSTEM_FONTS), reason="no font of the system")
+@pytest.mark.skipif(
+    not any(regular.is_file() for regular, _ in pdf_layout.SYSTEM_FONTS), reason="no font of the system"
+)
 async def test_other_scripts_are_set_in_a_font_of_the_system(run_job):
     """Greek and Cyrillic are embedded in a font that has them."""
     reader = await rendered(run_job, title="Ελληνικά", sections=[{"paragraphs": ["Привет, мир"]}])
@@ -114,7 +116,7 @@ async def test_other_scripts_are_set_in_a_font_of_the_system(run_job):
 
 async def test_without_a_font_characters_are_replaced_and_counted(run_job, monkeypatch):
     """Where no font has a character it becomes '?', and the document and the log say how many were."""
-    monkeypatch.setattr(pdf, "typeface_for", lambda characters: paper.typeface_for(characters, fonts=()))
+    monkeypatch.setattr(pdf, "typeface_for", lambda characters: pdf_layout.typeface_for(characters, fonts=()))
     reader = await rendered(
         run_job, title="日本 2026", sections=[{"table": {"columns": ["é"], "rows": [["Привет 👍🏽"]]}}]
     )

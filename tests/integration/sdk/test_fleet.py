@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from offload import sdk
-from offload.sdk import fleet
+from offload.sdk import calls
 from offload.store.connection.connection import settings_of
 from offload.store.fleet.stalls import StallWriter
 from offload.store.guardian import connect, portable
@@ -16,7 +16,7 @@ from support.stalls import stall
 
 async def test_a_search_is_iterated_over_page_by_page(offload, monkeypatch):
     """All jobs that fit come, newest first, however many pages they take."""
-    monkeypatch.setattr(fleet, "PAGE", 2)
+    monkeypatch.setattr(calls, "PAGE", 2)
     await offload.enqueue_many(
         [{"function": "numbers.add", "args": {"a": n, "b": 0}, "options": {"tags": ["x"]}} for n in range(5)]
         + [{"function": "demo.beat"}]

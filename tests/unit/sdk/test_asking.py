@@ -5,9 +5,9 @@ import json
 import pytest
 
 from offload.sdk import errors
-from offload.sdk.asking import Patience, ask, listen
-from offload.sdk.exchange import Emit, Lost, Open, Pause, Read, Reply, Request, Send
-from offload.sdk.fleet import Calls
+from offload.sdk.calls import Calls
+from offload.sdk.effects import Emit, Lost, Open, Pause, Read, Reply, Request, Send
+from offload.sdk.retrying import Patience, ask, listen
 
 LOST = Lost("ReadTimeout", was_sent=True)
 REFUSED = Lost("ConnectError", was_sent=False)

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, Unpack
 from urllib.parse import quote
 
-from offload.sdk.asking import listen
 from offload.sdk.documents import Event, Filter, JobDocument, JobSummary, StallFilter
+from offload.sdk.effects import Emit, Plan, Request, Stream
 from offload.sdk.encoding import as_json, as_members, as_query
-from offload.sdk.exchange import Emit, Plan, Request, Stream
 from offload.sdk.jobs import JobCalls
 from offload.sdk.reports import (
     AuditEntry,
@@ -20,6 +19,7 @@ from offload.sdk.reports import (
     StatsDocument,
     WorkerDocument,
 )
+from offload.sdk.retrying import listen
 
 PAGE = 200
 """So many items are fetched at a time."""

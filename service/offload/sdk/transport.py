@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from offload.sdk.exchange import Lost, Reply, Request
+from offload.sdk.effects import Lost, Reply, Request
 
 QUIET_S = 45.0  # the service sends a comment every 15 s; a stream that says nothing for three of them is gone
 KEEP_ALIVE_S = 3.0  # less than uvicorn's 5, so that no request is sent into a connection that is just being closed

@@ -7,10 +7,10 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, assert_never
 
 import httpx
 
-from offload.sdk import wire
-from offload.sdk.asking import Patience
-from offload.sdk.exchange import Effect, Emit, Lost, Open, Pause, Plan, Read, Reply, Send, Stream
-from offload.sdk.fleet import Calls
+from offload.sdk import transport
+from offload.sdk.calls import Calls
+from offload.sdk.effects import Effect, Emit, Lost, Open, Pause, Plan, Read, Reply, Send, Stream
+from offload.sdk.retrying import Patience
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -77,10 +77,10 @@ class Offload:
         retries: int = 5,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        self._line = wire.Line(base_url, api_key, timeout)
+        self._line = transport.Line(base_url, api_key, timeout)
         self._calls = Calls(Patience(retries))
         self._is_mine = http is None
-        self._http = httpx.AsyncClient(**wire.settings()) if http is None else http
+        self._http = httpx.AsyncClient(**transport.settings()) if http is None else http
 
     async def __aenter__(self) -> Self:
         return self
@@ -137,7 +137,7 @@ class Offload:
 class _Outside:
     """Does what one plan asks for; holds the answer that the plan keeps open."""
 
-    def __init__(self, http: httpx.AsyncClient, line: wire.Line) -> None:
+    def __init__(self, http: httpx.AsyncClient, line: transport.Line) -> None:
         self._http = http
         self._line = line
         self._open: httpx.Response | None = None
@@ -149,16 +149,16 @@ class _Outside:
             match effect:
                 case Send(request):
                     response = await self._http.send(self._line.write(self._http, request))
-                    return wire.reply(response, response.content)
+                    return transport.reply(response, response.content)
                 case Open(request):
                     await self.close()
                     self._open = await self._http.send(
                         self._line.write(self._http, request, is_stream=True), stream=True
                     )
                     if self._open.status_code != httpx.codes.OK:
-                        return wire.reply(self._open, await self._open.aread())
+                        return transport.reply(self._open, await self._open.aread())
                     self._chunks = self._open.aiter_bytes()
-                    return wire.reply(self._open)
+                    return transport.reply(self._open)
                 case Read():
                     return None if self._chunks is None else await anext(self._chunks, None)
                 case Pause(seconds):
@@ -166,8 +166,8 @@ class _Outside:
                     return None
                 case _:
                     assert_never(effect)
-        except wire.FAILURES as error:
-            return wire.lost(error)
+        except transport.FAILURES as error:
+            return transport.lost(error)
 
     async def close(self) -> None:
         """Close what is open."""

@@ -1,6 +1,6 @@
 """Stands in for a language model in the demo and the tests: a program that prints one token every 50 ms.
 
-It is run as a program of its own (`python -m offload.jobs.llm_standin`), as OFFLOAD_LLM_COMMAND would run a real one:
+It is run as a program of its own (`python -m offload.jobs.fake_llm`), as OFFLOAD_LLM_COMMAND would run a real one:
 the prompt comes on stdin, each line it prints is one step of progress.
 """
 

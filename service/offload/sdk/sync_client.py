@@ -7,10 +7,10 @@ from typing import Concatenate, ParamSpec, Self, TypeVar, assert_never
 
 import httpx
 
-from offload.sdk import wire
-from offload.sdk.asking import Patience
-from offload.sdk.exchange import Effect, Emit, Lost, Open, Pause, Plan, Read, Reply, Send, Stream
-from offload.sdk.fleet import Calls
+from offload.sdk import transport
+from offload.sdk.calls import Calls
+from offload.sdk.effects import Effect, Emit, Lost, Open, Pause, Plan, Read, Reply, Send, Stream
+from offload.sdk.retrying import Patience
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,10 +70,10 @@ class OffloadSync:
         retries: int = 5,
         http: httpx.Client | None = None,
     ) -> None:
-        self._line = wire.Line(base_url, api_key, timeout)
+        self._line = transport.Line(base_url, api_key, timeout)
         self._calls = Calls(Patience(retries))
         self._is_mine = http is None
-        self._http = httpx.Client(**wire.settings()) if http is None else http
+        self._http = httpx.Client(**transport.settings()) if http is None else http
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +130,7 @@ class OffloadSync:
 class _Outside:
     """Does what one plan asks for; holds the answer that the plan keeps open."""
 
-    def __init__(self, http: httpx.Client, line: wire.Line) -> None:
+    def __init__(self, http: httpx.Client, line: transport.Line) -> None:
         self._http = http
         self._line = line
         self._open: httpx.Response | None = None
@@ -142,14 +142,14 @@ class _Outside:
             match effect:
                 case Send(request):
                     response = self._http.send(self._line.write(self._http, request))
-                    return wire.reply(response, response.content)
+                    return transport.reply(response, response.content)
                 case Open(request):
                     self.close()
                     self._open = self._http.send(self._line.write(self._http, request, is_stream=True), stream=True)
                     if self._open.status_code != httpx.codes.OK:
-                        return wire.reply(self._open, self._open.read())
+                        return transport.reply(self._open, self._open.read())
                     self._chunks = self._open.iter_bytes()
-                    return wire.reply(self._open)
+                    return transport.reply(self._open)
                 case Read():
                     return None if self._chunks is None else next(self._chunks, None)
                 case Pause(seconds):
@@ -157,8 +157,8 @@ class _Outside:
                     return None
                 case _:
                     assert_never(effect)
-        except wire.FAILURES as error:
-            return wire.lost(error)
+        except transport.FAILURES as error:
+            return transport.lost(error)
 
     def close(self) -> None:
         """Close what is open."""

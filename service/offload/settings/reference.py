@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from offload.settings.fields import SECRETS, Settings
-from offload.settings.reading import as_text
+from offload.settings.load import as_text
 from offload.settings.sources import variable_of
 
 
