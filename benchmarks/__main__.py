@@ -13,7 +13,7 @@ from rich.console import Console
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.figures.throughput import best_slots
 from benchmarks.plan import QUICK, Plan
-from benchmarks.sides import PEERS
+from benchmarks.systems import PEERS
 from benchmarks.table import Experiment, Line, show
 
 console = Console(stderr=True)

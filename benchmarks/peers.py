@@ -15,7 +15,7 @@ from arq import create_pool
 from arq.connections import RedisSettings
 from fastapi import Body, FastAPI
 
-from benchmarks.letter import Letter
+from benchmarks.payload import Letter
 
 SOCKET = "BENCH_REDIS_SOCKET"
 PATH = "/v1/functions/workload.post/jobs"

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from benchmarks import probe
-from benchmarks.letter import Letter
+from benchmarks.payload import Letter
 from offload import JobContext, job
 
 

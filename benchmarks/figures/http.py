@@ -17,10 +17,10 @@ import httpx
 import orjson
 
 from benchmarks.http_load import Load, load
-from benchmarks.letter import BODY
+from benchmarks.payload import BODY
 from benchmarks.peers import PATH
 from benchmarks.plan import Plan
-from benchmarks.sides import REPOSITORY
+from benchmarks.systems import REPOSITORY
 from offload.settings import child_environment
 from offload.store.embedded.server import EmbeddedRedis
 

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 from benchmarks import machine
-from benchmarks.bed import Bed, bed
 from benchmarks.plan import Plan
-from benchmarks.sides import REPOSITORY
+from benchmarks.systems import REPOSITORY
+from benchmarks.testbed import Bed, bed
 
 _SETTLE_S = 3.0
 _A_PROCESS = 25  # workers in one process of a crowd
@@ -56,5 +56,5 @@ async def _commands_in(at: Bed, jobs: int, window: float) -> float:
 
 
 def _crowd(at: Bed, side: str, workers: int) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "benchmarks.crowd", side, at.side.url, str(workers)]
+    command = [sys.executable, "-m", "benchmarks.idle_workers", side, at.side.url, str(workers)]
     return subprocess.Popen(command, cwd=REPOSITORY)

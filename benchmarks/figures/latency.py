@@ -4,9 +4,9 @@ import asyncio
 import random
 import time
 
-from benchmarks.bed import bed
 from benchmarks.plan import Plan
 from benchmarks.quantiles import quantile
+from benchmarks.testbed import bed
 
 _POLL_S = 0.5  # arq's: a pause of chance up to this long meets its poll anywhere
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Awaitable
 
 from benchmarks import machine
-from benchmarks.bed import bed
 from benchmarks.plan import Plan
+from benchmarks.testbed import bed
 
 
 async def enqueue(plan: Plan, side: str) -> dict[str, float]:

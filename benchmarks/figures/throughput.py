@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass
 
 from benchmarks import machine
-from benchmarks.bed import Bed, bed
 from benchmarks.plan import Plan
+from benchmarks.testbed import Bed, bed
 
 _LOOK_S = 0.01
 

@@ -1,6 +1,6 @@
 """What slow work does to `/livez` of the web process, by where it runs: the table of docs/where-should-this-run.md.
 
-`python -m benchmarks.where [--runs 5]`. One API process, one worker, a fresh Redis; 100 requests a second of `/livez`
+`python -m benchmarks.placement.measure [--runs 5]`. One API process, one worker, a fresh Redis; 100 requests a second of `/livez`
 while one piece of work of 3 s is under way, first one that waits (`time.sleep`), then one that computes (Python).
 """
 
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import httpx
 import uvloop
-
 from benchmarks.http_load import Load, load
-from benchmarks.sides import REPOSITORY
+from benchmarks.systems import REPOSITORY
+
 from offload.settings import child_environment
 from offload.store.embedded.server import EmbeddedRedis
 
@@ -75,11 +75,11 @@ async def served() -> AsyncIterator[httpx.AsyncClient]:
         taken.close()
         server = await asyncio.to_thread(EmbeddedRedis.start, directory, durable=False)
         settings = {
-            "redis_url": server.url, "jobs": ["benchmarks.where_jobs"], "log_level": "WARNING",
+            "redis_url": server.url, "jobs": ["benchmarks.placement.place_jobs"], "log_level": "WARNING",
             "data_dir": directory / "data",
         }  # fmt: skip
         environment = {**child_environment(settings), "PYTHONPATH": str(REPOSITORY)}
-        web = ["uvicorn", "--factory", "benchmarks.where_app:create", "--port", str(port), "--no-access-log"]
+        web = ["uvicorn", "--factory", "benchmarks.placement.app:create", "--port", str(port), "--no-access-log"]
         commands = [[*web, "--log-level", "warning"], ["service", "worker"]]
         started = [_start(command, environment, directory) for command in commands]
         try:
@@ -111,7 +111,7 @@ async def _until_there(client: httpx.AsyncClient) -> None:
 
 async def main() -> None:
     """Measure, and print the table."""
-    parser = argparse.ArgumentParser(prog="benchmarks.where", description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks.placement.measure", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="interleaved runs (5)")
     runs = parser.parse_args().runs
     found: dict[tuple[str, str], list[float]] = {}

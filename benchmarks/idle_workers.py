@@ -1,4 +1,4 @@
-"""Many idle workers in one process: `python -m benchmarks.crowd offload|arq URL COUNT`."""
+"""Many idle workers in one process: `python -m benchmarks.idle_workers offload|arq URL COUNT`."""
 
 import asyncio
 import logging

@@ -15,7 +15,7 @@ from arq import create_pool
 from arq.connections import RedisSettings
 
 from benchmarks import machine
-from benchmarks.sides import SIDES, Side
+from benchmarks.systems import SIDES, Side
 from offload.store.embedded.server import EmbeddedRedis
 
 _PATIENCE = 60.0
