@@ -21,7 +21,7 @@ from offload.store.connection.connection import client, settings_of
 from offload.store.jobs import leases
 from offload.store.jobs.codec import Codec
 from offload.store.jobs.enqueue import JobStore, NewJob
-from offload.store.jobs.leases import Claimed, Finished
+from offload.store.jobs.leases import AttemptEnd, Claimed
 
 _BATCH = 500
 _QUEUES = ("default", "mail", "llm", "reports")
@@ -82,18 +82,18 @@ class _Filler:
         )
         return claim.jobs
 
-    def _ending(self, job: Claimed) -> Finished:
+    def _ending(self, job: Claimed) -> AttemptEnd:
         about: dict[str, Any] = {"id": job.id, "token": job.token, "function": job.function, "kept_ms": _DAY_MS}
         verb = self.chance.choices(["succeeded", "dead", "retry", "aborted"], [75, 12, 8, 5])[0]
         if verb == "succeeded":
-            return Finished(**about, verb=verb, result=b"x" * 150, keep_ms=_DAY_MS)
+            return AttemptEnd(**about, verb=verb, result=b"x" * 150, keep_ms=_DAY_MS)
         if verb == "aborted":
-            return Finished(**about, verb=verb)
+            return AttemptEnd(**about, verb=verb)
         fingerprint = _DEAD.format(int(self.chance.paretovariate(1)) % 40)
         error = {**_ERROR, "fingerprint": fingerprint}
         attempt = {"attempt": 1, "started": job.claimed_ms, "ended": job.claimed_ms, "worker": "bench", "error": error}
         fields = (("error", orjson.dumps(error).decode()),) if verb == "dead" else ()
-        return Finished(
+        return AttemptEnd(
             **about, verb=verb, due_ms=now_ms() + _DAY_MS, failed_attempt=orjson.dumps(attempt), fields=fields,
             fingerprint=fingerprint,
         )  # fmt: skip

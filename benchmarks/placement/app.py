@@ -2,9 +2,9 @@
 
 import asyncio
 
-from benchmarks.placement.place_jobs import WORK
 from fastapi import BackgroundTasks, FastAPI
 
+from benchmarks.placement.place_jobs import WORK
 from offload.app import create_app
 
 

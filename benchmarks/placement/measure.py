@@ -1,7 +1,7 @@
 """What slow work does to `/livez` of the web process, by where it runs: the table of docs/where-should-this-run.md.
 
-`python -m benchmarks.placement.measure [--runs 5]`. One API process, one worker, a fresh Redis; 100 requests a second of `/livez`
-while one piece of work of 3 s is under way, first one that waits (`time.sleep`), then one that computes (Python).
+`python -m benchmarks.placement.measure [--runs 5]`: one API process, one worker, a fresh Redis; 100 requests a second
+of `/livez` while one piece of work of 3 s is under way, first one that waits (`time.sleep`), then one that computes.
 """
 
 import argparse
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import httpx
 import uvloop
+
 from benchmarks.http_load import Load, load
 from benchmarks.systems import REPOSITORY
-
 from offload.settings import child_environment
 from offload.store.embedded.server import EmbeddedRedis
 

@@ -1,6 +1,6 @@
 """`python -m offload`: the command line, for where the script `offload` is not on PATH."""
 
-from offload.cli import main
+from offload.cli import run_command
 
 if __name__ == "__main__":
-    main()
+    run_command()

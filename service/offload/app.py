@@ -12,12 +12,12 @@ from starlette.middleware.cors import CORSMiddleware
 from offload import loader, logs, wiring
 from offload.api.breaker import Breaker
 from offload.api.metrics import registry
-from offload.api.middleware.access_log import Access
-from offload.api.middleware.api_keys import Keys
+from offload.api.middleware.access_log import AccessLog
+from offload.api.middleware.api_keys import ApiKeyAuth
 from offload.api.middleware.head import Head
 from offload.api.middleware.limits import Limits
-from offload.api.middleware.loopback_only import Local
-from offload.api.openapi import Documented
+from offload.api.middleware.loopback_only import LoopbackOnly
+from offload.api.openapi import OffloadAPI
 from offload.api.problems import responses
 from offload.api.routes import (
     artifacts,
@@ -64,13 +64,13 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     logs.configure(settings.log_level, settings.log_format)
     catalogue = catalogue or loader.load(settings.jobs)
     instruments = registry.Metrics()
-    app = Documented(
+    app = OffloadAPI(
         catalogue,
         needs_key=bool(settings.api_keys),
         open_docs=settings.open_docs,
         docs_url=None,  # `pages` has it
         redoc_url=None,
-        title="Offload",
+        title="Backend",
         version=_version(),
         description=_ABOUT,
         lifespan=_lifespan(settings, catalogue, instruments),
@@ -80,8 +80,8 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     app.router.routes[:0] = enqueue.routes
     for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet, stalls, probes, registry, pages):
         app.include_router(room.router)
-    app.add_middleware(enqueue.Lane)
-    app.add_middleware(job_fast_path.Lane)
+    app.add_middleware(enqueue.FastPath)
+    app.add_middleware(job_fast_path.FastPath)
     app.add_middleware(Head)
     _guard(app, settings, instruments)
     return app
@@ -91,13 +91,13 @@ def _guard(app: FastAPI, settings: Settings, instruments: registry.Metrics) -> N
     """Put around the routes what a request must pass; the last one added is the outermost."""
     keys = Keyring.of([key.get_secret_value() for key in settings.api_keys])
     if keys:
-        app.add_middleware(Keys, keys=keys, open_docs=settings.open_docs)
+        app.add_middleware(ApiKeyAuth, keys=keys, open_docs=settings.open_docs)
     else:
-        app.add_middleware(Local, hosts=settings.allowed_hosts, origins=settings.cors_origins)
+        app.add_middleware(LoopbackOnly, hosts=settings.allowed_hosts, origins=settings.cors_origins)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     app.add_middleware(Limits, body=settings.max_body_bytes, seconds=settings.request_timeout)
-    app.add_middleware(Access, hsts_seconds=settings.hsts_seconds, note=instruments.request)
+    app.add_middleware(AccessLog, hsts_seconds=settings.hsts_seconds, note=instruments.request)
     app.add_middleware(Watched, slot=lambda: loop.slot if (loop := getattr(app.state, "loop", None)) else None)
 
 

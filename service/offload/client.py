@@ -21,7 +21,7 @@ from offload.domain.records import JobRecord
 from offload.domain.states import Status
 from offload.store.jobs import idempotency
 from offload.store.jobs.actions import Actions
-from offload.store.jobs.enqueue import JobStore, Kept, NewJob, Stored
+from offload.store.jobs.enqueue import JobStore, NewJob, Retention, Stored
 from offload.store.jobs.fields import record_fields, said
 from offload.store.jobs.ids import new_id, new_ids
 
@@ -106,12 +106,12 @@ class Client:
         self,
         store: JobStore,
         catalogue: Catalogue,
-        kept: Kept | None = None,
+        kept: Retention | None = None,
         callbacks: Callbacks = Callbacks(),  # noqa: B008 - a value
     ) -> None:
         self._store = store
         self._catalogue = catalogue
-        self._actions = Actions(store.redis, store.codec, kept or Kept())
+        self._actions = Actions(store.redis, store.codec, kept or Retention())
         self._callbacks = callbacks
 
     async def enqueue(

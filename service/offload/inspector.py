@@ -14,13 +14,23 @@ from offload.domain.events import Event, Wanted
 from offload.domain.explanations import Explanation, explain
 from offload.domain.filters import Filter, StallFilter
 from offload.domain.overrides import Override
-from offload.domain.records import JobRecord, Page, Planned, Point, QueueState, Recent, StallGroup, Vitals
+from offload.domain.records import (
+    FleetMetrics,
+    FunctionStats,
+    JobRecord,
+    Page,
+    Point,
+    QueueState,
+    ScheduleView,
+    StallGroup,
+)
 from offload.domain.schedules import Schedule
 from offload.domain.states import Status
 from offload.store.connection.connection import RedisClient, reaching_redis
 from offload.store.feed import follow
 from offload.store.feed.stream import Feed
-from offload.store.fleet import audit, explain, overrides, queues, schedules, stalls, stats, workers
+from offload.store.fleet import audit, overrides, queues, schedules, stalls, stats, workers
+from offload.store.fleet import explain as facts
 from offload.store.fleet.schedules import ScheduleState
 from offload.store.jobs import artifacts
 from offload.store.jobs.artifacts import ArtifactFiles
@@ -111,7 +121,7 @@ class Inspector:
 
     async def explain(self, job_id: str) -> Explanation:
         """Say why a job stands where it stands; raises NotFound."""
-        return explain(await explain.gather(self._redis, await self.get(job_id)))
+        return explain(await facts.gather(self._redis, await self.get(job_id)))
 
     async def queues(self) -> list[QueueState]:
         """Return every queue that is declared or was ever used."""
@@ -125,13 +135,13 @@ class Inspector:
         (state,) = await queues.states(self._redis, [name], now_ms())
         return state
 
-    async def schedules(self) -> list[Planned]:
+    async def schedules(self) -> list[ScheduleView]:
         """Return the schedules of the code, by name."""
         plans = [self.catalogue.schedules[name] for name in sorted(self.catalogue.schedules)]
         states = await schedules.states(self._redis, [plan.name for plan in plans])
         return [_planned(plan, state) for plan, state in zip(plans, states, strict=True)]
 
-    async def schedule(self, name: str) -> Planned:
+    async def schedule(self, name: str) -> ScheduleView:
         """Return one schedule of the code; raises NotFound."""
         if name not in self.catalogue.schedules:
             raise NotFound("schedule", name)
@@ -153,7 +163,7 @@ class Inspector:
         """Return which functions were moved at run time, by whom and when."""
         return await overrides.everything(self._redis)
 
-    async def recent(self) -> dict[str, Recent]:
+    async def recent(self) -> dict[str, FunctionStats]:
         """Return per function how it did in the last 24 hours."""
         return await stats.recent(self._redis, now_ms())
 
@@ -161,13 +171,13 @@ class Inspector:
         """Return how attempts ended in each of the last 60 minutes or 24 hours, oldest first."""
         return await stats.series(self._redis, now_ms(), step)
 
-    async def vitals(self) -> Vitals:
+    async def vitals(self) -> FleetMetrics:
         """Return what a scrape of metrics shows; its cost is bounded, however many jobs and queues there are."""
         names = sorted(await queues.known(self._redis) - set(self.catalogue.queue_names))
         shown = [*self.catalogue.queue_names, *names][:_MOST_QUEUES]
         endings, ran_ms, over_budget = await stats.totals(self._redis)
         live = await workers.everyone(self._redis)
-        return Vitals(
+        return FleetMetrics(
             statuses=await stats.counts_by_status(self._redis),
             queues=tuple(await queues.states(self._redis, shown, now_ms())),
             endings=endings,
@@ -220,8 +230,8 @@ class Inspector:
             raise Unavailable(msg) from None
 
 
-def _planned(plan: Schedule, state: ScheduleState) -> Planned:
-    return Planned(
+def _planned(plan: Schedule, state: ScheduleState) -> ScheduleView:
+    return ScheduleView(
         name=plan.name,
         function=plan.function,
         plan=plan.describe(),

@@ -16,7 +16,7 @@ from offload.inspector import Inspector
 from offload.operations import Operations
 from offload.settings import Settings
 from offload.store.connection import connection
-from offload.store.connection.outage import Away
+from offload.store.connection.outage import RedisOutage
 from offload.store.feed.stream import Feed
 from offload.store.fleet import queues
 from offload.store.fleet.stalls import StallWriter
@@ -26,28 +26,28 @@ from offload.store.jobs.artifacts import ArtifactFiles
 from offload.store.jobs.codec import Codec
 from offload.store.jobs.durability import Confirm
 from offload.store.jobs.encryption import Sealer
-from offload.store.jobs.enqueue import JobStore, Kept
+from offload.store.jobs.enqueue import JobStore, Retention
 from offload.store.jobs.records import Records
 
 _CONNECTIONS = 64  # more would not be served faster by one Redis
 
 
 @dataclass(frozen=True)
-class Offload:
+class Backend:
     """Everything a caller needs: put work in with `client`, look at it with `inspector`."""
 
     catalogue: Catalogue
     client: Client
     inspector: Inspector
     operations: Operations
-    away: Away
+    away: RedisOutage
     stalls: StallWriter
 
 
-def kept(settings: Settings) -> Kept:
+def kept(settings: Settings) -> Retention:
     """Return how long things are kept, in ms."""
     record_ms = round((settings.keep_result + settings.keep_records) * 1000)
-    return Kept(round(settings.keep_result * 1000), record_ms, round(settings.keep_dead * 1000))
+    return Retention(round(settings.keep_result * 1000), record_ms, round(settings.keep_dead * 1000))
 
 
 def codec_of(settings: Settings) -> Codec:
@@ -62,13 +62,13 @@ def artifact_files(settings: Settings) -> ArtifactFiles:
 
 
 @asynccontextmanager
-async def connect(settings: Settings, catalogue: Catalogue, *, must_answer: bool = True) -> AsyncIterator[Offload]:
+async def connect(settings: Settings, catalogue: Catalogue, *, must_answer: bool = True) -> AsyncIterator[Backend]:
     """Connect to Redis at `settings.redis_url`; raises Unavailable at once when it must answer and does not."""
     address = settings.redis_url
     arq_settings = connection.settings_of(address)
     redis = connection.client(arq_settings, most=_CONNECTIONS)
     blocking = connection.client(arq_settings, answer_timeout=10.0)  # longer than the feed's blocking read
-    away = Away()
+    away = RedisOutage()
     feed = Feed(blocking, away)
     stalls = StallWriter(partial(connect_blocking, portable(arq_settings)), f"{socket.gethostname()}-{os.getpid()}")
     try:
@@ -82,7 +82,7 @@ async def connect(settings: Settings, catalogue: Catalogue, *, must_answer: bool
         confirm = Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds)
         callbacks = Callbacks(bool(settings.webhook_secrets), settings.allow_private_addresses)
         client = Client(JobStore(redis, codec, confirm), catalogue, kept(settings), callbacks)
-        yield Offload(catalogue, client, inspector, Operations(redis, client, catalogue), away, stalls)
+        yield Backend(catalogue, client, inspector, Operations(redis, client, catalogue), away, stalls)
     finally:
         await asyncio.to_thread(stalls.close)
         await feed.close()

@@ -7,7 +7,7 @@ from typing import Any
 from offload.domain.states import MOVES, TERMINAL, Status
 from offload.store.connection import scripts
 from offload.store.jobs.enqueue import NewJob
-from offload.store.jobs.leases import Finished
+from offload.store.jobs.leases import AttemptEnd
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "states.md").read_text(encoding="utf-8")
@@ -100,7 +100,7 @@ class Ledger:
     async def finish(self, job_id: str, verb: str, due_ms: int = 0) -> str:
         """Record an ending by the claim that holds the job."""
         token = (await self.redis.get(f"arq:in-progress:{job_id}")).decode()
-        ending = Finished(job_id, token, verb, "f", kept_ms=60_000, due_ms=due_ms)
+        ending = AttemptEnd(job_id, token, verb, "f", kept_ms=60_000, due_ms=due_ms)
         await self.run("finish", "w", *ending.argv())
         return job_id
 

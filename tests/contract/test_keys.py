@@ -30,7 +30,7 @@ def test_a_script_uses_only_listed_names(path):
 def test_every_listed_name_is_used():
     """A name that neither a script nor a module uses is dead."""
     scripts = set().union(*(named(path.read_text()) for path in SCRIPTS))
-    modules = "".join(p.read_text() for p in Path(keys.__file__).parent.glob("*.py") if p.name != "keys.py")
+    modules = "".join(p.read_text() for p in Path(keys.__file__).parent.rglob("*.py") if p.name != "keys.py")
     dead = {
         name
         for name, value in vars(keys).items()

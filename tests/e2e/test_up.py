@@ -234,7 +234,7 @@ def test_a_second_ctrl_c_stops_at_once(up):
 def test_a_child_that_dies_is_started_again(up, who):
     """An API or a worker that is killed is back soon, and works."""
     up.start()
-    named = {"api": r"-m offload api\b", "worker": r"-m offload\.worker\.supervisor\b"}[who]
+    named = {"api": r"-m offload api\b", "worker": r"-m offload\.worker\.guardian\.supervisor\b"}[who]
     victim = next(pid for pid, line in up.processes().items() if re.search(named, line))
     os.kill(victim, signal.SIGKILL)
     up.hear(f"{who} was killed by SIGKILL; it starts again in 0.2 s")

@@ -25,7 +25,7 @@ from offload.store.connection.connection import client, settings_of
 from offload.store.feed.stream import Feed
 from offload.store.jobs.artifacts import ArtifactFiles
 from offload.store.jobs.codec import Codec, json_deserializer, json_serializer
-from offload.store.jobs.enqueue import JobStore, Kept
+from offload.store.jobs.enqueue import JobStore, Retention
 from offload.store.jobs.records import Records
 from offload.worker import Worker
 from offload.worker.options import WorkerOptions
@@ -123,7 +123,12 @@ async def bench_on(url: str, artifacts: Path, functions: Iterable[Any] | Catalog
     inspector = Inspector(redis, Records(redis, codec, catalogue.functions), feed, ArtifactFiles(artifacts), catalogue)
     try:
         yield Bench(
-            url, catalogue, Client(JobStore(redis, codec), catalogue, Kept(), CALLBACKS), inspector, redis, artifacts
+            url,
+            catalogue,
+            Client(JobStore(redis, codec), catalogue, Retention(), CALLBACKS),
+            inspector,
+            redis,
+            artifacts,
         )
     finally:
         await feed.close()

@@ -2,13 +2,13 @@
 
 import asyncio
 
-from offload.worker.attempt.timeouts import Deadlines
+from offload.worker.attempt.timeouts import Timeouts
 
 
 async def test_deadlines_are_reached_in_their_order():
     """Whichever was started first."""
     reached, last = [], asyncio.Event()
-    deadlines = Deadlines(asyncio.get_running_loop())
+    deadlines = Timeouts(asyncio.get_running_loop())
     for seconds in (0.03, 0.01, 0.02):
         deadlines.start(seconds, lambda seconds=seconds: reached.append(seconds))
     deadlines.start(0.04, last.set)
@@ -20,7 +20,7 @@ async def test_deadlines_are_reached_in_their_order():
 async def test_one_that_was_cancelled_does_nothing():
     """The one after it is reached all the same, and cancelling again changes nothing."""
     reached, last = [], asyncio.Event()
-    deadlines = Deadlines(asyncio.get_running_loop())
+    deadlines = Timeouts(asyncio.get_running_loop())
     early = deadlines.start(0.01, lambda: reached.append("early"))
     deadlines.start(0.02, last.set)
     early.cancel()
@@ -33,7 +33,7 @@ async def test_one_that_was_cancelled_does_nothing():
 
 async def test_deadlines_that_are_over_do_not_pile_up():
     """A job that takes a millisecond leaves nothing behind for the five minutes of its timeout."""
-    deadlines = Deadlines(asyncio.get_running_loop())
+    deadlines = Timeouts(asyncio.get_running_loop())
     kept = deadlines.start(300, lambda: None)
     for _ in range(10_000):
         deadlines.start(300, lambda: None).cancel()
@@ -46,7 +46,7 @@ async def test_deadlines_that_are_over_do_not_pile_up():
 async def test_what_a_deadline_does_may_start_and_cancel_others():
     """As an attempt that is stopped, whose end makes room for the next."""
     reached, last = [], asyncio.Event()
-    deadlines = Deadlines(asyncio.get_running_loop())
+    deadlines = Timeouts(asyncio.get_running_loop())
     other = deadlines.start(0.02, lambda: reached.append("other"))
 
     def act():

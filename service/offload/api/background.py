@@ -23,7 +23,7 @@ LIMIT_S = 5.0
 """So long one piece of work may take: the next request on the connection waits for it."""
 
 
-class Afterwards:
+class BackgroundWork:
     """Takes work for after the answer. A request that fails does none of it; nothing of it fails a request."""
 
     def __init__(self, request: Request, tasks: BackgroundTasks) -> None:
@@ -56,8 +56,8 @@ async def _done(state: State, name: str, work: Callable[[], Awaitable[object]]) 
         state.metrics.background_failed(name)
 
 
-async def _after(request: Request, tasks: BackgroundTasks) -> Afterwards:
-    return Afterwards(request, tasks)
+async def _after(request: Request, tasks: BackgroundTasks) -> BackgroundWork:
+    return BackgroundWork(request, tasks)
 
 
-After = Annotated[Afterwards, Depends(_after)]
+BackgroundTask = Annotated[BackgroundWork, Depends(_after)]

@@ -13,14 +13,14 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from offload.api.state import Defaults
+from offload.documents.loops import LoopDocument
 from offload.domain.clock import rfc3339
 from offload.domain.documents import JobDocument, JobSummary, job, links, location, summary
 from offload.domain.executors import ExecutorDocument
 from offload.domain.filters import BulkOutcome
 from offload.domain.functions import JobFunction
-from offload.domain.loops import LoopDocument
 from offload.domain.overrides import Override, place
-from offload.domain.records import QueueState, Recent
+from offload.domain.records import FunctionStats, QueueState
 from offload.domain.reports import example
 
 __all__ = ["JobDocument", "JobSummary", "job", "links", "location", "summary"]  # elsewhere, used as ours
@@ -184,7 +184,7 @@ def answer(document: object, status: int = 200, headers: Mapping[str, str] | Non
 
 
 def function(
-    one: JobFunction[Any, Any], defaults: Defaults, recent: Recent | None, override: Override | None = None
+    one: JobFunction[Any, Any], defaults: Defaults, recent: FunctionStats | None, override: Override | None = None
 ) -> FunctionDocument:
     """Describe a job function, with the worker's defaults where it says nothing itself."""
     here = f"/v1/functions/{quote(one.name, safe='')}"

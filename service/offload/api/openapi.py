@@ -24,7 +24,7 @@ _REF = "#/components/schemas/"
 Document = dict[str, Any]
 
 
-class Documented(FastAPI):
+class OffloadAPI(FastAPI):
     """An application whose OpenAPI document has the job functions of a catalogue."""
 
     def __init__(self, catalogue: Catalogue, *, needs_key: bool, open_docs: bool = False, **about: Any) -> None:

@@ -19,7 +19,7 @@ END = ".end"  # ends the id of a terminal event, so that a browser that reconnec
 _KEPT_BYTES = 8_388_608  # of the latest events; more than readers that are not slow ask for
 
 
-class Frames:
+class SseEncoder:
     """Encodes events, and remembers the latest."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
 from fastapi import Depends, Request
 
 from offload.api.breaker import SLOW_S, Breaker
-from offload.api.sse import Frames
+from offload.api.sse import SseEncoder
 from offload.client import Client
 from offload.domain.errors import Unavailable, Unconfirmed
 from offload.inspector import Inspector
@@ -53,7 +53,7 @@ class State:
     away: Outages
     metrics: "Metrics"
     breaker: Breaker
-    frames: Frames = field(default_factory=Frames)
+    frames: SseEncoder = field(default_factory=SseEncoder)
 
     async def promptly(self, answer: Awaitable[T], wait: float = 0, part: Literal["reads", "writes"] = "reads") -> T:
         """Return what Redis answers; raises Unavailable when it hangs, after 3 s beyond the `wait` that was asked for.

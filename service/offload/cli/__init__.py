@@ -1,6 +1,6 @@
 """The command line: translates the shell into calls of `client` and `inspector`, and starts the processes.
 
-Exit codes: 0 done, 1 the job failed, 2 usage, 3 service or Redis unreachable (`failures` has the table).
+Exit codes: 0 done, 1 the job failed, 2 usage, 3 service or Redis unreachable (`errors` has the table).
 """
 
 import sys
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from offload.cli import errors
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def run_command(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code; nobody is shown a traceback of ours."""
     from offload.cli.main import run  # noqa: PLC0415 - where the imports of a command fail, that is told in one line
 

@@ -10,7 +10,7 @@ from offload.cli.identity import who
 from offload.domain.errors import InvalidOptions
 from offload.domain.filters import BulkOutcome, Filter
 from offload.domain.states import Status
-from offload.wiring import Offload
+from offload.wiring import Backend
 
 WithStatus = Annotated[Status | None, typer.Option("--status", help="Only jobs that stand there.")]
 OfFunction = Annotated[str | None, typer.Option("--function", metavar="NAME", help="Only jobs of this function.")]
@@ -29,7 +29,7 @@ EnqueuedBefore = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="With filters: count the jobs, and change nothing.")]
 AtMost = Annotated[int, typer.Option("--limit", min=1, help="With filters: how many jobs at most, the newest first.")]
 
-Act = Callable[[Offload, Filter, int], Awaitable[BulkOutcome]]
+Act = Callable[[Backend, Filter, int], Awaitable[BulkOutcome]]
 _AT_ONCE = 10_000
 
 
@@ -67,7 +67,7 @@ def check_one_way(ids: list[str], fits: Filter, *, dry_run: bool) -> None:
 def do_to_all(verb: str, act: Act, fits: Filter, limit: int, *, dry_run: bool, as_json: bool) -> None:
     """Act on all that fits, at most `limit` jobs, and tell what came of it; it stands in the audit."""
 
-    async def work(offload: Offload) -> BulkOutcome:
+    async def work(offload: Backend) -> BulkOutcome:
         outcome = await act(offload, fits, min(limit, _AT_ONCE))
         while outcome.has_more and not dry_run and outcome.matched < limit:
             outcome = outcome.plus(await act(offload, fits, min(limit - outcome.matched, _AT_ONCE)))

@@ -10,7 +10,7 @@ from offload.cli import published_address
 from offload.domain.catalogue import Catalogue
 from offload.domain.errors import Unavailable
 from offload.settings import Settings, load_settings
-from offload.wiring import Offload
+from offload.wiring import Backend
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def load_jobs(settings: Settings) -> Catalogue:
 
 
 @asynccontextmanager
-async def connected(settings: Settings, catalogue: Catalogue) -> AsyncIterator[Offload]:
+async def connected(settings: Settings, catalogue: Catalogue) -> AsyncIterator[Backend]:
     """Connect to Redis; raises Unavailable, which says how to get one where nobody said which to use."""
     nobody_said = "redis_url" not in settings.model_fields_set
     try:
@@ -56,7 +56,7 @@ async def connected(settings: Settings, catalogue: Catalogue) -> AsyncIterator[O
         raise
 
 
-def run(work: Callable[[Offload], Awaitable[T]]) -> T:
+def run(work: Callable[[Backend], Awaitable[T]]) -> T:
     """Do a piece of work on the queues: read the settings, load the jobs, connect, do it, disconnect."""
     found = with_redis(settings())
     logs.configure("WARNING" if found.log_level == "INFO" else found.log_level, found.log_format)

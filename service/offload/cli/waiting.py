@@ -8,10 +8,10 @@ from offload.cli import documents, errors, output
 from offload.domain.errors import JobFailed, NotFinished
 from offload.domain.records import JobRecord
 from offload.domain.states import Status
-from offload.wiring import Offload
+from offload.wiring import Backend
 
 
-async def finished(offload: Offload, job_id: str, timeout: float | None) -> JobRecord:
+async def finished(offload: Backend, job_id: str, timeout: float | None) -> JobRecord:
     """Return the job when it has ended; raises NotFinished after `timeout` seconds (None, infinity: no limit)."""
     limit = None if timeout is None or math.isinf(timeout) else timeout
     record = await offload.inspector.wait(job_id, limit)

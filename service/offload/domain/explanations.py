@@ -40,7 +40,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class JobRef:
     """Another job that an explanation names; `worker` and `since_ms` where it runs."""
 
     id: str
@@ -50,7 +50,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class WorkerView:
     """A live worker as it described itself at `beat_ms`; `slots` is how many jobs it runs at once."""
 
     id: str
@@ -74,11 +74,11 @@ class Facts:
 
     record: JobRecord
     queue: QueueState
-    workers: Sequence[Server]
+    workers: Sequence[WorkerView]
     now_ms: int
     position: int | None = None
-    before: Sequence[Named] = ()
-    holders: Sequence[Named] = ()
+    before: Sequence[JobRef] = ()
+    holders: Sequence[JobRef] = ()
     offered_ms: int | None = None
     is_leased: bool = False
     next_start_ms: int | None = None
@@ -86,12 +86,12 @@ class Facts:
     put_back: str | None = None
 
     @property
-    def serving(self) -> list[Server]:
+    def serving(self) -> list[WorkerView]:
         """The live workers that serve the job's queue."""
         return [one for one in self.workers if self.queue.name in one.queues]
 
     @property
-    def able(self) -> list[Server]:
+    def able(self) -> list[WorkerView]:
         """Those of them that know the job's function; all of them where it is not known yet which it calls."""
         name = self.record.function
         return [one for one in self.serving if name is None or name in one.functions]
@@ -254,7 +254,7 @@ def _in_line(facts: Facts) -> _Found:
     return Reason.BEHIND_OTHERS, f"{jobs} before it in queue {facts.queue.name!r}{named}."
 
 
-def _listed(workers: Sequence[Server]) -> str:
+def _listed(workers: Sequence[WorkerView]) -> str:
     shown = ", ".join(one.id for one in workers[:3])
     return shown + (f" and {len(workers) - 3} more" if len(workers) > 3 else "")
 

@@ -119,7 +119,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Recent:
+class FunctionStats:
     """How a job function did lately: its endings, and for how many ms those attempts that succeeded ran on average."""
 
     endings: dict[str, int]
@@ -127,7 +127,7 @@ class Recent:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class ScheduleView:
     """A schedule of the code as it stands: when it fires next and did last, in ms, and the last tick's job."""
 
     name: str
@@ -154,7 +154,7 @@ class StallGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
+class FleetMetrics:
     """What a scrape of `/metrics` shows of the fleet.
 
     `endings` counts by ending and function since Redis is there, `ran_ms` for how long those that succeeded ran,

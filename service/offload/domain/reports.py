@@ -11,8 +11,8 @@ from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from offload.domain.clock import rfc3339
-from offload.domain.explanations import Explanation, Facts, Named, Reason
-from offload.domain.records import Planned, Point
+from offload.domain.explanations import Explanation, Facts, JobRef, Reason
+from offload.domain.records import Point, ScheduleView
 from offload.domain.states import Status
 
 _Shape = TypeVar("_Shape")
@@ -23,7 +23,7 @@ def example(**members: Any) -> Callable[[type[_Shape]], type[_Shape]]:
     return with_config(ConfigDict(json_schema_extra={"examples": [members]}))
 
 
-class NamedDocument(TypedDict):
+class JobRefDocument(TypedDict):
     """Another job that an explanation names; `worker` and `since` are null where it does not run."""
 
     id: str
@@ -43,12 +43,12 @@ class LimitsDocument(TypedDict):
     paused_at: str | None
     max_running: int | None
     running: int
-    holders: list[NamedDocument]
+    holders: list[JobRefDocument]
     rate: str | None
     next_start_at: str | None
 
 
-class ServersDocument(TypedDict):
+class WorkerCountsDocument(TypedDict):
     """The live workers: how many there are, serve the queue, know the function too; and the slots of these."""
 
     live: int
@@ -58,7 +58,7 @@ class ServersDocument(TypedDict):
     running: int
 
 
-class RunnerDocument(TypedDict):
+class JobWorkerDocument(TypedDict):
     """The worker that has the job: since when, and when it was last heard of."""
 
     id: str
@@ -106,10 +106,10 @@ class ExplanationDocument(TypedDict):
     also: list[Reason]
     run_at: str | None
     position: int | None
-    before: list[NamedDocument]
+    before: list[JobRefDocument]
     limits: LimitsDocument
-    workers: ServersDocument
-    worker: RunnerDocument | None
+    workers: WorkerCountsDocument
+    worker: JobWorkerDocument | None
 
 
 @example(
@@ -231,7 +231,7 @@ def explanation(why: Explanation) -> ExplanationDocument:
     }
 
 
-def schedule(one: Planned) -> ScheduleDocument:
+def schedule(one: ScheduleView) -> ScheduleDocument:
     """Describe a schedule."""
     here = f"/v1/schedules/{quote(one.name, safe='')}"
     links = {"self": here, "run": f"{here}/run", "pause": f"{here}/pause", "resume": f"{here}/resume"}
@@ -266,11 +266,11 @@ def points(series: Sequence[Point]) -> list[PointDocument]:
     ]
 
 
-def _named(one: Named) -> NamedDocument:
+def _named(one: JobRef) -> JobRefDocument:
     return {"id": one.id, "function": one.function, "worker": one.worker, "since": rfc3339(one.since_ms)}
 
 
-def _runner(facts: Facts) -> RunnerDocument | None:
+def _runner(facts: Facts) -> JobWorkerDocument | None:
     record = facts.record
     if record.status is not Status.RUNNING or record.worker is None:
         return None

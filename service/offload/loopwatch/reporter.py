@@ -24,7 +24,7 @@ _FRESH_S = 5.0  # what lasts is said again this often
 _FLUSH_S = 1.0  # what waits to be written is tried again this often
 
 
-class Keeping(Protocol):
+class StallSink(Protocol):
     """Where records go; each call may block, and may fail. `lost` counts those that got nowhere."""
 
     lost: int
@@ -50,11 +50,11 @@ class _Live(NamedTuple):
 class Reporter(threading.Thread):
     """Makes a record of each stall, logs it and hands it on. The log comes first: it waits for nobody."""
 
-    def __init__(self, process: str, worker: str | None, keeping: Keeping | Callable[[Record], None]) -> None:
+    def __init__(self, process: str, worker: str | None, keeping: StallSink | Callable[[Record], None]) -> None:
         super().__init__(name="offload-stalls", daemon=True)
         self._process = process
         self._worker = worker
-        self._keeping: Keeping = _Calling(keeping) if callable(keeping) else keeping
+        self._keeping: StallSink = _Calling(keeping) if callable(keeping) else keeping
         self._queue: queue.Queue[Stall | None] = queue.Queue(_MOST)
         self._said: dict[str, tuple[float, int]] = {}
         self._live: _Live | None = None

@@ -10,7 +10,7 @@ import httpx
 from offload.sdk import transport
 from offload.sdk.calls import Calls
 from offload.sdk.effects import Effect, Emit, Lost, Open, Pause, Plan, Read, Reply, Send, Stream
-from offload.sdk.retrying import Patience
+from offload.sdk.retrying import RetryPolicy
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class Offload:
         http: httpx.AsyncClient | None = None,
     ) -> None:
         self._line = transport.Line(base_url, api_key, timeout)
-        self._calls = Calls(Patience(retries))
+        self._calls = Calls(RetryPolicy(retries))
         self._is_mine = http is None
         self._http = httpx.AsyncClient(**transport.settings()) if http is None else http
 

@@ -12,7 +12,7 @@ from offload.sdk.effects import Pause, Plan, Reply, Request, Stream
 from offload.sdk.encoding import as_json, as_members, as_query
 from offload.sdk.errors import JobFailed, WaitTimeout, stranger
 from offload.sdk.reports import ExplanationDocument
-from offload.sdk.retrying import Patience, ask, listen
+from offload.sdk.retrying import RetryPolicy, ask, listen
 
 BATCH = 1000
 """So many jobs the service takes at once, all of them or none."""
@@ -24,7 +24,7 @@ Jobs: TypeAlias = list[JobSummary]
 class JobCalls:
     """Each method is the plan of one call; `Offload` and `OffloadSync` have them as methods of their own."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: RetryPolicy) -> None:
         self._patience = patience
 
     def enqueue(

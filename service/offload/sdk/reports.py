@@ -75,7 +75,7 @@ class QueueDocument(TypedDict):
     links: dict[str, str]
 
 
-class NamedDocument(TypedDict):
+class JobRefDocument(TypedDict):
     """Another job that an explanation names; `worker` and `since` are None where it does not run."""
 
     id: str
@@ -95,12 +95,12 @@ class LimitsDocument(TypedDict):
     paused_at: str | None
     max_running: int | None
     running: int
-    holders: list[NamedDocument]
+    holders: list[JobRefDocument]
     rate: str | None
     next_start_at: str | None
 
 
-class ServersDocument(TypedDict):
+class WorkerCountsDocument(TypedDict):
     """The live workers: how many there are, serve the queue, know the function too; and the slots of these."""
 
     live: int
@@ -110,7 +110,7 @@ class ServersDocument(TypedDict):
     running: int
 
 
-class RunnerDocument(TypedDict):
+class JobWorkerDocument(TypedDict):
     """The worker that has the job: since when, and when it was last heard of."""
 
     id: str
@@ -134,10 +134,10 @@ class ExplanationDocument(TypedDict):
     also: list[str]
     run_at: str | None
     position: int | None
-    before: list[NamedDocument]
+    before: list[JobRefDocument]
     limits: LimitsDocument
-    workers: ServersDocument
-    worker: RunnerDocument | None
+    workers: WorkerCountsDocument
+    worker: JobWorkerDocument | None
 
 
 class ScheduleDocument(TypedDict):

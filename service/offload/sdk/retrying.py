@@ -19,7 +19,7 @@ _CUT = Lost("the stream of events was cut off", was_sent=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often a call is repeated, at most, and where chance and time come from.
 
     A pause is what `Retry-After` asks for and, so that many callers do not come back in one moment, a random share of
@@ -44,7 +44,7 @@ class Patience:
         return self.jitter() * min(BASE_S * 2.0 ** (failures - 1), LIMIT_S)
 
 
-def ask(request: Request, patience: Patience, until: float = float("inf")) -> Plan[Reply]:
+def ask(request: Request, patience: RetryPolicy, until: float = float("inf")) -> Plan[Reply]:
     """Send a request until it succeeds, but not after `until` on the clock. Raises OffloadAPIError."""
     failures = 0
     while True:
@@ -60,7 +60,7 @@ def ask(request: Request, patience: Patience, until: float = float("inf")) -> Pl
         yield Pause(pause)
 
 
-def listen(request: Request, patience: Patience, last_id: str, until: frozenset[str] = frozenset()) -> Stream[Event]:
+def listen(request: Request, patience: RetryPolicy, last_id: str, until: frozenset[str] = frozenset()) -> Stream[Event]:
     """Emit the events of a stream; where the connection is cut, open another and go on after the last one emitted.
 
     Ends after an event named in `until`, or when the service says that nothing more will come (204). A stream that

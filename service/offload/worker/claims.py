@@ -11,7 +11,7 @@ import structlog
 
 from offload.store.connection.connection import RedisClient
 from offload.store.jobs import leases
-from offload.store.jobs.leases import Claimed, Finished
+from offload.store.jobs.leases import AttemptEnd, Claimed
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +106,7 @@ class Claims:
         the tokens of what runs: of a job that runs here still by an older claim the new one is put back too.
         """
         held = await leases.held(self._redis, self._worker)
-        unknown = [Finished(i, token, "putback", "") for i, token in held.items() if known.get(i) != token]
+        unknown = [AttemptEnd(i, token, "putback", "") for i, token in held.items() if known.get(i) != token]
         if unknown:
             log.warning("claims_put_back", job_ids=[one.id for one in unknown])
             await leases.finish(self._redis, self._worker, unknown)

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Facts:
+class AttemptInfo:
     """What is known of an attempt when it starts; times in ms since the epoch. Travels to child processes.
 
     Nothing changes one; not frozen, since one is made for each job.
@@ -45,7 +45,7 @@ class Facts:
             self.deadline_ms = now_ms + round(self.timeout * 1000)
 
 
-class Ticket:
+class JobHandle:
     """A job put in by a job: its id is known at once; on the loop, `await` it to know that it is stored.
 
     Where its unique key has a job already, `id` is that one's from then on.
@@ -56,7 +56,7 @@ class Ticket:
         self.id = job_id
         self._stored = stored
 
-    def __await__(self) -> Generator[Any, None, "Ticket"]:
+    def __await__(self) -> Generator[Any, None, "JobHandle"]:
         if self._stored is not None:
             self.id = (yield from self._stored.__await__()).id
         return self
@@ -68,7 +68,7 @@ class Port(Protocol):
     def note(self, kind: str, said: dict[str, Any]) -> None:
         """Pass on progress or a log line; returns at once."""
 
-    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> Ticket:
+    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> JobHandle:
         """Store a job."""
 
     def keep(self, name: str, data: bytes, media_type: str | None) -> Artifact:
@@ -108,7 +108,7 @@ class LoopOnly(Protocol):
         """Return the event that a callback tells of."""
 
 
-class JobLog:
+class JobLogger:
     """The job's own log: each line goes to the worker's log and, bounded, into the job's record and events."""
 
     def __init__(self, port: Port) -> None:
@@ -142,11 +142,11 @@ class JobContext:
     `http`, `to_thread` and `to_process` on the event loop only.
     """
 
-    def __init__(self, facts: Facts, port: Port, loop_only: LoopOnly | None = None) -> None:
+    def __init__(self, facts: AttemptInfo, port: Port, loop_only: LoopOnly | None = None) -> None:
         self._facts = facts
         self._port = port
         self._loop_only = loop_only
-        self.log = JobLog(port)
+        self.log = JobLogger(port)
 
     @property
     def id(self) -> str:
@@ -212,7 +212,7 @@ class JobContext:
         if self.aborted:
             raise Aborted("the job was asked to stop")
 
-    def enqueue(self, function: str, /, _options: EnqueueOptions | None = None, **arguments: Any) -> Ticket:
+    def enqueue(self, function: str, /, _options: EnqueueOptions | None = None, **arguments: Any) -> JobHandle:
         """Put another job in. In `def` jobs it is stored when this returns; on the loop, when the ticket is awaited.
 
         Raises UnknownFunction, InvalidArguments, Unavailable.

@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from offload.domain.errors import Unavailable
 from offload.store.connection.connection import RedisClient
-from offload.store.connection.outage import Away
+from offload.store.connection.outage import RedisOutage
 from offload.store.fleet import inboxes
 
 _BLOCK_S = 5.0
 _PROBE_S = 0.05  # after a failure: whether Redis is back is to be known sooner
 
 
-class Heard(NamedTuple):
+class InboxHandlers(NamedTuple):
     """Who is told what: `lost` the job and since when (ms), `overrides` that functions were moved."""
 
     wake: Callable[[], None]
@@ -21,7 +21,7 @@ class Heard(NamedTuple):
     overrides: Callable[[], None]
 
 
-async def read(redis: RedisClient, worker: str, away: Away, heard: Heard) -> None:
+async def read(redis: RedisClient, worker: str, away: RedisOutage, heard: InboxHandlers) -> None:
     """Deliver messages until cancelled. Redis may go away meanwhile."""
     block = _BLOCK_S
     while True:

@@ -22,7 +22,7 @@ Phase = Literal["waiting", "waited", "now"]
 _LATE_MS = 1200  # arq says `delayed=` from here on
 
 
-class Words(Protocol):
+class JobLog(Protocol):
     """What a worker says of its jobs."""
 
     def starting(self, worker: str, queues: list[str], functions: list[str]) -> None:
@@ -38,7 +38,7 @@ class Words(Protocol):
         """Say that the worker stops."""
 
 
-class Events:
+class StructuredJobLog:
     """Structured events with stable names."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ def _trace_of(job: Claimed) -> dict[str, str]:
 _ENDED = {Succeed: "job_succeeded", Abort: "job_aborted", PutBack: "job_put_back", Drop: "job_lease_lost"}
 
 
-class ArqLines:
+class ArqJobLog:
     """arq 0.28's lines, from its logger `arq.worker`."""
 
     def __init__(self, *, log_results: bool) -> None:

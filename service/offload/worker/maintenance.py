@@ -8,7 +8,7 @@ from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
 from offload.domain.overrides import Override
 from offload.store.connection.connection import RedisClient
-from offload.store.connection.outage import Away
+from offload.store.connection.outage import RedisOutage
 from offload.store.fleet import stats, workers
 
 _INTERVAL = 5.0
@@ -18,7 +18,7 @@ _PRUNED_AT_ONCE = 500
 async def upkeep(
     redis: RedisClient,
     worker: str,
-    away: Away,
+    away: RedisOutage,
     about: Callable[[], dict[str, Any]],
     hear: Callable[[Awaitable[Mapping[str, Override]]], Awaitable[None]],
 ) -> None:
@@ -34,7 +34,7 @@ async def upkeep(
         await asyncio.sleep(min(pauses))
 
 
-async def _tried(away: Away, part: str, work: Awaitable[Any]) -> float:
+async def _tried(away: RedisOutage, part: str, work: Awaitable[Any]) -> float:
     """Return the seconds until it is to be done again."""
     try:
         await work

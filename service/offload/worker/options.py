@@ -12,7 +12,7 @@ from offload.store.connection.connection import settings_of
 from offload.store.jobs.codec import Codec
 from offload.store.jobs.durability import Confirm
 from offload.store.jobs.encryption import Sealer
-from offload.store.jobs.enqueue import Kept
+from offload.store.jobs.enqueue import Retention
 from offload.worker.exit_codes import new_worker_id
 
 
@@ -46,10 +46,10 @@ class WorkerOptions:
     confirm: Confirm = field(default_factory=Confirm)
     callbacks: Callbacks = field(default_factory=Callbacks)
 
-    def kept(self, keep_result: float) -> Kept:
+    def kept(self, keep_result: float) -> Retention:
         """Return how long things are kept, in ms."""
         record_ms = round(self.keep_records * 1000)
-        return Kept(round(keep_result * 1000), record_ms, round(self.keep_dead * 1000))
+        return Retention(round(keep_result * 1000), record_ms, round(self.keep_dead * 1000))
 
 
 def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> WorkerOptions:

@@ -14,7 +14,7 @@ from offload.domain.functions import JobFunction
 from offload.loopwatch.watched import WatchedLoop
 from offload.store.connection import connection
 from offload.store.connection.connection import RedisClient
-from offload.store.connection.outage import Away
+from offload.store.connection.outage import RedisOutage
 from offload.store.guardian import portable
 from offload.store.jobs import leases
 from offload.store.jobs.artifacts import ArtifactFiles
@@ -23,21 +23,21 @@ from offload.store.jobs.enqueue import JobStore
 from offload.store.jobs.leases import Claimed
 from offload.store.jobs.records import Records
 from offload.worker.attempt.finish import Finisher
-from offload.worker.attempt.invoke import Caller
+from offload.worker.attempt.invoke import Invoker
 from offload.worker.attempt.notes import Notes
 from offload.worker.attempt.ports import Services
-from offload.worker.attempt.prepare import Opener, Rules
-from offload.worker.attempt.run import Attempts, Hooks
+from offload.worker.attempt.prepare import Resolver, Rules
+from offload.worker.attempt.run import AttemptRunner, Hooks
 from offload.worker.attempt.running import Running
 from offload.worker.claims import Claims
 from offload.worker.executors.executors import Executors
-from offload.worker.guardian.guardian import Charge
-from offload.worker.guardian.link import Guard
-from offload.worker.guardian.shared_page import Descriptors, Pulse
-from offload.worker.job_log import Words
+from offload.worker.guardian.guardian import GuardedWorker
+from offload.worker.guardian.link import GuardianLink
+from offload.worker.guardian.shared_page import Descriptors, SharedPage
+from offload.worker.job_log import JobLog
 from offload.worker.options import WorkerOptions
 from offload.worker.overrides import Overrides
-from offload.worker.scheduler import Ticks
+from offload.worker.scheduler import Scheduler
 
 # One claim takes half the slots at most, so that while Redis works on a claim the jobs of the one before run.
 _LEAST_BATCH, _MOST_BATCH = 10, 128
@@ -59,7 +59,7 @@ class Plan:
     poll: float
     address: RedisSettings
     redis: RedisClient
-    words: Words
+    words: JobLog
 
 
 class Parts:
@@ -82,29 +82,31 @@ class Parts:
         lease_ms = round(options.lease_seconds * 1000)
         client = Client(JobStore(redis, plan.codec, options.confirm), catalogue, kept, options.callbacks)
         files = ArtifactFiles(options.artifacts)
-        charge = Charge(plan.worker, portable(plan.address), lease_ms, plan.rules.max_tries, kept.dead_ms)
+        charge = GuardedWorker(plan.worker, portable(plan.address), lease_ms, plan.rules.max_tries, kept.dead_ms)
         self.executors = Executors(
             catalogue, options.artifacts, options.process_recycle, options.abort_grace, options.max_leaked_threads
         )
-        self.away = Away(worker=plan.worker)
+        self.away = RedisOutage(worker=plan.worker)
         self.notes = Notes(redis)
         self.finisher = Finisher(redis, plan.worker, self.notes, self.away)
         records = Records(redis, plan.codec, catalogue.functions)
         self.services = Services(
             redis, client, self.notes, files, self.executors, records, artifact_keep_ms=kept.dead_ms
         )
-        opener = Opener(plan.functions, plan.codec, plan.rules)
-        caller = Caller(plan.codec, plan.rules, self.services, loop, watched.slot)
-        self.attempts = Attempts(
+        opener = Resolver(plan.functions, plan.codec, plan.rules)
+        caller = Invoker(plan.codec, plan.rules, self.services, loop, watched.slot)
+        self.attempts = AttemptRunner(
             opener, plan.codec, plan.rules, plan.hooks, self.services, self.finisher, plan.words, caller
         )
         self.renew = partial(leases.renew, redis, plan.worker, lease_ms)
-        self.pulse = Pulse(Descriptors(*options.pulse_fds)) if options.pulse_fds is not None else Pulse.create()
+        self.pulse = (
+            SharedPage(Descriptors(*options.pulse_fds)) if options.pulse_fds is not None else SharedPage.create()
+        )
         if watched.slot is not None:
             watched.slot.page = self.pulse.step_page
-        self.guard = Guard(charge, self.pulse, self.renew, options.parent_guard_fd)
+        self.guard = GuardianLink(charge, self.pulse, self.renew, options.parent_guard_fd)
         self.blocking = connection.client(plan.address, answer_timeout=15.0)
-        self.ticks = Ticks(redis, client, declared.schedules.values(), self.away)
+        self.ticks = Scheduler(redis, client, declared.schedules.values(), self.away)
         self.claims = Claims(
             redis,
             plan.worker,

@@ -11,17 +11,17 @@ from offload.domain.errors import Unavailable
 from offload.domain.functions import EnqueueOptions
 from offload.domain.schedules import Schedule
 from offload.store.connection.connection import RedisClient
-from offload.store.connection.outage import Away
+from offload.store.connection.outage import RedisOutage
 from offload.store.fleet import schedules
 
 log = structlog.get_logger(__name__)
 _LOOK_AGAIN_MS = 5_000  # another process may have paused or changed a schedule
 
 
-class Ticks:
+class Scheduler:
     """The schedules of one worker."""
 
-    def __init__(self, redis: RedisClient, client: Client, plans: Iterable[Schedule], away: Away) -> None:
+    def __init__(self, redis: RedisClient, client: Client, plans: Iterable[Schedule], away: RedisOutage) -> None:
         self._redis = redis
         self._away = away
         self._client = client

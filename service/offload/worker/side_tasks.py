@@ -11,7 +11,7 @@ from offload.store.connection.cancelling import cancel_all
 log = structlog.get_logger(__name__)
 
 
-class Sides:
+class SideTasks:
     """Side tasks of one worker; `stop` is called when one of them fails."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:

@@ -25,14 +25,14 @@ from offload.loopwatch.watched import WatchedLoop
 from offload.store import keys
 from offload.store.connection import connection
 from offload.store.fleet import queues, workers
-from offload.store.jobs.leases import Claimed, Finished
+from offload.store.jobs.leases import AttemptEnd, Claimed
 from offload.worker import engine, inbox, loop_report, signals
 from offload.worker.attempt.running import Running
-from offload.worker.job_log import ArqLines, Events, Phase, Words
+from offload.worker.job_log import ArqJobLog, JobLog, Phase, StructuredJobLog
 from offload.worker.maintenance import upkeep
 from offload.worker.options import WorkerOptions
 from offload.worker.parts import Parts
-from offload.worker.side_tasks import Sides
+from offload.worker.side_tasks import SideTasks
 
 log = structlog.get_logger(__name__)
 _BROKEN_PAUSE_MS = 5_000
@@ -51,9 +51,9 @@ class Worker(ArqWorker):
         found.update({name: as_job_function(cron) for name, cron in self.functions.items() if name not in found})
         self.found: dict[str, JobFunction[Any, Any]] = found
         self._running: dict[str, Running] = {}
-        self._sides = Sides(self.loop, self._stop_main)
+        self._sides = SideTasks(self.loop, self._stop_main)
         speaks_arq = all(function.is_plain for function in found.values())
-        self.words: Words = ArqLines(log_results=self.log_results) if speaks_arq else Events()
+        self.words: JobLog = ArqJobLog(log_results=self.log_results) if speaks_arq else StructuredJobLog()
         self._is_stopping = False
         self._is_told_to_stop = False
         self.is_recycled = False
@@ -167,7 +167,7 @@ class Worker(ArqWorker):
         self._sides.start(parts.finisher.run())
         self._sides.start(parts.notes.run())
         await parts.overrides.look()
-        heard = inbox.Heard(
+        heard = inbox.InboxHandlers(
             parts.claims.wake, self._abort, self._lost, lambda: self._sides.start(parts.overrides.look())
         )
         self._sides.start(inbox.read(parts.blocking, self.worker_id, parts.away, heard))
@@ -290,7 +290,7 @@ class Worker(ArqWorker):
         except Exception:  # our own fault: the job is tried again, and the traceback is kept in the log
             log.exception("attempt_broke", job_id=job.id, function=job.function)
             due_ms = now_ms() + _BROKEN_PAUSE_MS
-            parts.finisher.submit(Finished(job.id, job.token, "retry", job.function, due_ms=due_ms))
+            parts.finisher.submit(AttemptEnd(job.id, job.token, "retry", job.function, due_ms=due_ms))
         finally:
             if self._running.get(job.id) is running:
                 del self._running[job.id], self.tasks[job.id], self.job_tasks[job.id]

@@ -191,7 +191,7 @@ class StandInWorker:
         await leases.note(self.redis, 200, [(job.id, job.token, kind, orjson.dumps({**said, "at": now_ms()}))])
 
     async def _finish(self, job, verb, **about):
-        ending = leases.Finished(job.id, job.token, verb, job.function, kept_ms=KEPT_MS, **about)
+        ending = leases.AttemptEnd(job.id, job.token, verb, job.function, kept_ms=KEPT_MS, **about)
         return await leases.finish(self.redis, self.name, [ending])
 
 

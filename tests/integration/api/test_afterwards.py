@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from integration.api.support import calling, is_problem, settings_for
 from offload.api import background
-from offload.api.background import After
+from offload.api.background import BackgroundTask
 from offload.app import create_app
 from offload.domain.errors import Unavailable
 from offload.store.fleet import audit
@@ -138,7 +138,7 @@ class Noted:
         self.app: FastAPI = create_app(settings, catalogue)
 
         @self.app.get("/test")
-        async def route(after: After) -> Response:
+        async def route(after: BackgroundTask) -> Response:
             after.add("test", self._noting(work))
             if status == 500:
                 raise RuntimeError("no")

@@ -10,7 +10,7 @@ import pytest
 
 from integration.api.support import serving
 from offload.api.server import protocol as protocol_module
-from offload.api.server.protocol import Patience
+from offload.api.server.protocol import ProtocolLimits
 from offload.app import create_app
 
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -21,7 +21,7 @@ POST = b"POST /v1/functions/numbers.add/jobs HTTP/1.1\r\nHost: localhost\r\nCont
 async def server(redis_client, settings, catalogue):
     """The application behind sockets, with little patience; yields host and port."""
     quick = settings.model_copy(update={"request_timeout": 0.3})
-    patience = Patience(request_s=0.3, unread_s=0.5, connections=20)
+    patience = ProtocolLimits(request_s=0.3, unread_s=0.5, connections=20)
     async with serving(create_app(quick, catalogue), patience) as address:
         yield "127.0.0.1", int(address.rpartition(":")[2])
 

@@ -88,16 +88,16 @@ async def test_the_request_knows_whose_key_it_is(settings, catalogue):
     async def noted(scope, receive, send):
         seen.append(scope[scopes.KEY])
 
-    from offload.api.middleware.api_keys import Keys
-    from offload.api.middleware.loopback_only import Local
+    from offload.api.middleware.api_keys import ApiKeyAuth
+    from offload.api.middleware.loopback_only import LoopbackOnly
     from offload.domain.security.api_keys import Keyring
 
     secret, entry = api_keys.new("ci", ["read"])
     scope = {"type": "http", "method": "GET", "path": "/v1/jobs", "client": None}
-    await Keys(noted, Keyring.of([entry]))(
+    await ApiKeyAuth(noted, Keyring.of([entry]))(
         {**scope, "headers": [(b"authorization", b"Bearer " + secret.encode())]}, None, None
     )
-    await Local(noted)({**scope, "headers": [(b"host", b"localhost")]}, None, None)
+    await LoopbackOnly(noted)({**scope, "headers": [(b"host", b"localhost")]}, None, None)
 
     assert [key.name for key in seen] == ["ci", ANONYMOUS.name]
 

@@ -36,7 +36,7 @@ def offload(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 
     def run(*words: str) -> Said:
         with pytest.raises(SystemExit) as ended:
-            cli.main(words)
+            cli.run_command(words)
         captured = capsys.readouterr()
         return Said(ended.value.code, captured.out, captured.err)
 

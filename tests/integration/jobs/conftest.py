@@ -22,7 +22,7 @@ from offload import Artifact, JobContext
 from offload.domain.clock import to_ms
 from offload.domain.errors import NotFound
 from offload.settings import Settings
-from offload.worker.context import Facts
+from offload.worker.context import AttemptInfo
 
 
 class BenchPort:
@@ -98,7 +98,7 @@ class JobBench:
     async def __call__(self, function: Any, **arguments: Any) -> Any:
         checked = function.arguments.validate(arguments)
         deadline_ms = None if self.deadline is None else to_ms(self.deadline)
-        facts = Facts(self.job_id, function.name, function.queue, self.attempt, 5, 0, deadline_ms)
+        facts = AttemptInfo(self.job_id, function.name, function.queue, self.attempt, 5, 0, deadline_ms)
         on_loop = function.runs_in == "loop"
         context = JobContext(facts, BenchPort(self), BenchLoop() if on_loop else None)
         if on_loop:

@@ -7,7 +7,7 @@ import pytest
 from offload.domain.errors import Unavailable
 from offload.store.connection import scripts
 from offload.store.connection.connection import client, settings_of
-from offload.store.jobs.batched_reads import Looks
+from offload.store.jobs.batched_reads import RecordBatcher
 
 
 async def reads(redis):
@@ -23,7 +23,7 @@ async def test_all_that_is_kept_of_a_job_is_found(store, redis):
     await redis.rpush("offload:log:a", b"line")
     await redis.expire("offload:attempts:a", 60)
     await redis.expire("offload:log:a", 60)
-    record, payload, result, attempts, log = await Looks(redis).at("a")
+    record, payload, result, attempts, log = await RecordBatcher(redis).at("a")
 
     assert (record[b"function"], record[b"status"]) == (b"t.f", b"queued")
     assert (payload, result, attempts, log) == (b"payload of a", b"result", [b"one", b"two"], [b"line"])
@@ -31,14 +31,14 @@ async def test_all_that_is_kept_of_a_job_is_found(store, redis):
 
 async def test_of_an_unknown_job_nothing_is_found(redis):
     """It is no error here."""
-    assert await Looks(redis).at("nobody") == [{}, None, None, [], []]
+    assert await RecordBatcher(redis).at("nobody") == [{}, None, None, [], []]
 
 
 async def test_callers_at_the_same_moment_share_round_trips(store, redis):
     """A hundred callers, for the same and for different jobs, need a few, and each is given its own job."""
     ids = [f"j{i}" for i in range(50)]
     await store.enqueue(*ids)
-    looks = Looks(redis)
+    looks = RecordBatcher(redis)
     await looks.at("j0")
     before = await reads(redis)
     rows = await asyncio.gather(*(looks.at(one) for one in [*ids, *ids]))
@@ -59,7 +59,7 @@ async def test_a_caller_sees_what_was_written_before_it_asked(store, redis, monk
         return answer
 
     monkeypatch.setattr(scripts, "run", slow)
-    looks = Looks(redis)
+    looks = RecordBatcher(redis)
     early = asyncio.create_task(looks.at("a"))
     await under_way.wait()
     monkeypatch.undo()
@@ -75,7 +75,7 @@ async def test_a_caller_sees_what_was_written_before_it_asked(store, redis, monk
 async def test_a_caller_that_leaves_takes_nobody_with_it(store, redis):
     """Cancelling one of two that ask for the same job leaves the other its answer."""
     await store.enqueue("a")
-    looks = Looks(redis)
+    looks = RecordBatcher(redis)
     one, other = asyncio.create_task(looks.at("a")), asyncio.create_task(looks.at("a"))
     await asyncio.sleep(0)
     one.cancel()
@@ -88,7 +88,7 @@ async def test_a_caller_that_leaves_takes_nobody_with_it(store, redis):
 async def test_everyone_is_told_when_redis_is_away(tmp_path):
     """And the next one is told anew."""
     redis = client(settings_of(f"unix://{tmp_path}/nothing"))
-    looks = Looks(redis)
+    looks = RecordBatcher(redis)
     said = await asyncio.gather(looks.at("a"), looks.at("b"), return_exceptions=True)
     with pytest.raises(Unavailable):
         await looks.at("a")

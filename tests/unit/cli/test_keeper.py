@@ -6,7 +6,7 @@ import pytest
 
 from offload.cli.local import restarter as keepers
 from offload.cli.local.race import first_of
-from offload.cli.local.restarter import Keeper
+from offload.cli.local.restarter import Restarter
 
 
 class FakeChild:
@@ -59,7 +59,7 @@ def _no_pauses(monkeypatch):
 async def test_a_child_that_died_is_started_again():
     """A child that ends by itself is started anew, and the end is told."""
     child = FakeChild()
-    keeper = Keeper(child)
+    keeper = Restarter(child)
     async with asyncio.TaskGroup() as group:
         group.create_task(keeper.run())
         await child.starts.get()
@@ -73,7 +73,7 @@ async def test_a_child_that_died_is_started_again():
 async def test_a_child_that_refuses_at_the_start_is_left_alone():
     """Exit code 3 before the child ever worked is final: what it said is the reason."""
     child = FakeChild()
-    keeper = Keeper(child)
+    keeper = Restarter(child)
     async with asyncio.TaskGroup() as group:
         group.create_task(keeper.run())
         await child.starts.get()
@@ -87,7 +87,7 @@ async def test_a_child_that_refuses_at_the_start_is_left_alone():
 async def test_a_child_that_worked_is_started_again_whatever_it_dies_of():
     """Exit code 3 after the child was ready, as when Redis is away for a while, is not final."""
     child = FakeChild()
-    keeper = Keeper(child)
+    keeper = Restarter(child)
     async with asyncio.TaskGroup() as group:
         group.create_task(keeper.run())
         await child.starts.get()
@@ -102,7 +102,7 @@ async def test_a_child_that_worked_is_started_again_whatever_it_dies_of():
 async def test_under_reload_a_refusal_waits_for_the_next_change():
     """A module that does not import is tried again when it was changed."""
     child = FakeChild()
-    keeper = Keeper(child, waits_for_change=True)
+    keeper = Restarter(child, waits_for_change=True)
     async with asyncio.TaskGroup() as group:
         group.create_task(keeper.run())
         await child.starts.get()
@@ -119,7 +119,7 @@ async def test_under_reload_a_refusal_waits_for_the_next_change():
 async def test_starting_over_stops_first():
     """`start_over` asks the child to stop, and starts it anew without a word or a pause."""
     child = FakeChild()
-    keeper = Keeper(child)
+    keeper = Restarter(child)
     async with asyncio.TaskGroup() as group:
         group.create_task(keeper.run())
         await child.starts.get()
@@ -134,7 +134,7 @@ async def test_starting_over_stops_first():
 async def test_a_child_that_does_not_stop_is_killed():
     """After the grace a child is killed, and `stop` says so."""
     child = FakeChild(obeys=False)
-    keeper = Keeper(child)
+    keeper = Restarter(child)
     async with asyncio.TaskGroup() as group:
         group.create_task(keeper.run())
         await child.starts.get()
@@ -148,7 +148,7 @@ async def test_a_hurry_cuts_the_grace_short(monkeypatch):
     """Told to hurry, it asks once more, which a worker obeys at once, and kills soon after."""
     monkeypatch.setattr(keepers, "HURRY", 0.01)
     child = FakeChild(obeys=False)
-    keeper = Keeper(child)
+    keeper = Restarter(child)
     async with asyncio.TaskGroup() as group:
         group.create_task(keeper.run())
         await child.starts.get()

@@ -3,7 +3,7 @@
 import pytest
 
 from offload.cli.local import console
-from offload.cli.local.console import Voices
+from offload.cli.local.console import ProcessConsole
 
 EVENT = "2026-11-22T05:00:00Z [info     ] worker_started"
 
@@ -14,7 +14,7 @@ class Heard:
     def __init__(self, **options):
         self.lines = []
         self.reasons = []
-        self.voices = Voices(self.lines.append, refuse=self.reasons.append, **{"colours": False, **options})
+        self.voices = ProcessConsole(self.lines.append, refuse=self.reasons.append, **{"colours": False, **options})
 
 
 async def test_each_line_has_its_speaker():
@@ -79,7 +79,7 @@ async def test_nothing_is_held_for_long(monkeypatch):
 
     monkeypatch.setattr(console, "HELD_FOR", 0.01)
     printed = asyncio.Event()
-    heard = Voices(lambda _line: printed.set(), refuse=print, colours=False)
+    heard = ProcessConsole(lambda _line: printed.set(), refuse=print, colours=False)
     heard.starts("api")
     heard.tell("api", "hm")
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from offload.domain.errors import ErrorInfo
-from offload.domain.explanations import Facts, Named, Reason, Server, explain
+from offload.domain.explanations import Facts, JobRef, Reason, WorkerView, explain
 from offload.domain.records import JobRecord, QueueState
 from offload.domain.states import Status
 
 NOW = 1_763_800_000_000
 JOB = JobRecord("j1", "mail.send", "mail", Status.QUEUED, 0, 5, NOW - 1000, due_ms=NOW - 1000)
 QUEUE = QueueState("mail", 1, 0, 0, NOW - 1000, False, None, None)
-WORKER = Server("w1", frozenset({"mail"}), frozenset({"mail.send"}), 10, 3, False, NOW - 2000)
+WORKER = WorkerView("w1", frozenset({"mail"}), frozenset({"mail.send"}), 10, 3, False, NOW - 2000)
 
 
 def facts(record=JOB, queue=QUEUE, workers=(WORKER,), **about):
@@ -24,7 +24,7 @@ def facts(record=JOB, queue=QUEUE, workers=(WORKER,), **about):
 CASES = {
     Reason.NEXT: (facts(), "It is the next of queue 'mail'"),
     Reason.BEHIND_OTHERS: (
-        facts(position=1234, before=[Named("j0", "mail.send")]),
+        facts(position=1234, before=[JobRef("j0", "mail.send")]),
         "1,234 jobs are before it in queue 'mail', the first of them j0 (mail.send).",
     ),
     Reason.QUEUE_PAUSED: (
@@ -41,7 +41,7 @@ CASES = {
         "Every worker that could run it is stopping: w1.",
     ),
     Reason.MAX_RUNNING: (
-        facts(queue=replace(QUEUE, max_running=2, running=2), holders=[Named("j7", "mail.send", "w1", NOW)]),
+        facts(queue=replace(QUEUE, max_running=2, running=2), holders=[JobRef("j7", "mail.send", "w1", NOW)]),
         "Queue 'mail' runs 2 of at most 2 jobs: j7 (mail.send) and 1 more.",
     ),
     Reason.RATE: (

@@ -7,7 +7,7 @@ import pytest
 from offload.sdk import errors
 from offload.sdk.calls import Calls
 from offload.sdk.effects import Emit, Lost, Open, Pause, Read, Reply, Request, Send
-from offload.sdk.retrying import Patience, ask, listen
+from offload.sdk.retrying import RetryPolicy, ask, listen
 
 LOST = Lost("ReadTimeout", was_sent=True)
 REFUSED = Lost("ConnectError", was_sent=False)
@@ -27,7 +27,7 @@ class Clock:
 
 
 def patience(retries=5, clock=None):
-    return Patience(retries, lambda: 1.0, clock or Clock())
+    return RetryPolicy(retries, lambda: 1.0, clock or Clock())
 
 
 def played(plan, *answers, clock=None):

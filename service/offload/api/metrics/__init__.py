@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""Metrics for Prometheus."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from offload.domain.records import Vitals
+from offload.domain.records import FleetMetrics
 
 _FIGURES = {
     "threads": {
@@ -22,7 +22,7 @@ _FIGURES = {
 _KINDS = {"threads": "thread", "processes": "process"}
 
 
-def of_fleet(vitals: Vitals) -> Iterator[Metric]:
+def of_fleet(vitals: FleetMetrics) -> Iterator[Metric]:
     """Yield a gauge for each figure, by queue."""
     for plural, figures in _FIGURES.items():
         of_kind = [(queue, sums) for (kind, queue), sums in vitals.executors.items() if kind == _KINDS[plural]]

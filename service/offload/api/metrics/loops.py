@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from offload.domain.records import Vitals
+from offload.domain.records import FleetMetrics
 
 _MOST_NAMES = 200
 _OTHER = "other"
@@ -94,7 +94,7 @@ class OwnLoop(Collector):
         yield taken
 
 
-def of_fleet(vitals: Vitals) -> Iterator[Metric]:
+def of_fleet(vitals: FleetMetrics) -> Iterator[Metric]:
     """Yield what held event loops of the fleet, and how the workers' loops are doing."""
     labels = ("kind", "name")
     count = CounterMetricFamily("offload_stalls", "What held an event loop, since Redis is there.", labels=labels)

@@ -19,7 +19,7 @@ from offload.api.metrics.loops import OwnLoop, WatchedLoop
 from offload.api.state import Given
 from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
-from offload.domain.records import QueueState, Vitals
+from offload.domain.records import FleetMetrics, QueueState
 
 SCRAPE_S = 2.0
 """So long Redis may take for a scrape; after that it counts as away."""
@@ -78,7 +78,7 @@ class Metrics:
         """Count work after an answer that failed."""
         self._failures.labels(task).inc()
 
-    def render(self, vitals: Vitals | None, at_ms: int) -> bytes:
+    def render(self, vitals: FleetMetrics | None, at_ms: int) -> bytes:
         """Return the text of a scrape; without vitals Redis is away."""
         self._fleet.vitals, self._fleet.at_ms = vitals, at_ms
         return generate_latest(self._registry)
@@ -88,7 +88,7 @@ class _Fleet(Collector):
     """Turns the vitals of one scrape into metrics."""
 
     def __init__(self) -> None:
-        self.vitals: Vitals | None = None
+        self.vitals: FleetMetrics | None = None
         self.at_ms = 0
 
     def collect(self) -> Iterator[Metric]:

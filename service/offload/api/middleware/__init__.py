@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""What every request passes on its way to a route."""

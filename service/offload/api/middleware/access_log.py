@@ -25,7 +25,7 @@ _PROBES = frozenset({"/livez", "/readyz"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class Access:
+class AccessLog:
     """Gives each request an id (the caller's `X-Request-ID` where it is a sane one) and logs how it ended.
 
     The log has the route's template and never a body, a query or a header.

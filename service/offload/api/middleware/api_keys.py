@@ -16,7 +16,7 @@ from offload.domain.security.api_keys import ApiKey, Keyring, is_generated
 log = structlog.get_logger(__name__)
 
 
-class Keys:
+class ApiKeyAuth:
     """Answers 401 to calls without a right key, 403 to those whose key lacks the scope, 429 after many wrong keys."""
 
     def __init__(

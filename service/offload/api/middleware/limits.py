@@ -1,7 +1,7 @@
 """How large and how slow a request may be: pure ASGI, so it also counts what comes in chunks.
 
-uvicorn with httptools has no limit of its own for any of this; `offload.api.server.protocol` bounds what it reads before a
-request's head is whole.
+uvicorn with httptools has no limit of its own for any of this; `offload.api.server.protocol` bounds what it reads
+before a request's head is whole.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ from offload.domain.errors import OffloadError
 from offload.domain.security.api_keys import ANONYMOUS
 
 
-class Local:
+class LoopbackOnly:
     """Answers 421 to calls by a foreign host name, and 403 to writes from pages of another origin."""
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str] = (), origins: Sequence[str] = ()) -> None:

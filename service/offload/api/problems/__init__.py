@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""Errors over HTTP, as RFC 9457 problems."""

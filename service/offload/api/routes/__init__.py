@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""The HTTP resources, one file each."""

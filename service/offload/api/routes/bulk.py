@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from offload.api import documents
 from offload.api.asgi import headers_of, json_of
-from offload.api.background import After
+from offload.api.background import BackgroundTask
 from offload.api.filters import FilterDocument
 from offload.api.problems import responses
 from offload.api.problems.request_errors import InvalidParameters
@@ -75,7 +75,7 @@ _ANSWERS: Mapping[int | str, dict[str, Any]] = {
     responses=dict(_ANSWERS),
     openapi_extra=_BODY,
 )
-async def retry_jobs(request: Request, given: Given, after: After) -> Response:
+async def retry_jobs(request: Request, given: Given, after: BackgroundTask) -> Response:
     """Put dead and aborted jobs back, or only those of the `status` in the filter; retrying and deferred ones run now.
 
     The newest come first. One call takes no longer than some seconds: while `more` is true, call again.
@@ -93,7 +93,7 @@ async def retry_jobs(request: Request, given: Given, after: After) -> Response:
     responses=dict(_ANSWERS),
     openapi_extra=_BODY,
 )
-async def abort_jobs(request: Request, given: Given, after: After) -> Response:
+async def abort_jobs(request: Request, given: Given, after: BackgroundTask) -> Response:
     """Abort jobs that have not ended: those that wait at once, those that run by their workers.
 
     The newest come first. One call takes no longer than some seconds: while `more` is true, call again.
@@ -117,7 +117,7 @@ async def _read(request: Request) -> tuple[Filter, BulkRequest]:
     return which, asked
 
 
-def _answer(outcome: BulkOutcome, asked: BulkRequest, action: str, after: After) -> Response:
+def _answer(outcome: BulkOutcome, asked: BulkRequest, action: str, after: BackgroundTask) -> Response:
     if not outcome.is_dry_run:
         said = asked.filter.model_dump(mode="json", exclude_none=True)
         after.audit(action, "jobs", outcome.done, filter=said, matched=outcome.matched)

@@ -156,7 +156,7 @@ class _Endpoint:
         await answer.send(send)
 
 
-class Lane:
+class FastPath:
     """Goes straight to these calls; for FastAPI's router and what it has around its routes is not needed for them."""
 
     def __init__(self, app: ASGIApp) -> None:

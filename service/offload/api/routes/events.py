@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from offload.api.problems import responses
 from offload.api.server.protocol import ENDLESS
-from offload.api.sse import END, KEEP_ALIVE, Frames
+from offload.api.sse import END, KEEP_ALIVE, SseEncoder
 from offload.api.state import Given
 from offload.domain import documents
 from offload.domain.errors import NotFound, Unavailable
@@ -162,7 +162,7 @@ async def follow_job(
     return EventStream(_one(events, first, inspector, given.frames), events)
 
 
-async def _all(events: AsyncGenerator[list[Event], None], frames: Frames) -> AsyncGenerator[bytes, None]:
+async def _all(events: AsyncGenerator[list[Event], None], frames: SseEncoder) -> AsyncGenerator[bytes, None]:
     try:
         async for some in events:
             yield frames.together(some) or KEEP_ALIVE
@@ -171,7 +171,7 @@ async def _all(events: AsyncGenerator[list[Event], None], frames: Frames) -> Asy
 
 
 async def _one(
-    events: AsyncGenerator[Event | None, None], first: Event | None, inspector: Inspector, frames: Frames
+    events: AsyncGenerator[Event | None, None], first: Event | None, inspector: Inspector, frames: SseEncoder
 ) -> AsyncGenerator[bytes, None]:
     async def document(job_id: str) -> documents.JobDocument | None:
         try:

@@ -1,4 +1,4 @@
-"""Job functions over HTTP: what there is, and moving one elsewhere. Putting a job in is `offload.api.routes.enqueue`."""
+"""Job functions over HTTP: the catalogue, and moving one elsewhere. `offload.api.routes.enqueue` enqueues."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from offload.api import documents
 from offload.api.asgi import headers_of, json_of
-from offload.api.background import After
+from offload.api.background import BackgroundTask
 from offload.api.problems import responses
 from offload.api.problems.request_errors import InvalidParameters
 from offload.api.state import Given, State
@@ -70,7 +70,7 @@ async def get_function(name: str, given: Given) -> Response:
     responses={200: {"model": documents.FunctionDocument}, **responses.responses(400, 404, 409, 413, 415, 422, 503)},
     openapi_extra=_BODY,
 )
-async def move_function(name: str, request: Request, given: Given, after: After) -> Response:
+async def move_function(name: str, request: Request, given: Given, after: BackgroundTask) -> Response:
     """Run a `def` job function in a thread or in a process, whatever its code says: without a deployment.
 
     It holds over the whole fleet, from the next start of each job on, and over restarts, until null takes it back; what

@@ -25,7 +25,7 @@ async def _never(scope: Scope, receive: Receive, send: Send) -> None:  # pragma:
 ROUTE = Route("/v1/jobs/{job_id}", _never, methods=["GET"])
 
 
-class Lane:
+class FastPath:
     """Answers the plain call itself, and hands on all others."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from offload.api import documents, etags
-from offload.api.background import After
+from offload.api.background import BackgroundTask
 from offload.api.filters import FilterDocument, check_once
 from offload.api.problems import responses
 from offload.api.state import Given
@@ -84,7 +84,7 @@ async def get_job(job_id: str, request: Request, given: Given, waiting: Annotate
     status_code=204,
     responses={204: {"description": "Nothing of it is kept any more"}, **responses.responses(404, 409, 503)},
 )
-async def forget_job(job_id: str, given: Given, after: After) -> Response:
+async def forget_job(job_id: str, given: Given, after: BackgroundTask) -> Response:
     """Remove all that is kept of a job that has ended: record, failed attempts, log, result. Else abort it first."""
     await given.promptly(given.client.forget(job_id), part="writes")
     after.audit("job.forget", job_id)
@@ -112,7 +112,7 @@ async def get_result(job_id: str, given: Given) -> Response:
         **responses.responses(404, 409, 503),
     },
 )
-async def abort_job(job_id: str, given: Given, after: After) -> Response:
+async def abort_job(job_id: str, given: Given, after: BackgroundTask) -> Response:
     """Stop a job: at once where it waits, by its worker where it runs. An aborted job can be aborted again."""
     said = await given.promptly(given.client.abort(job_id), part="writes")
     if said in (Status.SUCCEEDED, Status.DEAD):
@@ -129,7 +129,7 @@ async def abort_job(job_id: str, given: Given, after: After) -> Response:
     status_code=202,
     responses={202: {"model": documents.JobDocument}, **responses.responses(404, 409, 503)},
 )
-async def retry_job(job_id: str, given: Given, after: After) -> Response:
+async def retry_job(job_id: str, given: Given, after: BackgroundTask) -> Response:
     """Put a dead or aborted job back, with all its attempts, or run a deferred or retrying one now."""
     await given.promptly(given.client.retry(job_id), part="writes")
     after.audit("job.retry", job_id)

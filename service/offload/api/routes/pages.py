@@ -75,7 +75,7 @@ def reference() -> str:
         [
             "# Problems",
             "",
-            "<!-- Written by `python -m offload.api.routes.pages`; change the table in `service/offload/api/problems/types.py`. -->",
+            "<!-- Written by `python -m offload.api.routes.pages`, from `service/offload/api/problems/types.py`. -->",
             "",
             "Whatever goes wrong over HTTP is answered as `application/problem+json` (RFC 9457). Programs should look",
             "at `type` alone: it never changes, and the API serves a page at that path. The other members are:",

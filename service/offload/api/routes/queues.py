@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from offload.api import documents
-from offload.api.background import After
+from offload.api.background import BackgroundTask
 from offload.api.problems import responses
 from offload.api.state import Given
 
@@ -40,7 +40,7 @@ async def get_queue(name: str, given: Given) -> Response:
     summary="Pause a queue",
     responses={200: {"model": documents.QueueDocument}, **responses.responses(404, 503)},
 )
-async def pause_queue(name: str, given: Given, after: After) -> Response:
+async def pause_queue(name: str, given: Given, after: BackgroundTask) -> Response:
     """Start no more of its jobs, over the whole fleet, until it is resumed; what runs goes on, and jobs may be put in.
 
     It holds over restarts. Pausing a paused queue changes nothing: who did it first, and when, stays.
@@ -56,7 +56,7 @@ async def pause_queue(name: str, given: Given, after: After) -> Response:
     summary="Resume a queue",
     responses={200: {"model": documents.QueueDocument}, **responses.responses(404, 503)},
 )
-async def resume_queue(name: str, given: Given, after: After) -> Response:
+async def resume_queue(name: str, given: Given, after: BackgroundTask) -> Response:
     """Let its jobs start again, at once. Resuming a queue that is not paused changes nothing."""
     changed = await given.promptly(given.operations.resume_queue(name), part="writes")
     after.audit("queue.resume", name, changed=changed)

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from offload.api import documents
-from offload.api.background import After
+from offload.api.background import BackgroundTask
 from offload.api.problems import responses
 from offload.api.state import Given
 from offload.domain import reports
@@ -44,7 +44,7 @@ async def get_schedule(name: str, given: Given) -> Response:
     status_code=202,
     responses={202: {"model": JobDocument}, **responses.responses(404, 503)},
 )
-async def run_schedule(name: str, given: Given, after: After) -> Response:
+async def run_schedule(name: str, given: Given, after: BackgroundTask) -> Response:
     """Fire a tick now, as a job of its own, beside those of the plan; a paused schedule too."""
     job_id = await given.promptly(given.operations.run_schedule(name), part="writes")
     after.audit("schedule.run", name, job_id=job_id)
@@ -58,7 +58,7 @@ async def run_schedule(name: str, given: Given, after: After) -> Response:
     summary="Pause a schedule",
     responses={200: {"model": reports.ScheduleDocument}, **responses.responses(404, 503)},
 )
-async def pause_schedule(name: str, given: Given, after: After) -> Response:
+async def pause_schedule(name: str, given: Given, after: BackgroundTask) -> Response:
     """Let its ticks go by, over the whole fleet, until it is resumed; none of them is made up for."""
     await given.promptly(given.operations.pause_schedule(name), part="writes")
     after.audit("schedule.pause", name)
@@ -71,7 +71,7 @@ async def pause_schedule(name: str, given: Given, after: After) -> Response:
     summary="Resume a schedule",
     responses={200: {"model": reports.ScheduleDocument}, **responses.responses(404, 503)},
 )
-async def resume_schedule(name: str, given: Given, after: After) -> Response:
+async def resume_schedule(name: str, given: Given, after: BackgroundTask) -> Response:
     """Let it fire again, from its next tick on."""
     await given.promptly(given.operations.resume_schedule(name), part="writes")
     after.audit("schedule.resume", name)

@@ -7,7 +7,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from offload.api import documents
-from offload.api.background import After
+from offload.api.background import BackgroundTask
 from offload.api.filters import Name, check_once
 from offload.api.options import Moment
 from offload.api.problems import responses
@@ -90,7 +90,7 @@ async def list_stall_groups(request: Request, given: Given, paging: Annotated[Pa
     summary="Clear stalls",
     responses={200: {"model": stallreports.ClearedDocument}, **responses.responses(422, 503)},
 )
-async def clear_stalls(given: Given, after: After) -> Response:
+async def clear_stalls(given: Given, after: BackgroundTask) -> Response:
     """Forget all stalls that are listed, and their groups, so that what comes after a mend is seen.
 
     What lasts just now stays, and so do the totals of `/metrics`.

@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""How the web process listens: uvicorn with our protocol."""

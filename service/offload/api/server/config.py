@@ -5,7 +5,7 @@ import resource
 import uvicorn
 from starlette.types import ASGIApp
 
-from offload.api.server.protocol import Patience, protocol
+from offload.api.server.protocol import ProtocolLimits, protocol
 from offload.settings import Settings
 
 _SPARED = 200  # files for connections to Redis, artifacts, the log
@@ -14,7 +14,7 @@ _FEWEST = 100
 
 def config(app: ASGIApp, settings: Settings, *, drain: int) -> uvicorn.Config:
     """Return uvicorn's configuration; a stopping server lets open requests end for `drain` seconds."""
-    patience = Patience(request_s=settings.request_timeout, connections=max(_open_files() - _SPARED, _FEWEST))
+    patience = ProtocolLimits(request_s=settings.request_timeout, connections=max(_open_files() - _SPARED, _FEWEST))
     return uvicorn.Config(
         app,
         http=protocol(patience),

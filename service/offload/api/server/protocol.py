@@ -32,7 +32,7 @@ _SLACK_S = 2.0  # the application's own limit on a body comes first
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ProtocolLimits:
     """For how many seconds a request may come in, and its answer be left unread; how many connections are held."""
 
     request_s: float = 30.0
@@ -43,7 +43,7 @@ class Patience:
 class _Bounded(HttpToolsProtocol):
     """One connection."""
 
-    patience = Patience()
+    patience = ProtocolLimits()
     pipeline: "deque[Any]"
     cycle: Any  # the latest request and its answer; None before the first
 
@@ -225,7 +225,7 @@ class _Bounded(HttpToolsProtocol):
         self._wait_until_read()
 
 
-def protocol(patience: Patience) -> type[HttpToolsProtocol]:
+def protocol(patience: ProtocolLimits) -> type[HttpToolsProtocol]:
     """Return the protocol with these limits; uvicorn makes one for each connection."""
     return type("BoundedHttp", (_Bounded,), {"patience": patience})
 

@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""The commands, one file a group."""

@@ -8,7 +8,7 @@ import typer
 from offload.cli import arguments, documents, output, session
 from offload.cli.waiting import finished, tell_end
 from offload.domain.functions import EnqueueOptions
-from offload.wiring import Offload
+from offload.wiring import Backend
 
 Given = Annotated[
     list[str] | None,
@@ -69,7 +69,7 @@ def enqueue(
         callback_url=callback_url,
     )
 
-    async def work(offload: Offload) -> None:
+    async def work(offload: Backend) -> None:
         schema = offload.catalogue.function(name).arguments.schema
         stored = await offload.client.enqueue(name, arguments.gather(given or [], whole, schema), options)
         if wait is not None:

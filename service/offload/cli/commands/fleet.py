@@ -9,7 +9,7 @@ from offload.cli import documents, output, session
 from offload.cli.identity import who
 from offload.domain.clock import now_ms
 from offload.domain.records import QueueState
-from offload.wiring import Offload
+from offload.wiring import Backend
 
 queues_app = typer.Typer(help="Look at queues, pause and resume them.", no_args_is_help=True)
 
@@ -44,7 +44,7 @@ def list_queues(as_json: output.Json = False) -> None:
 def pause_queue(name: Name, as_json: output.Json = False) -> None:
     """Start no more jobs of a queue, over the whole fleet, until it is resumed; what runs goes on."""
 
-    async def work(offload: Offload) -> QueueState:
+    async def work(offload: Backend) -> QueueState:
         changed = await offload.operations.pause_queue(name, who())
         await offload.operations.audit(who(), "queue.pause", name, changed=changed)
         return await offload.inspector.queue(name)
@@ -56,7 +56,7 @@ def pause_queue(name: Name, as_json: output.Json = False) -> None:
 def resume_queue(name: Name, as_json: output.Json = False) -> None:
     """Let the jobs of a queue start again, at once."""
 
-    async def work(offload: Offload) -> QueueState:
+    async def work(offload: Backend) -> QueueState:
         changed = await offload.operations.resume_queue(name)
         await offload.operations.audit(who(), "queue.resume", name, changed=changed)
         return await offload.inspector.queue(name)

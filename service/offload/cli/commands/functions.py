@@ -11,7 +11,7 @@ from offload.cli.identity import who
 from offload.domain.errors import InvalidOptions
 from offload.domain.functions import JobFunction
 from offload.domain.overrides import Place
-from offload.wiring import Offload
+from offload.wiring import Backend
 
 
 class RunsIn(StrEnum):
@@ -63,7 +63,7 @@ def functions(
 def _move(name: str, runs_in: RunsIn, *, as_json: bool) -> None:
     place: Place | None = None if runs_in is RunsIn.DEFAULT else "thread" if runs_in is RunsIn.THREAD else "process"
 
-    async def work(offload: Offload) -> Any:
+    async def work(offload: Backend) -> Any:
         changed = await offload.operations.move_function(name, place, who())
         await offload.operations.audit(who(), "function.override", name, runs_in=place, changed=changed)
         moved = (await offload.inspector.overrides()).get(name)

@@ -16,7 +16,7 @@ from offload.domain.clock import now_ms, rfc3339
 from offload.domain.filters import BulkOutcome, Filter
 from offload.domain.records import JobRecord
 from offload.domain.states import Status
-from offload.wiring import Offload
+from offload.wiring import Backend
 
 app = typer.Typer(help="Look at jobs, wait for them, stop them, put them back.", no_args_is_help=True)
 
@@ -111,13 +111,13 @@ def abort(
     filters.check_one_way(ids, fits, dry_run=dry_run)
     if not ids:
 
-        async def act(offload: Offload, which: Filter, most: int) -> BulkOutcome:
+        async def act(offload: Backend, which: Filter, most: int) -> BulkOutcome:
             return await offload.client.abort_all(which, most, dry_run=dry_run)
 
         filters.do_to_all("abort", act, fits, limit, dry_run=dry_run, as_json=as_json)
         return
 
-    async def work(offload: Offload) -> dict[str, str]:
+    async def work(offload: Backend) -> dict[str, str]:
         said = {}
         for job_id in ids:
             said[job_id] = await offload.client.abort(job_id)
@@ -156,13 +156,13 @@ def retry(
     filters.check_one_way(ids, fits, dry_run=dry_run)
     if not ids:
 
-        async def act(offload: Offload, which: Filter, most: int) -> BulkOutcome:
+        async def act(offload: Backend, which: Filter, most: int) -> BulkOutcome:
             return await offload.client.retry_all(which, most, dry_run=dry_run)
 
         filters.do_to_all("retry", act, fits, limit, dry_run=dry_run, as_json=as_json)
         return
 
-    async def work(offload: Offload) -> None:
+    async def work(offload: Backend) -> None:
         for job_id in ids:
             await offload.client.retry(job_id)
             await offload.operations.audit(who(), "job.retry", job_id)

@@ -9,8 +9,8 @@ from offload.cli import documents, output, session
 from offload.cli.identity import who
 from offload.domain import reports
 from offload.domain.clock import now_ms
-from offload.domain.records import JobRecord, Planned
-from offload.wiring import Offload
+from offload.domain.records import JobRecord, ScheduleView
+from offload.wiring import Backend
 
 app = typer.Typer(help="Look at schedules, run one now, let ticks go by.", no_args_is_help=True)
 
@@ -43,7 +43,7 @@ def list_schedules(as_json: output.Json = False) -> None:
 def run(name: Name, as_json: output.Json = False) -> None:
     """Fire a tick now, paused or not, beside those of the plan; print the id of its job."""
 
-    async def work(offload: Offload) -> JobRecord:
+    async def work(offload: Backend) -> JobRecord:
         job_id = await offload.operations.run_schedule(name)
         await offload.operations.audit(who(), "schedule.run", name, job_id=job_id)
         return await offload.inspector.get(job_id)
@@ -59,7 +59,7 @@ def run(name: Name, as_json: output.Json = False) -> None:
 def pause(name: Name, as_json: output.Json = False) -> None:
     """Let the ticks of a schedule go by until it is resumed; none of them is made up for."""
 
-    async def work(offload: Offload) -> Planned:
+    async def work(offload: Backend) -> ScheduleView:
         await offload.operations.pause_schedule(name)
         await offload.operations.audit(who(), "schedule.pause", name)
         return await offload.inspector.schedule(name)
@@ -71,7 +71,7 @@ def pause(name: Name, as_json: output.Json = False) -> None:
 def resume(name: Name, as_json: output.Json = False) -> None:
     """Let a schedule fire again, from its next tick on."""
 
-    async def work(offload: Offload) -> Planned:
+    async def work(offload: Backend) -> ScheduleView:
         await offload.operations.resume_schedule(name)
         await offload.operations.audit(who(), "schedule.resume", name)
         return await offload.inspector.schedule(name)
@@ -79,7 +79,7 @@ def resume(name: Name, as_json: output.Json = False) -> None:
     _tell(session.run(work), as_json=as_json)
 
 
-def _tell(one: Planned, *, as_json: bool) -> None:
+def _tell(one: ScheduleView, *, as_json: bool) -> None:
     if as_json:
         output.print_json(reports.schedule(one))
     else:

@@ -33,7 +33,7 @@ def api(
     """Run the HTTP API."""
     import uvicorn  # noqa: PLC0415 - with FastAPI it takes longer than all else that a command does
 
-    from offload import gc_tuning
+    from offload import gc_tuning  # noqa: PLC0415 - as above
     from offload.api.server import config  # noqa: PLC0415 - as above
     from offload.app import check_exposure, create_app  # noqa: PLC0415 - as above
 
@@ -74,9 +74,9 @@ def _supervise(settings: Settings, *, burst: bool, queues: Sequence[str], fail_o
     """Go on as the supervisor of a worker, a process with little in it."""
     from offload.store.connection.connection import settings_of  # noqa: PLC0415 - other commands do without them
     from offload.store.guardian import portable  # noqa: PLC0415
-    from offload.worker.guardian.supervisor import Watch, become  # noqa: PLC0415
+    from offload.worker.guardian.supervisor import SupervisorConfig, become  # noqa: PLC0415
 
-    told = Watch(
+    told = SupervisorConfig(
         address=portable(settings_of(settings.redis_url)),
         lease_ms=round(settings.lease_seconds * 1000),
         max_tries=settings.max_tries,

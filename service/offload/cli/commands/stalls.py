@@ -17,7 +17,7 @@ from offload.domain.filters import StallFilter
 from offload.domain.records import StallGroup
 from offload.domain.stalls import Kind
 from offload.settings import Settings
-from offload.wiring import Offload
+from offload.wiring import Backend
 
 _ALL = 1000  # about as many as are kept
 _NAMES = frozenset({"blocked", "stalled"})
@@ -75,7 +75,7 @@ def exit_if_blamed(found: Iterable[Mapping[str, Any]]) -> None:
         raise typer.Exit(errors.FAILED)
 
 
-async def recent(offload: Offload, which: StallFilter) -> list[dict[str, Any]]:
+async def recent(offload: Backend, which: StallFilter) -> list[dict[str, Any]]:
     """Return all stalls that fit, as far as they are kept."""
     return (await offload.inspector.stalls(_ALL, None, which))[0]
 
@@ -100,7 +100,7 @@ def _check_alone(which: StallFilter, *, groups: bool, follow: bool, fails: bool)
 def _list(which: StallFilter, limit: int, cursor: str | None, *, as_json: bool, whole: bool) -> list[dict[str, Any]]:
     """Print a page; return its stalls, or `whole` all that fit, those that last just now among them."""
 
-    async def work(offload: Offload) -> tuple[Any, str | None, Any, Any]:
+    async def work(offload: Backend) -> tuple[Any, str | None, Any, Any]:
         items, following = await offload.inspector.stalls(limit, cursor, which)
         ongoing = await offload.inspector.ongoing_stalls(which)
         every = await recent(offload, which) if whole else items
@@ -146,7 +146,7 @@ def _group(one: StallGroup) -> str:
     )
 
 
-async def _follow(offload: Offload, which: StallFilter, *, as_json: bool, fails: bool) -> list[dict[str, Any]]:
+async def _follow(offload: Backend, which: StallFilter, *, as_json: bool, fails: bool) -> list[dict[str, Any]]:
     """Tell what happens until it is interrupted, or with `fails` until the first that is somebody's fault."""
     wanted = Wanted(functions=None if which.function is None else frozenset({which.function}), names=_NAMES)
     hinted: set[str] = set()

@@ -98,4 +98,4 @@ def _standin() -> str:
     spec = importlib.util.find_spec("offload.jobs")  # Found, not imported: only the worker runs job modules.
     if spec is None or spec.origin is None:
         raise Unavailable("the job functions that ship with Offload are not installed")
-    return shlex.join([sys.executable, str(Path(spec.origin).with_name("llm_standin.py"))])
+    return shlex.join([sys.executable, str(Path(spec.origin).with_name("fake_llm.py"))])

@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""What `offload up` runs on one machine: Redis, the API and workers as processes."""

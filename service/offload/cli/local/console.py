@@ -24,7 +24,7 @@ class _Held:
     timer: asyncio.TimerHandle | None = None
 
 
-class Voices:
+class ProcessConsole:
     """Prints what children say. `plain` lines (JSON) are passed on as they are, for a program reads them."""
 
     def __init__(
@@ -89,9 +89,11 @@ class Voices:
             self._write(f"{name:<{self._width}} | {line}")
 
 
-def on_terminal(*, colours: bool, plain: bool) -> Voices:
+def on_terminal(*, colours: bool, plain: bool) -> ProcessConsole:
     """Return voices that speak on stdout, and give the reason why something cannot start on stderr."""
-    return Voices(_line_to_stdout, colours=colours, plain=plain, refuse=lambda text: print(text, file=sys.stderr))
+    return ProcessConsole(
+        _line_to_stdout, colours=colours, plain=plain, refuse=lambda text: print(text, file=sys.stderr)
+    )
 
 
 def _line_to_stdout(line: str) -> None:

@@ -13,7 +13,7 @@ SETTLED = 30.0  # A child that ran so long was fine; if it dies now, that is a n
 HURRY = 2.0
 
 
-class Keeper:
+class Restarter:
     """Owns one child. `start_over` stops it to start it anew, `stop` stops it for good.
 
     `refused` is set where the child says (exit code 3) that it cannot work, before it ever did; with `waits_for_change`

@@ -18,7 +18,7 @@ from offload.cli import listening
 from offload.cli.commands.serve import LONGEST_DRAIN
 from offload.cli.local.child import Child, Command, Listener
 from offload.cli.local.race import first_of
-from offload.cli.local.restarter import Keeper
+from offload.cli.local.restarter import Restarter
 from offload.domain.catalogue import Catalogue
 from offload.domain.clock import now_ms
 from offload.domain.errors import OffloadError, Unavailable
@@ -58,7 +58,7 @@ class Plan:
 class Stack:
     """The running processes."""
 
-    def __init__(self, plan: Plan, url: str, redis_url: str, api: Keeper, workers: Sequence[Keeper]) -> None:
+    def __init__(self, plan: Plan, url: str, redis_url: str, api: Restarter, workers: Sequence[Restarter]) -> None:
         self.url = url
         self.redis_url = redis_url
         self._plan = plan
@@ -67,7 +67,7 @@ class Stack:
         self._started_ms = now_ms()
 
     @property
-    def keepers(self) -> tuple[Keeper, ...]:
+    def keepers(self) -> tuple[Restarter, ...]:
         """Who keeps the processes."""
         return (self._api, *self._workers)
 
@@ -129,7 +129,7 @@ async def running(plan: Plan, listener: socket, redis_url: str, hears: Listener)
     """Start API and workers on a Redis that is there, keep them running during the block, and stop them after it."""
     with Lifeline.create() as line:
         api, workers = plan.commands(listener, line, redis_url)
-        keepers = [Keeper(Child(one, hears), waits_for_change=plan.waits_for_change) for one in (api, *workers)]
+        keepers = [Restarter(Child(one, hears), waits_for_change=plan.waits_for_change) for one in (api, *workers)]
         stack = Stack(plan, listening.url_of(listener), redis_url, keepers[0], keepers[1:])
         kept = asyncio.gather(*(keeper.run() for keeper in keepers))
         try:

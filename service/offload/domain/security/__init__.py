@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""API keys, encryption keys, signatures, addresses and secrets, as values."""

@@ -1,8 +1,8 @@
 """The table of what is known to hold an event loop: which calls of which library, and what there is in their place.
 
-It holds facts alone. `offload.loopwatch.advice.hints` makes advice of it for what did hold a loop, `offload doctor --code` for
-what would. Whether a library gives up the GIL while it computes was measured (a second thread that wants it 450 times a
-second: it came to run nearly always, or nearly never).
+It holds facts alone. `hints` makes advice of it for what did hold a loop, `offload doctor --code` for what would.
+Whether a library gives up the GIL while it computes was measured (a second thread that wants it 450 times a second: it
+came to run nearly always, or nearly never).
 """
 
 from typing import Literal, NamedTuple

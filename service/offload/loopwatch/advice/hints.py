@@ -1,6 +1,6 @@
 """What to do instead of what held the loop: a sentence for each cause, from the call that was under way.
 
-What is known of libraries stands in `offload.loopwatch.advice.blockers`; of what is not known there, how the loop was held
+What is known of libraries stands in `blockers`; of what is not known there, how the loop was held
 decides.
 """
 

@@ -12,7 +12,7 @@ from offload.domain.outages import RECONNECT, Outage
 log = structlog.get_logger(__name__)
 
 
-class Away:
+class RedisOutage:
     """Shared by all that loop against Redis in one process; `about` goes into its two lines of the log."""
 
     def __init__(self, **about: Any) -> None:

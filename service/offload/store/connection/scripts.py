@@ -9,7 +9,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError
 
 from offload.store.connection.connection import RedisClient, reaching_redis
 
-_LUA = Path(__file__).parent / "lua"
+_LUA = Path(__file__).parents[1] / "lua"
 _INCLUDE = re.compile(r"^-- @include (\w+)$", re.MULTILINE)
 
 Arg = str | bytes | int | float

@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""A real Redis server of our own, for a machine that has none."""

@@ -202,7 +202,7 @@ def _arguments(socket_path: Path, log: Path, directory: Path, *, durable: bool) 
 
 
 def _supervise(command: list[str], lock: int | None, private: Path, log: Path) -> subprocess.Popen[bytes]:
-    script = Path(__file__).with_name("embedded_supervisor.py")
+    script = Path(__file__).with_name("supervisor.py")
     with log.open("ab") as errors:
         return subprocess.Popen(
             [sys.executable, "-I", "-S", str(script), str(os.getpid()), str(STOP_GRACE), str(private), *command],

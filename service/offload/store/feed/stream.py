@@ -14,7 +14,7 @@ from offload.domain.events import Event, Wanted, missed
 from offload.store import keys
 from offload.store.connection.cancelling import cancel_all
 from offload.store.connection.connection import RedisClient, reaching_redis
-from offload.store.connection.outage import Away
+from offload.store.connection.outage import RedisOutage
 from offload.store.feed.fanout import Channel, Reader, Rounds
 
 _BLOCK_MS = 2000
@@ -29,7 +29,7 @@ _BEGINNING = (0, 0, _AFTER_ALL)
 class Feed:
     """Reads the stream while anybody listens. `redis` must allow an answer to take as long as the blocking read."""
 
-    def __init__(self, redis: RedisClient, away: Away | None = None) -> None:
+    def __init__(self, redis: RedisClient, away: RedisOutage | None = None) -> None:
         self._redis = redis
         self._rounds = Rounds()
         self._channels: dict[Wanted, Channel] = {}
@@ -38,7 +38,7 @@ class Feed:
         self._reading: asyncio.Task[None] | None = None
         self._replays = asyncio.Semaphore(_REPLAYS)
         self._last = ""
-        self._away = away or Away()
+        self._away = away or RedisOutage()
 
     @contextlib.asynccontextmanager
     async def listen(self, job_id: str | None = None, wanted: Wanted | None = None) -> AsyncIterator[Reader]:

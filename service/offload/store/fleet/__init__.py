@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""What belongs to no single job: queues, schedules, workers, counters, the audit, stalls."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from offload.domain.explanations import Facts, Named, Server
+from offload.domain.explanations import Facts, JobRef, WorkerView
 from offload.domain.records import JobRecord, QueueState
 from offload.store import keys
 from offload.store.connection.connection import RedisClient, reaching_redis
@@ -64,7 +64,7 @@ async def _where(redis: RedisClient, record: JobRecord) -> tuple[str, int | None
     return record.queue, None if score is None else int(score) % _BAND_MS
 
 
-async def _named(redis: RedisClient, ids: Iterable[bytes]) -> list[Named]:
+async def _named(redis: RedisClient, ids: Iterable[bytes]) -> list[JobRef]:
     found = list(ids)
     if not found:
         return []
@@ -76,9 +76,9 @@ async def _named(redis: RedisClient, ids: Iterable[bytes]) -> list[Named]:
     return [_one(job_id, *row) for job_id, row in zip(found, rows, strict=True)]
 
 
-def _one(job_id: bytes, function: bytes | None, worker: bytes | None, started: bytes | None) -> Named:
+def _one(job_id: bytes, function: bytes | None, worker: bytes | None, started: bytes | None) -> JobRef:
     is_running = worker is not None and started is not None
-    return Named(
+    return JobRef(
         job_id.decode(),
         function.decode() if function else None,
         worker.decode() if is_running and worker else None,
@@ -107,8 +107,8 @@ def _waits(waits: bytes | None, token: bytes | None) -> str | None:
     return place.decode() if place and of == token else None
 
 
-def _server(about: dict[str, Any]) -> Server:
-    return Server(
+def _server(about: dict[str, Any]) -> WorkerView:
+    return WorkerView(
         id=str(about.get("id")),
         queues=frozenset(about.get("queues") or ()),
         functions=frozenset(about.get("functions") or ()),

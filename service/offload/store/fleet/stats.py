@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from offload.domain.records import Point, Recent
+from offload.domain.records import FunctionStats, Point
 from offload.domain.states import Status
 from offload.store import keys
 from offload.store.connection import scripts
@@ -29,12 +29,12 @@ async def endings_by_function(redis: RedisClient, now_ms: int, hours: int = 24) 
     return _by_function(await _rows(redis, [f"{keys.COUNTS}{hour}" for hour in _last(now_ms, _HOUR_MS, hours)]))
 
 
-async def recent(redis: RedisClient, now_ms: int) -> dict[str, Recent]:
+async def recent(redis: RedisClient, now_ms: int) -> dict[str, FunctionStats]:
     """Return per function how it did in the last 24 hours."""
     rows = await _rows(redis, [f"{keys.COUNTS}{hour}" for hour in _last(now_ms, _HOUR_MS, 24)])
     ran = _sums(rows, only=_RAN)
     return {
-        name: Recent(endings, _mean(ran.get(f"{_RAN} {name}"), endings.get("succeeded")))
+        name: FunctionStats(endings, _mean(ran.get(f"{_RAN} {name}"), endings.get("succeeded")))
         for name, endings in _by_function(rows).items()
     }
 

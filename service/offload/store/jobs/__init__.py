@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""Jobs in Redis: enqueued, claimed, finished, listed, read back; and how their bytes are written."""

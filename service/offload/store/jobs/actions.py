@@ -12,7 +12,7 @@ from offload.store.connection import scripts
 from offload.store.connection.connection import RedisClient, reaching_redis
 from offload.store.jobs import listing
 from offload.store.jobs.codec import Codec, Payload, Undecodable
-from offload.store.jobs.enqueue import Kept
+from offload.store.jobs.enqueue import Retention
 from offload.store.jobs.listing import Cursor
 
 BULK_SECONDS = 5.0
@@ -25,7 +25,7 @@ Act = Callable[[Sequence[str]], Awaitable[list[str]]]
 class Actions:
     """Changes jobs that are there already; each call is one script for up to 500 of them."""
 
-    def __init__(self, redis: RedisClient, codec: Codec, kept: Kept) -> None:
+    def __init__(self, redis: RedisClient, codec: Codec, kept: Retention) -> None:
         self._redis = redis
         self._codec = codec
         self._kept = kept

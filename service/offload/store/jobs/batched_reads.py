@@ -14,7 +14,7 @@ Row = list[Any]
 _BATCH = 32
 
 
-class Looks:
+class RecordBatcher:
     """Fetches all that is kept of jobs."""
 
     def __init__(self, redis: RedisClient) -> None:

@@ -44,7 +44,7 @@ def _marked(mark: Mark, jobs: int) -> list[scripts.Arg]:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Retention:
     """How long things are kept, in ms: a result by default, a record beyond its result, a dead job."""
 
     result_ms: int = 3_600_000

@@ -48,7 +48,7 @@ class Claim:
 
 
 @dataclass(slots=True)
-class Finished:
+class AttemptEnd:
     """How one attempt ended, ready to be written; `verb` is succeeded, dead, aborted, retry or putback.
 
     Not frozen for the reason that `Claimed` is not.
@@ -152,7 +152,7 @@ async def renew(redis: RedisClient, worker: str, lease_ms: int) -> tuple[list[st
     return [i.decode() for i in lost], [i.decode() for i in overdue]
 
 
-async def finish(redis: RedisClient, worker: str, endings: Sequence[Finished]) -> list[bool]:
+async def finish(redis: RedisClient, worker: str, endings: Sequence[AttemptEnd]) -> list[bool]:
     """Write how attempts ended; False where this worker no longer held the job and nothing was written."""
     argv = [part for ending in endings for part in ending.argv()]
     return [flag == 1 for flag in await scripts.run(redis, "finish", 0, worker, *argv)]

@@ -16,7 +16,7 @@ from offload.domain.states import TERMINAL, Status, as_seen
 from offload.store import keys
 from offload.store.connection.connection import RedisClient, reaching_redis
 from offload.store.jobs import listing
-from offload.store.jobs.batched_reads import Looks
+from offload.store.jobs.batched_reads import RecordBatcher
 from offload.store.jobs.codec import Codec, KeyMissing, Payload, StoredResult, Undecodable, plain
 from offload.store.jobs.listing import Cursor
 
@@ -29,7 +29,7 @@ class Records:
 
     def __init__(self, redis: RedisClient, codec: Codec, functions: Functions) -> None:
         self._redis = redis
-        self._looks = Looks(redis)
+        self._looks = RecordBatcher(redis)
         self._codec = codec
         self._functions = functions
 

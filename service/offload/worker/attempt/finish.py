@@ -15,11 +15,11 @@ from offload.domain.errors import ErrorInfo, Unavailable
 from offload.domain.fingerprints import fingerprint
 from offload.domain.policy import Abort, Dead, Decision, Drop, PutBack, RetryAt, Succeed
 from offload.store.connection.connection import RedisClient
-from offload.store.connection.outage import Away
+from offload.store.connection.outage import RedisOutage
 from offload.store.jobs import leases
 from offload.store.jobs.codec import Codec, Payload
-from offload.store.jobs.enqueue import Kept
-from offload.store.jobs.leases import Claimed, Finished
+from offload.store.jobs.enqueue import Retention
+from offload.store.jobs.leases import AttemptEnd, Claimed
 from offload.store.keys import queue_key
 from offload.worker.attempt.notes import Notes
 
@@ -30,22 +30,22 @@ _BATCH = 500
 class Finisher:
     """Gathers endings and writes them in batches."""
 
-    def __init__(self, redis: RedisClient, worker: str, notes: Notes, away: Away) -> None:
+    def __init__(self, redis: RedisClient, worker: str, notes: Notes, away: RedisOutage) -> None:
         self._redis = redis
         self._worker = worker
         self._notes = notes
         self._away = away
-        self._waiting: list[tuple[Finished, asyncio.Future[bool] | None]] = []
+        self._waiting: list[tuple[AttemptEnd, asyncio.Future[bool] | None]] = []
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self.refused = 0
 
-    def submit(self, ending: Finished) -> None:
+    def submit(self, ending: AttemptEnd) -> None:
         """Have an ending written soon."""
         self._add(ending, None)
 
-    async def write(self, ending: Finished) -> bool:
+    async def write(self, ending: AttemptEnd) -> bool:
         """Have an ending written; return True when it is, False when the lease no longer stood."""
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._add(ending, written)
@@ -65,12 +65,12 @@ class Finisher:
                 await self._write(batch)
             self._idle.set()
 
-    def _add(self, ending: Finished, written: "asyncio.Future[bool] | None") -> None:
+    def _add(self, ending: AttemptEnd, written: "asyncio.Future[bool] | None") -> None:
         self._waiting.append((ending, written))
         self._idle.clear()
         self._arrived.set()
 
-    async def _write(self, batch: "list[tuple[Finished, asyncio.Future[bool] | None]]") -> None:
+    async def _write(self, batch: "list[tuple[AttemptEnd, asyncio.Future[bool] | None]]") -> None:
         answers = await self._answers([ending for ending, _ in batch])
         for (ending, written), was_written in zip(batch, answers, strict=True):
             if not was_written:
@@ -79,7 +79,7 @@ class Finisher:
             if written is not None and not written.done():
                 written.set_result(was_written)
 
-    async def _answers(self, endings: list[Finished]) -> list[bool]:
+    async def _answers(self, endings: list[AttemptEnd]) -> list[bool]:
         """Write a batch, as often as it takes Redis to serve; notes of the jobs go first."""
         while True:
             try:
@@ -98,11 +98,11 @@ def ending(
     payload: Payload,
     decision: Decision,
     codec: Codec,
-    kept: Kept,
+    kept: Retention,
     keep_result: float,
     fields: tuple[tuple[str, str | int | float], ...] = (),
     loop: str = "",
-) -> Finished | None:
+) -> AttemptEnd | None:
     """Turn a decision into what is written; None where nothing may be. `keep_result` in seconds, -1 for ever."""
     keep_ms = -1 if keep_result < 0 else round(keep_result * 1000)
     ended_ms = max(now_ms(), job.claimed_ms)
@@ -114,8 +114,8 @@ def ending(
             job.id, queue_key(job.queue), payload, job.attempt, job.claimed_ms, ended_ms, **about
         )
 
-    def finished(verb: str, **about: Any) -> Finished:
-        return Finished(id=job.id, token=job.token, verb=verb, function=payload.function, loop=loop, **about)
+    def finished(verb: str, **about: Any) -> AttemptEnd:
+        return AttemptEnd(id=job.id, token=job.token, verb=verb, function=payload.function, loop=loop, **about)
 
     match decision:
         case Succeed(value_json, value):

@@ -15,17 +15,17 @@ from offload.store.jobs.codec import Codec
 from offload.store.jobs.leases import Claimed
 from offload.worker.attempt.loop_budget import budget_of
 from offload.worker.attempt.ports import LoopPort, Services, ThreadPort
-from offload.worker.attempt.prepare import Opened, Rules
+from offload.worker.attempt.prepare import ResolvedJob, Rules
 from offload.worker.attempt.running import Running
-from offload.worker.attempt.timeouts import Deadlines
-from offload.worker.context import Facts, JobContext
+from offload.worker.attempt.timeouts import Timeouts
+from offload.worker.context import AttemptInfo, JobContext
 from offload.worker.executors import child
 from offload.worker.executors.leaks import Owner
 from offload.worker.guardian.shared_page import mark_of
 from offload.worker.outcome import returned, run_blocking
 
 
-class Caller:
+class Invoker:
     """Calls for one worker; `slot` is None where its loop is not watched."""
 
     def __init__(
@@ -36,9 +36,9 @@ class Caller:
         self._services = services
         self._loop = loop
         self._slot = slot
-        self._deadlines = Deadlines(loop)
+        self._deadlines = Timeouts(loop)
 
-    async def call(self, running: Running, job: Claimed, opened: Opened, ctx: dict[Any, Any] | None) -> Outcome:
+    async def call(self, running: Running, job: Claimed, opened: ResolvedJob, ctx: dict[Any, Any] | None) -> Outcome:
         """Return how the call ended; raise what it raised on the loop, CancelledError where its time was up."""
         function, payload = opened.function, opened.payload
         if function.runs_in == "loop":
@@ -54,12 +54,12 @@ class Caller:
             return await self._in_thread(running, thread_port, job, opened, given)
         return await self._in_process(running, thread_port, job, opened, given)
 
-    async def _plain(self, opened: Opened, ctx: dict[Any, Any] | None) -> Outcome:
+    async def _plain(self, opened: ResolvedJob, ctx: dict[Any, Any] | None) -> Outcome:
         function, payload = opened.function, opened.payload
         value = await function.fn(ctx, *payload.args, **payload.kwargs)
         return Returned(b"null", value) if self._codec.kind != "json" else returned(function, value, self._limit)
 
-    async def _on_loop(self, port: LoopPort, job: Claimed, opened: Opened, given: dict[str, Any]) -> Outcome:
+    async def _on_loop(self, port: LoopPort, job: Claimed, opened: ResolvedJob, given: dict[str, Any]) -> Outcome:
         function = opened.function
         arguments = function.arguments.validate(given)
         value = await function.fn(JobContext(_facts(job, opened), port, port), **arguments)
@@ -81,7 +81,7 @@ class Caller:
         return drive(work, scope, self._slot)
 
     async def _in_thread(
-        self, running: Running, port: ThreadPort, job: Claimed, opened: Opened, given: dict[str, Any]
+        self, running: Running, port: ThreadPort, job: Claimed, opened: ResolvedJob, given: dict[str, Any]
     ) -> Outcome:
         function, threads = opened.function, self._services.executors.threads(job.queue)
         begin = await self._begin("thread", running, job, opened, is_full=threads.is_full)
@@ -92,7 +92,7 @@ class Caller:
         return outcome
 
     async def _in_process(
-        self, running: Running, port: ThreadPort, job: Claimed, opened: Opened, given: dict[str, Any]
+        self, running: Running, port: ThreadPort, job: Claimed, opened: ResolvedJob, given: dict[str, Any]
     ) -> Outcome:
         processes = self._services.executors.processes(job.queue)
         begin = await self._begin("process", running, job, opened, is_full=processes.is_full)
@@ -105,7 +105,7 @@ class Caller:
         place: Literal["thread", "process"],
         running: Running,
         job: Claimed,
-        opened: Opened,
+        opened: ResolvedJob,
         *,
         is_full: bool,
     ) -> Callable[[], None]:
@@ -124,7 +124,7 @@ class Caller:
 
         return begun
 
-    def _limit_time(self, running: Running, opened: Opened) -> None:
+    def _limit_time(self, running: Running, opened: ResolvedJob) -> None:
         """Let its timeout begin."""
         if opened.timeout is not None and running.performing:
             running.deadline = self._deadlines.start(opened.timeout, running.time_is_up)
@@ -134,8 +134,8 @@ class Caller:
         return self._rules.max_result_bytes
 
 
-def _facts(job: Claimed, opened: Opened) -> Facts:
-    return Facts(
+def _facts(job: Claimed, opened: ResolvedJob) -> AttemptInfo:
+    return AttemptInfo(
         job.id,
         opened.function.name,
         job.queue,
@@ -148,7 +148,7 @@ def _facts(job: Claimed, opened: Opened) -> Facts:
     )
 
 
-def _work(port: ThreadPort, facts: Facts, function: JobFunction[Any, Any], given: dict[str, Any]) -> Any:
+def _work(port: ThreadPort, facts: AttemptInfo, function: JobFunction[Any, Any], given: dict[str, Any]) -> Any:
     """Call the job function, in its thread, unless somebody asked it to stop while it waited for one."""
     facts.begin(now_ms())
     context = JobContext(facts, port)

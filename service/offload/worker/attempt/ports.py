@@ -22,7 +22,7 @@ from offload.store.jobs.leases import Claimed
 from offload.store.jobs.records import Records
 from offload.worker.attempt import callback_event
 from offload.worker.attempt.notes import Notes
-from offload.worker.context import Ticket
+from offload.worker.context import JobHandle
 from offload.worker.executors import child
 from offload.worker.executors.executors import Executors
 from offload.worker.executors.leaks import Owner
@@ -89,11 +89,11 @@ class LoopPort:
     def note(self, kind: str, said: dict[str, Any]) -> None:
         self._services.notes.add(self._job, kind, self._hide(said))
 
-    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> Ticket:
+    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> JobHandle:
         options = _of_job(options, self._job)
         self._services.client.prepare(Request(function, args, options))
         task = self._start(self._services.client.enqueue(function, args, options))
-        return Ticket(str(options.job_id), asyncio.shield(task))
+        return JobHandle(str(options.job_id), asyncio.shield(task))
 
     def keep(self, name: str, data: bytes, media_type: str | None) -> Artifact:
         artifact = artifacts.describe(name, data, media_type)
@@ -177,9 +177,9 @@ class ThreadPort:
     def note(self, kind: str, said: dict[str, Any]) -> None:
         self._loop.call_soon_threadsafe(self._services.notes.add, self._job, kind, self._hide(said))
 
-    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> Ticket:
+    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> JobHandle:
         options = _of_job(options, self._job)
-        return Ticket(self._call(self._services.client.enqueue(function, args, options)).id)
+        return JobHandle(self._call(self._services.client.enqueue(function, args, options)).id)
 
     def keep(self, name: str, data: bytes, media_type: str | None) -> Artifact:
         artifact = self._services.files.write(name, data, media_type)

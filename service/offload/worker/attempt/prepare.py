@@ -15,7 +15,7 @@ from offload.domain.functions import Functions, JobFunction
 from offload.domain.policy import Abort, Dead, Decision, PutBack, RetryPolicy
 from offload.domain.security.secrets import Redaction, mask
 from offload.store.jobs.codec import Codec, KeyMissing, Payload, Undecodable
-from offload.store.jobs.enqueue import Kept
+from offload.store.jobs.enqueue import Retention
 from offload.store.jobs.leases import Claimed
 from offload.worker.outcome import describe
 
@@ -33,7 +33,7 @@ class Rules:
     max_tries: int = 5
     timeout: float | None = 300.0
     keep_result: float = 3600.0
-    kept: Kept = field(default_factory=Kept)
+    kept: Retention = field(default_factory=Retention)
     max_result_bytes: int = 1_048_576
     unknown_function_grace: float = 600.0
     retry_jobs: bool = True
@@ -42,7 +42,7 @@ class Rules:
 
 
 @dataclass(slots=True)
-class Opened:
+class ResolvedJob:
     """A claimed job that can run: what it is, and what holds for this run of it."""
 
     payload: Payload
@@ -83,7 +83,7 @@ class Opened:
         )
 
 
-class Opener:
+class Resolver:
     """Opens claimed jobs by one worker's functions and rules."""
 
     def __init__(self, functions: Functions, codec: Codec, rules: Rules) -> None:
@@ -92,7 +92,7 @@ class Opener:
         self._rules = rules
         self._missing: set[str] = set()  # the ids of keys, for each to be told once
 
-    def open(self, job: Claimed) -> Opened | tuple[Payload, Decision]:  # noqa: PLR0911 - one line for each refusal
+    def open(self, job: Claimed) -> ResolvedJob | tuple[Payload, Decision]:  # noqa: PLR0911 - one line for each refusal
         """Return what is needed to run the job, or its payload and why it is not run."""
         payload = Payload(job.function or "<unknown>", (), {}, None, job.enqueued_ms)
         if job.payload is None:
@@ -122,7 +122,7 @@ class Opener:
         if keep is None:  # by default a callback that comes late has the result too
             least = callbacks.KEPT_S if "callback_url" in options else 0
             keep = self._rules.keep_result if self._rules.keep_result < 0 else max(self._rules.keep_result, least)
-        return Opened(payload, function, policy, timeout, keep, deadline_ms, options.get("traceparent"))
+        return ResolvedJob(payload, function, policy, timeout, keep, deadline_ms, options.get("traceparent"))
 
     def _key_missing(self, job: Claimed, error: KeyMissing) -> Decision:
         """Leave the job to a worker that has the key, however long that takes: nothing is wrong with the job."""

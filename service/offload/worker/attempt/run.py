@@ -28,12 +28,12 @@ from offload.store.jobs import leases
 from offload.store.jobs.codec import Codec, Payload
 from offload.store.jobs.leases import Claimed
 from offload.worker.attempt.finish import Finisher, ending
-from offload.worker.attempt.invoke import Caller
+from offload.worker.attempt.invoke import Invoker
 from offload.worker.attempt.loop_budget import within
 from offload.worker.attempt.ports import Services
-from offload.worker.attempt.prepare import Opened, Opener, Rules
+from offload.worker.attempt.prepare import ResolvedJob, Resolver, Rules
 from offload.worker.attempt.running import Running
-from offload.worker.job_log import Words
+from offload.worker.job_log import JobLog
 from offload.worker.outcome import describe, raised
 
 Hook = Callable[[dict[Any, Any]], Awaitable[None]]
@@ -55,19 +55,19 @@ class Hooks:
         return bool(self.on_job_start or self.on_job_end or self.after_job_end)
 
 
-class Attempts:
+class AttemptRunner:
     """Runs attempts of one worker."""
 
     def __init__(
         self,
-        opener: Opener,
+        opener: Resolver,
         codec: Codec,
         rules: Rules,
         hooks: Hooks,
         services: Services,
         finisher: Finisher,
-        words: Words,
-        caller: Caller,
+        words: JobLog,
+        caller: Invoker,
     ) -> None:
         self._opener = opener
         self._codec = codec
@@ -82,7 +82,7 @@ class Attempts:
         """Run one attempt to its recorded end."""
         job = running.job
         opened = self._opener.open(job)
-        if isinstance(opened, Opened):
+        if isinstance(opened, ResolvedJob):
             payload, keep_result = opened.payload, opened.keep_result
             if payload.job_try and payload.job_try > job.attempt:
                 job = await self._count_from(job, payload.job_try)
@@ -104,7 +104,7 @@ class Attempts:
         written = ending(job, payload, decision, self._codec, self._rules.kept, keep_result, fields, loop=took)
         if written is None:
             return decision
-        held = opened.function.held_after if isinstance(opened, Opened) else None
+        held = opened.function.held_after if isinstance(opened, ResolvedJob) else None
         if (ctx is None or not self._hooks.after_job_end) and held is None:
             self._finisher.submit(written)
             return decision
@@ -115,7 +115,9 @@ class Attempts:
             await self._hooks.after_job_end(ctx)
         return decision
 
-    async def _perform(self, running: Running, job: Claimed, opened: Opened) -> tuple[Outcome, dict[Any, Any] | None]:
+    async def _perform(
+        self, running: Running, job: Claimed, opened: ResolvedJob
+    ) -> tuple[Outcome, dict[Any, Any] | None]:
         function = opened.function
         running.function = function
         ctx = self._arq_context(job, opened.payload) if function.is_plain or self._hooks.any else None
@@ -138,7 +140,7 @@ class Attempts:
             await self._hooks.on_job_end(ctx)
         return outcome, ctx
 
-    def _classify(self, running: Running, opened: Opened, error: BaseException) -> Outcome:
+    def _classify(self, running: Running, opened: ResolvedJob, error: BaseException) -> Outcome:
         if isinstance(error, asyncio.CancelledError) and running.why is not None:
             return Stopped(running.why)  # type: ignore[arg-type]
         if isinstance(error, asyncio.CancelledError) and running.is_late:
@@ -151,7 +153,7 @@ class Attempts:
             return Raised(describe(error), again=True, exception=error)
         return raised(error, opened.policy)
 
-    def _too_late(self, opened: Opened, cancelled: asyncio.CancelledError) -> Outcome:
+    def _too_late(self, opened: ResolvedJob, cancelled: asyncio.CancelledError) -> Outcome:
         """Say that the timeout ended it: arq's functions end with TimeoutError, ours are tried again."""
         late = TimeoutError()
         late.__cause__ = cancelled

@@ -10,7 +10,7 @@ from offload.loopwatch.step_clock import Scope
 from offload.store.jobs.leases import Claimed
 from offload.worker.attempt.loop_budget import Budget
 from offload.worker.attempt.ports import LoopPort, ThreadPort
-from offload.worker.attempt.timeouts import Deadline
+from offload.worker.attempt.timeouts import Timeout
 from offload.worker.executors.threads import Call
 
 
@@ -25,7 +25,7 @@ class Running:
     port: LoopPort | ThreadPort | None = None
     why: str | None = None
     performing: bool = False
-    deadline: Deadline | None = None
+    deadline: Timeout | None = None
     is_late: bool = False
     scope: Scope | None = None
     budget: Budget | None = None

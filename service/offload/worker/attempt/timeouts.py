@@ -11,12 +11,12 @@ from collections.abc import Callable
 _FEW = 64  # so many that are over may lie about
 
 
-class Deadline:
+class Timeout:
     """The end of one attempt's time."""
 
     __slots__ = ("_act", "_of")
 
-    def __init__(self, of: "Deadlines", act: Callable[[], None]) -> None:
+    def __init__(self, of: "Timeouts", act: Callable[[], None]) -> None:
         self._of = of
         self._act: Callable[[], None] | None = act
 
@@ -38,20 +38,20 @@ class Deadline:
         return self._act is None
 
 
-class Deadlines:
+class Timeouts:
     """Those of one worker, the next one first."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._heap: list[tuple[float, int, Deadline]] = []
+        self._heap: list[tuple[float, int, Timeout]] = []
         self._made = 0
         self._over = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
 
-    def start(self, seconds: float, act: Callable[[], None]) -> Deadline:
+    def start(self, seconds: float, act: Callable[[], None]) -> Timeout:
         """Call `act` on the event loop in so many seconds, unless the deadline is cancelled before."""
-        one, at = Deadline(self, act), self._loop.time() + seconds
+        one, at = Timeout(self, act), self._loop.time() + seconds
         self._made += 1
         heapq.heappush(self._heap, (at, self._made, one))
         if at < self._timer_at:

@@ -21,7 +21,7 @@ from offload.domain.errors import Unavailable
 from offload.domain.functions import EnqueueOptions, JobFunction
 from offload.domain.policy import Outcome, Raised
 from offload.store.jobs.artifacts import ArtifactFiles, describe
-from offload.worker.context import Facts, JobContext, Ticket
+from offload.worker.context import AttemptInfo, JobContext, JobHandle
 from offload.worker.executors.metering import Meter, Metered
 from offload.worker.outcome import raised, run_blocking
 
@@ -52,8 +52,8 @@ class ChildPort:
     def note(self, kind: str, said: dict[str, Any]) -> None:
         self._send(("note", kind, said))
 
-    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> Ticket:
-        return Ticket(self._ask("enqueue", function, args, options))
+    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> JobHandle:
+        return JobHandle(self._ask("enqueue", function, args, options))
 
     def keep(self, name: str, data: bytes, media_type: str | None) -> Artifact:
         artifact = describe(name, data, media_type)
@@ -116,7 +116,7 @@ def hello() -> None:
     """Do nothing: the process is there when this has run."""
 
 
-def run_job(module: str, qualname: str, facts: Facts, given: dict[str, Any], max_bytes: int) -> Metered:
+def run_job(module: str, qualname: str, facts: AttemptInfo, given: dict[str, Any], max_bytes: int) -> Metered:
     """Run a job function by its import path; the arguments are checked here, where they are used."""
     port = _the_port()
     port.begin()

@@ -22,7 +22,7 @@ from offload.domain.artifacts import Artifact
 from offload.domain.errors import ChildDied
 from offload.domain.executors import Used
 from offload.domain.functions import EnqueueOptions
-from offload.worker.context import Ticket
+from offload.worker.context import JobHandle
 from offload.worker.executors import child
 from offload.worker.executors.metering import Metered
 
@@ -35,7 +35,7 @@ class Served(Protocol):
     def note(self, kind: str, said: dict[str, Any]) -> None:
         """Pass on progress or a log line."""
 
-    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> Ticket:
+    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> JobHandle:
         """Store a job."""
 
     def register(self, artifact: Artifact) -> None:

@@ -21,11 +21,11 @@ import structlog
 from offload import logs
 from offload.domain.errors import ErrorInfo, Unavailable
 from offload.domain.hangs import Found
-from offload.store.connection.outage import Away
+from offload.store.connection.outage import RedisOutage
 from offload.store.guardian import LeaseGuard
 from offload.worker.guardian import hangs
 from offload.worker.guardian.hangs import STUCK_AFTER, Hang
-from offload.worker.guardian.shared_page import Descriptors, Pulse
+from offload.worker.guardian.shared_page import Descriptors, SharedPage
 
 log = structlog.get_logger(__name__)
 _HELD_AFTER = 0.5  # seconds without a beat, two of which are due in it: learn what falls due while the loop is held
@@ -36,7 +36,7 @@ _WAS_STOPPED = 1.0  # seconds that a look comes late: then this process was stop
 
 
 @dataclass(frozen=True, slots=True)
-class Charge:
+class GuardedWorker:
     """Whom a guardian watches over, and what it must know to act for it."""
 
     worker: str
@@ -49,7 +49,7 @@ class Charge:
 class Guardian:
     """Acts for one worker process; `first_in` seconds the first renewal is due."""
 
-    def __init__(self, charge: Charge, pulse: Pulse, *, first_in: float = 0.0) -> None:
+    def __init__(self, charge: GuardedWorker, pulse: SharedPage, *, first_in: float = 0.0) -> None:
         self._charge = charge
         self._pulse = pulse
         self._due = self._next_look = time.monotonic() + first_in
@@ -59,7 +59,7 @@ class Guardian:
         self._is_held = False
         self._awake_since = 0.0
         self._kills_at: float | None = None
-        self._away = Away(worker=charge.worker, guardian=True)
+        self._away = RedisOutage(worker=charge.worker, guardian=True)
         self._hang: Hang | None = None
         self._found: Found | None = None
         self._overdue: list[str] = []
@@ -211,7 +211,7 @@ def main() -> None:
     logs.configure("INFO", "auto")
     told = json.loads(_first_line())
     pid, fds = told.pop("pid"), told.pop("pulse_fds")
-    guardian = Guardian(Charge(**told), Pulse(Descriptors(*fds)))
+    guardian = Guardian(GuardedWorker(**told), SharedPage(Descriptors(*fds)))
     wait, has_said = 0.0, False
     with contextlib.closing(guardian):
         while True:

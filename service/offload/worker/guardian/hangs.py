@@ -12,7 +12,7 @@ from pathlib import Path
 from offload.domain.hangs import Found, Suspect, Verdict, found
 from offload.loopwatch import step_clock
 from offload.loopwatch.user_code import FOREIGN
-from offload.worker.guardian.shared_page import Pulse, mark_of
+from offload.worker.guardian.shared_page import SharedPage, mark_of
 
 STUCK_AFTER = 1.0
 """Seconds without a beat that, beside a job past its limit, make a worker stuck."""
@@ -38,7 +38,7 @@ class Hang:
         return one.with_code(linecache.getline(one.at.file, one.at.line).strip()) if one.at else one
 
 
-def end(pid: int, pulse: Pulse, held_s: float) -> Hang:
+def end(pid: int, pulse: SharedPage, held_s: float) -> Hang:
     """Ask a worker whose loop is held for its stack and a sign of life, and kill it.
 
     SIGTERM would be of no use, since its handler needs the loop. A process that is stopped cannot answer.

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from offload.worker.exit_codes import new_worker_id
-from offload.worker.guardian.shared_page import Pulse
+from offload.worker.guardian.shared_page import SharedPage
 
 
 class Launch:
@@ -19,7 +19,7 @@ class Launch:
 
     def __init__(self, arguments: Sequence[str], lifeline_fd: int | None) -> None:
         self.worker = new_worker_id()
-        self.pulse = Pulse.create()
+        self.pulse = SharedPage.create()
         hear_end, self._end = os.pipe()
         hear_begin, self._begin = os.pipe()
         command = [sys.executable, "-P", "-m", "offload.worker", "--id", self.worker, "--guard-fd", str(hear_end)]

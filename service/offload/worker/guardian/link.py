@@ -14,19 +14,23 @@ from typing import Any, TypeVar
 import structlog
 
 from offload.domain.errors import Unavailable
-from offload.worker.guardian.guardian import Charge
-from offload.worker.guardian.shared_page import Pulse
+from offload.worker.guardian.guardian import GuardedWorker
+from offload.worker.guardian.shared_page import SharedPage
 
 log = structlog.get_logger(__name__)
 _RESTART_PAUSE = 1.0
 T = TypeVar("T")
 
 
-class Guard:
+class GuardianLink:
     """Keeps a guardian beside this process. `parent_fd` is a pipe that ends with the guardian that is our parent."""
 
     def __init__(
-        self, charge: Charge, pulse: Pulse, renew: Callable[[], Awaitable[Any]], parent_fd: int | None = None
+        self,
+        charge: GuardedWorker,
+        pulse: SharedPage,
+        renew: Callable[[], Awaitable[Any]],
+        parent_fd: int | None = None,
     ) -> None:
         self._charge = charge
         self._pulse = pulse

@@ -50,7 +50,7 @@ def mark_of(job_id: str) -> int:
     return zlib.crc32(job_id.encode()) or 1
 
 
-class Pulse:
+class SharedPage:
     """One end of what is shared."""
 
     def __init__(self, fds: Descriptors) -> None:
@@ -61,7 +61,7 @@ class Pulse:
         self._is_closing = False
 
     @classmethod
-    def create(cls) -> "Pulse":
+    def create(cls) -> "SharedPage":
         """Make a file that has no name, and a pipe; the descriptors are passed to the other process."""
         with tempfile.TemporaryFile() as file:
             file.truncate(_SIZE)

@@ -29,7 +29,7 @@ from offload.domain.errors import Unavailable
 from offload.store.fleet import stalls
 from offload.store.guardian import connect
 from offload.worker.exit_codes import CANNOT_START, HELD_A_LOOP, RECYCLED
-from offload.worker.guardian.guardian import Charge, Guardian
+from offload.worker.guardian.guardian import GuardedWorker, Guardian
 from offload.worker.guardian.launch import Launch
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ _SETTLED_S = 30.0  # a worker that ran this long was fine: count restarts anew
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class SupervisorConfig:
     """What a supervisor must know; `address` as from `store.guard.portable`, `grace` in seconds."""
 
     address: Mapping[str, Any]
@@ -59,7 +59,7 @@ class Watch:
 class Supervisor:
     """Runs one worker process after another until it is told to stop."""
 
-    def __init__(self, told: Watch) -> None:
+    def __init__(self, told: SupervisorConfig) -> None:
         self._told = told
         self._arguments = [
             *(["--burst"] if told.burst else []),
@@ -109,7 +109,7 @@ class Supervisor:
         """Run a worker to its end; return its exit code, and whether it was killed because its loop was held."""
         told, (launch, self._next) = self._told, (self._next or self._launch(), None)
         self.workers.append(launch.worker)
-        charge = Charge(launch.worker, told.address, told.lease_ms, told.max_tries, told.kept_ms)
+        charge = GuardedWorker(launch.worker, told.address, told.lease_ms, told.max_tries, told.kept_ms)
         guardian = Guardian(charge, launch.pulse, first_in=told.lease_ms / 3000)
         child = self._child = launch.child
         with contextlib.closing(launch), contextlib.closing(guardian):
@@ -180,7 +180,7 @@ def describe(code: int) -> str:
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-def become(told: Watch, environment: Mapping[str, str]) -> NoReturn:
+def become(told: SupervisorConfig, environment: Mapping[str, str]) -> NoReturn:
     """Replace this process by a supervisor; its worker processes get the environment."""
     ours, theirs = os.pipe()
     os.write(theirs, json.dumps(asdict(told)).encode())  # not on the command line: the address may hold a password
@@ -194,7 +194,7 @@ def become(told: Watch, environment: Mapping[str, str]) -> NoReturn:
 def main() -> int:
     """Run `offload worker`; return its exit code: 0, 3 when the worker cannot start, 1 where it fails on stalls."""
     with open(int(sys.argv[1]), encoding="utf-8") as pipe:  # noqa: PTH123 - a descriptor
-        told = Watch(**json.load(pipe))
+        told = SupervisorConfig(**json.load(pipe))
     logs.configure(told.log_level, told.log_format)
     if told.lifeline_fd is not None:
         lifeline.watch(told.lifeline_fd, told.grace + 5)

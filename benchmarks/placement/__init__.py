@@ -1,0 +1,1 @@
+"""What slow work does to a web process, by where it runs."""
