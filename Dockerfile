@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One image for the API and the worker; the command decides. Your own jobs: FROM this image, COPY them, set OFFLOAD_JOBS.
+# One image for the API and the worker; the command decides. Your own jobs: FROM this image, COPY them to /app/jobs.
 ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS build
@@ -15,6 +15,7 @@ FROM python:${PYTHON}-slim
 RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin offload \
     && install -d -o offload -g offload /artifacts /data
 COPY --from=build /opt/offload /opt/offload
+COPY jobs /app/jobs
 ENV PATH=/opt/offload/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
