@@ -101,6 +101,23 @@ def test_only_real_commands_are_named(name):
         assert not commands[command] or inner in commands[command], f"offload {command} {inner}"
 
 
+def test_the_job_of_the_readme_is_there():
+    """`jobs/hello.py` of this clone is what the README shows."""
+    assert (ROOT / "jobs" / "hello.py").read_text() == file_of("README.md", "hello.py")
+
+
+def test_this_clone_serves_all_shipped_functions():
+    """`jobs/shipped.py` has every job function and queue of `offload.jobs`."""
+    import jobs.shipped
+
+    from offload.loader import load
+
+    ours, theirs = collect([jobs.shipped]), load(["offload.jobs"])
+
+    assert set(ours.functions) == set(theirs.functions) - {"webhook.callback"}
+    assert ours.queues == theirs.queues
+
+
 def test_the_reference_pages_are_current():
     """docs/reference/cli.md, jobs.md and sdk.md are what `python docs/reference/generate.py` writes."""
     namespace: dict[str, Any] = {"__file__": str(ROOT / "docs/reference/generate.py"), "__name__": "generate"}
