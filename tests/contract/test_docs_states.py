@@ -21,7 +21,7 @@ def table(heading: str) -> list[list[str]]:
     return [[cell.strip().replace("`", "") for cell in row.strip("|").split("|")] for row in rows]
 
 
-ROWS = table("Who moves it on")
+ROWS = table("Transitions")
 DOCUMENTED = {(row[0], row[1]) for row in ROWS if row[0] != NEW}
 
 
