@@ -4,21 +4,19 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from offload.client import Client
 from offload.domain.callbacks import Callbacks
 from offload.domain.catalogue import Catalogue
-from offload.domain.errors import Unavailable
 from offload.inspector import Inspector
 from offload.operations import Operations
 from offload.settings import Settings
 from offload.store.connection import connection
 from offload.store.connection.outage import RedisOutage
 from offload.store.feed.stream import Feed
-from offload.store.fleet import queues
 from offload.store.fleet.stalls import StallWriter
 from offload.store.guardian import connect as connect_blocking
 from offload.store.guardian import portable
@@ -63,7 +61,10 @@ def artifact_files(settings: Settings) -> ArtifactFiles:
 
 @asynccontextmanager
 async def connect(settings: Settings, catalogue: Catalogue, *, must_answer: bool = True) -> AsyncIterator[Backend]:
-    """Connect to Redis at `settings.redis_url`; raises Unavailable at once when it must answer and does not."""
+    """Connect to Redis at `settings.redis_url`; raises Unavailable at once when it must answer and does not.
+
+    Connecting writes nothing. Workers alone declare the limits of queues: the code here may be older than theirs.
+    """
     address = settings.redis_url
     arq_settings = connection.settings_of(address)
     redis = connection.client(arq_settings, most=_CONNECTIONS)
@@ -74,8 +75,6 @@ async def connect(settings: Settings, catalogue: Catalogue, *, must_answer: bool
     try:
         if must_answer:
             await connection.check(redis, address)
-            with suppress(Unavailable):  # one that writes nothing now, for want of memory, can be looked at
-                await queues.declare(redis, catalogue.queues.values())
         codec = codec_of(settings)
         records = Records(redis, codec, catalogue.functions)
         inspector = Inspector(redis, records, feed, artifact_files(settings), catalogue)
