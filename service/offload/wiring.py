@@ -15,11 +15,11 @@ from offload.inspector import Inspector
 from offload.operations import Operations
 from offload.settings import Settings
 from offload.store.connection import connection
+from offload.store.connection.blocking import connect as connect_blocking
+from offload.store.connection.blocking import portable
 from offload.store.connection.outage import RedisOutage
 from offload.store.feed.stream import Feed
 from offload.store.fleet.stalls import StallWriter
-from offload.store.guardian import connect as connect_blocking
-from offload.store.guardian import portable
 from offload.store.jobs.artifacts import ArtifactFiles
 from offload.store.jobs.codec import Codec
 from offload.store.jobs.durability import Confirm

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from offload.domain.redis_address import DEFAULT_URL
 from offload.settings.sources import DOTENV, PREFIX, SecretFiles
 from offload.settings.types import (
     ApiKeys,
@@ -48,7 +49,7 @@ class Settings(BaseSettings):
     )
 
     redis_url: RedisUrl = Field(
-        default="redis://127.0.0.1:6379/0",
+        default=DEFAULT_URL,
         repr=False,
         description="Where Redis is: `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, or `embedded` for a "
         "server of Offload's own. `offload up` and `offload demo` take `embedded` when it is unset.",

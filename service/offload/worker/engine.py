@@ -15,9 +15,9 @@ from offload.domain.functions import JobFunction
 from offload.loopwatch.reporter import Reporter
 from offload.loopwatch.watched import WatchedLoop
 from offload.store.connection import connection
+from offload.store.connection.blocking import connect as connect_blocking
+from offload.store.connection.blocking import portable
 from offload.store.fleet.stalls import StallWriter
-from offload.store.guardian import connect as connect_blocking
-from offload.store.guardian import portable
 from offload.store.jobs.codec import Codec
 from offload.worker.attempt.prepare import Rules
 from offload.worker.attempt.run import Hooks

@@ -7,6 +7,7 @@ from typing import Any
 
 from offload.domain.callbacks import Callbacks
 from offload.domain.catalogue import Catalogue
+from offload.domain.redis_address import DEFAULT_URL
 from offload.settings import Settings
 from offload.store.connection.connection import settings_of
 from offload.store.jobs.codec import Codec
@@ -80,7 +81,7 @@ def arq_arguments(settings: Settings, catalogue: Catalogue, **more: Any) -> dict
 
     An embedded Redis is known to the process that started it; here the address must be a real one.
     """
-    address = settings.redis_url if settings.redis_url != "embedded" else "redis://127.0.0.1:6379/0"
+    address = settings.redis_url if settings.redis_url != "embedded" else DEFAULT_URL
     keys = [key.get_secret_value() for key in settings.encryption_keys]
     codec = Codec.named(settings.serializer, Sealer(keys))
     return {

@@ -13,9 +13,9 @@ from offload.domain.catalogue import Catalogue
 from offload.domain.functions import JobFunction
 from offload.loopwatch.watched import WatchedLoop
 from offload.store.connection import connection
+from offload.store.connection.blocking import portable
 from offload.store.connection.connection import RedisClient
 from offload.store.connection.outage import RedisOutage
-from offload.store.guardian import portable
 from offload.store.jobs import leases
 from offload.store.jobs.artifacts import ArtifactFiles
 from offload.store.jobs.codec import Codec

@@ -72,8 +72,8 @@ def worker(
 
 def _supervise(settings: Settings, *, burst: bool, queues: Sequence[str], fail_on_stall: bool) -> NoReturn:
     """Go on as the supervisor of a worker, a process with little in it."""
+    from offload.store.connection.blocking import portable  # noqa: PLC0415
     from offload.store.connection.connection import settings_of  # noqa: PLC0415 - other commands do without them
-    from offload.store.guardian import portable  # noqa: PLC0415
     from offload.worker.guardian.supervisor import SupervisorConfig, become  # noqa: PLC0415
 
     told = SupervisorConfig(

@@ -13,7 +13,7 @@ from offload.domain.errors import InvalidOptions, Unavailable
 from offload.domain.filters import StallFilter
 from offload.domain.records import StallGroup
 from offload.store import keys
-from offload.store.connection import scripts
+from offload.store.connection import blocking, scripts
 from offload.store.connection.connection import RedisClient, reaching_redis
 from offload.store.fleet import capped_stream
 
@@ -154,7 +154,7 @@ class StallWriter:
         self.lost += len(self._waiting)
         self._waiting.clear()
         if self._redis is not None:
-            self._redis.close()
+            blocking.close(self._redis)
 
     def _connection(self) -> Any:
         if self._redis is None:

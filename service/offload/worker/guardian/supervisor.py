@@ -26,8 +26,8 @@ import structlog
 from offload import lifeline, logs
 from offload.domain import complaints
 from offload.domain.errors import Unavailable
+from offload.store.connection.blocking import connect
 from offload.store.fleet import stalls
-from offload.store.guardian import connect
 from offload.worker.exit_codes import CANNOT_START, HELD_A_LOOP, RECYCLED
 from offload.worker.guardian.guardian import GuardedWorker, Guardian
 from offload.worker.guardian.launch import Launch
@@ -41,7 +41,7 @@ _SETTLED_S = 30.0  # a worker that ran this long was fine: count restarts anew
 
 @dataclass(frozen=True, slots=True)
 class SupervisorConfig:
-    """What a supervisor must know; `address` as from `store.guard.portable`, `grace` in seconds."""
+    """What a supervisor must know; `address` as from `store.connection.blocking.portable`, `grace` in seconds."""
 
     address: Mapping[str, Any]
     lease_ms: int
