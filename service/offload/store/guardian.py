@@ -33,14 +33,14 @@ class LeaseGuard:
         return Renewed([i.decode() for i in lost], [i.decode() for i in overdue], None if left < 0 else left / 1000)
 
     def release(
-        self, max_tries: int, kept_ms: int, reason: ErrorInfo, culprit: str | None = None
+        self, max_tries: int, dead_ttl_ms: int, reason: ErrorInfo, culprit: str | None = None
     ) -> tuple[list[str], list[str]]:
         """Release the worker's jobs; return the ids requeued and those now dead. Raises Unavailable.
 
         Where the `culprit` is known, the job that cost the worker, no other job's attempt counts.
         """
         why = json.dumps(reason.as_dict())
-        requeued, dead = self._run("release", self.worker, max_tries, kept_ms, why, culprit or "")
+        requeued, dead = self._run("release", self.worker, max_tries, dead_ttl_ms, why, culprit or "")
         return [i.decode() for i in requeued], [i.decode() for i in dead]
 
     def running(self) -> list[tuple[str, str | None]]:

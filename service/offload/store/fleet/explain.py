@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from offload.domain.explanations import Facts, JobRef, WorkerView
+from offload.domain.queues import due_of
 from offload.domain.records import JobRecord, QueueState
 from offload.store import keys
 from offload.store.connection.connection import RedisClient, reaching_redis
 from offload.store.fleet import queues, workers
 
 _NAMED = 5  # other jobs that an explanation names
-_BAND_MS = 10**13  # between two priorities in the scores of due jobs, see lua/lib/base.lua
 
 
 async def gather(redis: RedisClient, record: JobRecord) -> Facts:
@@ -60,8 +60,8 @@ async def _where(redis: RedisClient, record: JobRecord) -> tuple[str, int | None
                 pipe.zscore(keys.queue_key(name), record.id)
             for name, found in zip(names, await pipe.execute(), strict=True):
                 if found is not None:
-                    return name, int(found) % _BAND_MS
-    return record.queue, None if score is None else int(score) % _BAND_MS
+                    return name, due_of(found)
+    return record.queue, None if score is None else due_of(score)
 
 
 async def _named(redis: RedisClient, ids: Iterable[bytes]) -> list[JobRef]:

@@ -59,8 +59,8 @@ class AttemptEnd:
     verb: str
     function: str
     result: bytes = b""
-    keep_ms: int = 0
-    kept_ms: int = 0
+    result_ttl_ms: int = 0
+    record_ttl_ms: int = 0
     due_ms: int = 0
     failed_attempt: bytes = b""
     fields: tuple[tuple[str, str | int | float], ...] = ()
@@ -75,7 +75,14 @@ class AttemptEnd:
     def argv(self) -> list[scripts.Arg]:
         """Return the ending as arguments of finish.lua."""
         flat = json.dumps([str(part) for pair in self.fields for part in pair]) if self.fields else "[]"
-        ending: list[scripts.Arg] = [self.id, self.token, self.verb, self.result, self.keep_ms, self.kept_ms]
+        ending: list[scripts.Arg] = [
+            self.id,
+            self.token,
+            self.verb,
+            self.result,
+            self.result_ttl_ms,
+            self.record_ttl_ms,
+        ]
         return [*ending, self.due_ms, self.failed_attempt, self.function, flat, self.fingerprint, self.loop]
 
 

@@ -101,7 +101,7 @@ class AttemptRunner:
         used = running.port.used if running.port is not None else None
         fields = (("used", used.written()),) if used is not None else ()
         took = _taken(running.scope)
-        written = ending(job, payload, decision, self._codec, self._rules.kept, keep_result, fields, loop=took)
+        written = ending(job, payload, decision, self._codec, self._rules.retention, keep_result, fields, loop=took)
         if written is None:
             return decision
         held = opened.function.held_after if isinstance(opened, ResolvedJob) else None

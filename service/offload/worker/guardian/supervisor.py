@@ -46,7 +46,7 @@ class SupervisorConfig:
     address: Mapping[str, Any]
     lease_ms: int
     max_tries: int
-    kept_ms: int
+    dead_ttl_ms: int
     grace: float
     lifeline_fd: int | None
     log_level: str
@@ -109,7 +109,7 @@ class Supervisor:
         """Run a worker to its end; return its exit code, and whether it was killed because its loop was held."""
         told, (launch, self._next) = self._told, (self._next or self._launch(), None)
         self.workers.append(launch.worker)
-        charge = GuardedWorker(launch.worker, told.address, told.lease_ms, told.max_tries, told.kept_ms)
+        charge = GuardedWorker(launch.worker, told.address, told.lease_ms, told.max_tries, told.dead_ttl_ms)
         guardian = Guardian(charge, launch.pulse, first_in=told.lease_ms / 3000)
         child = self._child = launch.child
         with contextlib.closing(launch), contextlib.closing(guardian):
