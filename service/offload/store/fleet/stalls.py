@@ -44,8 +44,9 @@ async def ongoing(redis: RedisClient, at_ms: int, which: StallFilter = EVERY) ->
         processes = await redis.zrangebyscore(keys.ONGOING, at_ms, "+inf")
         found = await redis.mget([keys.STALLING + one.decode() for one in processes]) if processes else []
     held = []
-    for since, _, record in (one.partition(b" ") for one in found if one):
-        stall = {**orjson.loads(record), "at": rfc3339(int(since)), "held_ms": max(0, at_ms - int(since))}
+    for known in (orjson.loads(value) for value in found if value):
+        since_ms = known["since"]
+        stall = {**known["stall"], "at": rfc3339(since_ms), "held_ms": max(0, at_ms - since_ms)}
         if which.takes(stall):
             held.append(stall)
     return sorted(held, key=lambda stall: str(stall["at"]))

@@ -19,7 +19,7 @@ from offload.store.connection.connection import RedisClient
 from offload.store.connection.outage import RedisOutage
 from offload.store.jobs import leases
 from offload.store.jobs.codec import Codec, Payload
-from offload.store.jobs.leases import AttemptEnd, Claimed
+from offload.store.jobs.leases import NO_USAGE, AttemptEnd, Claimed, LoopUsage
 from offload.store.keys import queue_key
 from offload.worker.attempt.notes import Notes
 
@@ -101,7 +101,7 @@ def ending(
     retention: Retention,
     keep_result: float,
     fields: tuple[tuple[str, str | int | float], ...] = (),
-    loop: str = "",
+    loop: LoopUsage = NO_USAGE,
 ) -> AttemptEnd | None:
     """Turn a decision into what is written; None where nothing may be. `keep_result` in seconds, -1 for ever."""
     result_ttl_ms = -1 if keep_result < 0 else round(keep_result * 1000)
