@@ -131,7 +131,7 @@ def _lifespan(
             app.state.loop = loop
             defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result, settings.loop_budget_ms)
             app.state.offload = State(
-                offload.client, offload.inspector, offload.operations, defaults, offload.away, instruments, breaker
+                offload.client, offload.inspector, offload.operations, defaults, offload.outage, instruments, breaker
             )
             yield
 

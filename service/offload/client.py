@@ -18,10 +18,11 @@ from offload.domain.filters import BulkOutcome, Filter
 from offload.domain.functions import NO_OPTIONS, EnqueueOptions, JobFunction
 from offload.domain.idempotency import Mark
 from offload.domain.records import JobRecord
+from offload.domain.retention import Retention
 from offload.domain.states import Status
 from offload.store.jobs import idempotency
 from offload.store.jobs.actions import Actions
-from offload.store.jobs.enqueue import JobStore, NewJob, Retention, Stored
+from offload.store.jobs.enqueue import JobStore, NewJob, Stored
 from offload.store.jobs.fields import record_fields, said
 from offload.store.jobs.ids import new_id, new_ids
 
@@ -106,12 +107,12 @@ class Client:
         self,
         store: JobStore,
         catalogue: Catalogue,
-        kept: Retention | None = None,
+        retention: Retention = Retention(),  # noqa: B008 - a value
         callbacks: Callbacks = Callbacks(),  # noqa: B008 - a value
     ) -> None:
         self._store = store
         self._catalogue = catalogue
-        self._actions = Actions(store.redis, store.codec, kept or Retention())
+        self._actions = Actions(store.redis, store.codec, retention)
         self._callbacks = callbacks
 
     async def enqueue(

@@ -100,7 +100,7 @@ class Ledger:
     async def finish(self, job_id: str, verb: str, due_ms: int = 0) -> str:
         """Record an ending by the claim that holds the job."""
         token = (await self.redis.get(f"arq:in-progress:{job_id}")).decode()
-        ending = AttemptEnd(job_id, token, verb, "f", kept_ms=60_000, due_ms=due_ms)
+        ending = AttemptEnd(job_id, token, verb, "f", record_ttl_ms=60_000, due_ms=due_ms)
         await self.run("finish", "w", *ending.argv())
         return job_id
 

@@ -121,7 +121,12 @@ class Clockwork:
         for job in jobs:
             argv += [job.id, job.token, verb, about.get("result", b"result"), about.get("keep", 60_000)]
             argv += [about.get("kept", 3_600_000), about.get("due", 0), about.get("failed", b""), "t.f"]
-            argv += [json.dumps(about.get("fields", [])), about.get("fingerprint", b""), about.get("loop", "")]
+            argv += [
+                json.dumps(about.get("fields", [])),
+                about.get("fingerprint", b""),
+                about.get("loop", ""),
+                about.get("over_budget", 0),
+            ]
         written = await self.run("finish", worker or jobs[0].token.rpartition(":")[0], *argv)
         return list(written)
 

@@ -50,7 +50,7 @@ class State:
     inspector: Inspector
     operations: Operations
     defaults: Defaults
-    away: Outages
+    outage: Outages
     metrics: "Metrics"
     breaker: Breaker
     frames: SseEncoder = field(default_factory=SseEncoder)
@@ -69,19 +69,19 @@ class State:
         except TimeoutError:
             error = Unavailable(f"Redis did not answer within {ANSWER_S:g} s")
             self.breaker.suspect()
-            self.away.failed(part, error)
+            self.outage.failed(part, error)
             raise error from None
         except Unconfirmed as error:
-            self.away.failed("confirmations", error)
+            self.outage.failed("confirmations", error)
             raise
         except Unavailable as error:
             if asyncio.get_running_loop().time() - began > SLOW_S + wait:
                 self.breaker.suspect()
-            self.away.failed(part, error)
+            self.outage.failed(part, error)
             raise
-        self.away.served(part)
+        self.outage.served(part)
         if part == "writes":
-            self.away.served("confirmations")
+            self.outage.served("confirmations")
         return answered
 
     def _refuse_while_away(self, answer: Awaitable[T]) -> None:

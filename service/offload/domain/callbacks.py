@@ -16,7 +16,7 @@ from offload.domain.security.addresses import why_refused
 FUNCTION = "webhook.callback"
 LONGEST_URL = 2000
 KEPT_S = 4 * 86_400
-"""A job with a callback is kept so long at least: deliveries are tried for three days. The scripts say it in ms."""
+"""A job with a callback is kept for this long at least: deliveries are tried for three days."""
 
 
 def callback_id(job_id: str, end: int) -> str:

@@ -14,10 +14,10 @@ _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Says that a request is under way: `key` names it in Redis, `value` is its fingerprint and whose it is."""
+    """The mark of a request under way: `key` names it in Redis, `value` is JSON with its fingerprint and its owner."""
 
     key: str
-    value: str
+    value: bytes
 
 
 def is_key(text: str) -> bool:

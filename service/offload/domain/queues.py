@@ -7,7 +7,7 @@ from offload.domain.errors import InvalidDefinition
 
 DEFAULT_QUEUE = "default"
 BAND_MS = 10_000_000_000_000
-"""What lies between two priorities in the scores of a queue (base.lua has the same): more than any time is."""
+"""The distance between two priorities in the scores of a queue: more than any time in ms."""
 QUEUE_PATTERN = "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"
 _NAME = re.compile(QUEUE_PATTERN)
 _RATE = re.compile(r"(\d+)/(\d*)(s|m|h|d)")
@@ -54,7 +54,7 @@ def parse_rate(rate: str) -> tuple[int, int]:
 
 
 def due_of(score: float) -> int:
-    """Return when a job is due by its score in a queue: that time, from which each priority took a band."""
+    """Return when a job is due by its score in a queue: that time, less a band for each priority."""
     return int(score) % BAND_MS if score < 0 else int(score)
 
 

@@ -15,9 +15,9 @@ from offload.domain.functions import JobFunction
 from offload.loopwatch.reporter import Reporter
 from offload.loopwatch.watched import WatchedLoop
 from offload.store.connection import connection
+from offload.store.connection.blocking import connect as connect_blocking
+from offload.store.connection.blocking import portable
 from offload.store.fleet.stalls import StallWriter
-from offload.store.guardian import connect as connect_blocking
-from offload.store.guardian import portable
 from offload.store.jobs.codec import Codec
 from offload.worker.attempt.prepare import Rules
 from offload.worker.attempt.run import Hooks
@@ -87,7 +87,7 @@ def _rules(worker: "Worker") -> Rules:
         max_tries=worker.max_tries,
         timeout=worker.job_timeout_s,
         keep_result=-1 if worker.keep_result_forever else worker.keep_result_s,
-        kept=options.kept(worker.keep_result_s),
+        retention=options.retention(worker.keep_result_s),
         max_result_bytes=options.max_result_bytes,
         unknown_function_grace=options.unknown_function_grace,
         retry_jobs=worker.retry_jobs,

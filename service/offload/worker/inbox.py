@@ -21,18 +21,18 @@ class InboxHandlers(NamedTuple):
     overrides: Callable[[], None]
 
 
-async def read(redis: RedisClient, worker: str, away: RedisOutage, heard: InboxHandlers) -> None:
+async def read(redis: RedisClient, worker: str, outage: RedisOutage, heard: InboxHandlers) -> None:
     """Deliver messages until cancelled. Redis may go away meanwhile."""
     block = _BLOCK_S
     while True:
         try:
             message = await inboxes.next_message(redis, worker, block)
         except Unavailable as error:
-            await away.pause("inbox", error)
+            await outage.pause("inbox", error)
             heard.wake()
             block = _PROBE_S
             continue
-        away.served("inbox")
+        outage.served("inbox")
         block = _BLOCK_S
         verb, _, about = (message or "").partition(" ")
         if verb == "wake":

@@ -18,7 +18,7 @@ _PRUNED_AT_ONCE = 500
 async def upkeep(
     redis: RedisClient,
     worker: str,
-    away: RedisOutage,
+    outage: RedisOutage,
     about: Callable[[], dict[str, Any]],
     hear: Callable[[Awaitable[Mapping[str, Override]]], Awaitable[None]],
 ) -> None:
@@ -28,17 +28,17 @@ async def upkeep(
     """
     while True:
         pauses = [
-            await _tried(away, "beat", hear(workers.beat(redis, worker, about(), now_ms()))),
-            await _tried(away, "prune", stats.prune(redis, _PRUNED_AT_ONCE)),
+            await _tried(outage, "beat", hear(workers.beat(redis, worker, about(), now_ms()))),
+            await _tried(outage, "prune", stats.prune(redis, _PRUNED_AT_ONCE)),
         ]
         await asyncio.sleep(min(pauses))
 
 
-async def _tried(away: RedisOutage, part: str, work: Awaitable[Any]) -> float:
+async def _tried(outage: RedisOutage, part: str, work: Awaitable[Any]) -> float:
     """Return the seconds until it is to be done again."""
     try:
         await work
     except Unavailable as error:
-        return away.failed(part, error)
-    away.served(part)
+        return outage.failed(part, error)
+    outage.served(part)
     return _INTERVAL

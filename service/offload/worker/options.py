@@ -7,12 +7,13 @@ from typing import Any
 
 from offload.domain.callbacks import Callbacks
 from offload.domain.catalogue import Catalogue
+from offload.domain.redis_address import DEFAULT_URL
+from offload.domain.retention import Retention
 from offload.settings import Settings
 from offload.store.connection.connection import settings_of
 from offload.store.jobs.codec import Codec
 from offload.store.jobs.durability import Confirm
 from offload.store.jobs.encryption import Sealer
-from offload.store.jobs.enqueue import Retention
 from offload.worker.exit_codes import new_worker_id
 
 
@@ -46,10 +47,9 @@ class WorkerOptions:
     confirm: Confirm = field(default_factory=Confirm)
     callbacks: Callbacks = field(default_factory=Callbacks)
 
-    def kept(self, keep_result: float) -> Retention:
-        """Return how long things are kept, in ms."""
-        record_ms = round(self.keep_records * 1000)
-        return Retention(round(keep_result * 1000), record_ms, round(self.keep_dead * 1000))
+    def retention(self, result_ttl: float) -> Retention:
+        """Return how long things are kept; arq's arguments have the `result_ttl`, in seconds."""
+        return Retention.of(result_ttl, self.keep_records, self.keep_dead)
 
 
 def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> WorkerOptions:
@@ -70,7 +70,7 @@ def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> Wor
         "max_leaked_threads": settings.max_leaked_threads,
         "artifacts": settings.artifacts_dir.absolute(),
         "confirm": Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds),
-        "callbacks": Callbacks(bool(settings.webhook_secrets), settings.allow_private_addresses),
+        "callbacks": settings.callbacks,
     }
     return WorkerOptions(**{**said, **more})
 
@@ -80,7 +80,7 @@ def arq_arguments(settings: Settings, catalogue: Catalogue, **more: Any) -> dict
 
     An embedded Redis is known to the process that started it; here the address must be a real one.
     """
-    address = settings.redis_url if settings.redis_url != "embedded" else "redis://127.0.0.1:6379/0"
+    address = settings.redis_url if settings.redis_url != "embedded" else DEFAULT_URL
     keys = [key.get_secret_value() for key in settings.encryption_keys]
     codec = Codec.named(settings.serializer, Sealer(keys))
     return {

@@ -13,9 +13,9 @@ from offload.domain.catalogue import Catalogue
 from offload.domain.functions import JobFunction
 from offload.loopwatch.watched import WatchedLoop
 from offload.store.connection import connection
+from offload.store.connection.blocking import portable
 from offload.store.connection.connection import RedisClient
 from offload.store.connection.outage import RedisOutage
-from offload.store.guardian import portable
 from offload.store.jobs import leases
 from offload.store.jobs.artifacts import ArtifactFiles
 from offload.store.jobs.codec import Codec
@@ -74,24 +74,26 @@ class Parts:
         watched: WatchedLoop,
     ) -> None:
         loop = asyncio.get_running_loop()
-        options, redis, kept = plan.options, plan.redis, plan.rules.kept
+        options, redis, retention = plan.options, plan.redis, plan.rules.retention
         declared = options.catalogue
         functions = {**declared.functions, **plan.functions}
         catalogue = Catalogue(functions, declared.queues, {})
         self.overrides = Overrides(redis, [plan.functions, functions])
         lease_ms = round(options.lease_seconds * 1000)
-        client = Client(JobStore(redis, plan.codec, options.confirm), catalogue, kept, options.callbacks)
+        client = Client(JobStore(redis, plan.codec, options.confirm), catalogue, retention, options.callbacks)
         files = ArtifactFiles(options.artifacts)
-        charge = GuardedWorker(plan.worker, portable(plan.address), lease_ms, plan.rules.max_tries, kept.dead_ms)
+        charge = GuardedWorker(
+            plan.worker, portable(plan.address), lease_ms, plan.rules.max_tries, retention.dead_ttl_ms
+        )
         self.executors = Executors(
             catalogue, options.artifacts, options.process_recycle, options.abort_grace, options.max_leaked_threads
         )
-        self.away = RedisOutage(worker=plan.worker)
+        self.outage = RedisOutage(worker=plan.worker)
         self.notes = Notes(redis)
-        self.finisher = Finisher(redis, plan.worker, self.notes, self.away)
+        self.finisher = Finisher(redis, plan.worker, self.notes, self.outage)
         records = Records(redis, plan.codec, catalogue.functions)
         self.services = Services(
-            redis, client, self.notes, files, self.executors, records, artifact_keep_ms=kept.dead_ms
+            redis, client, self.notes, files, self.executors, records, artifact_keep_ms=retention.dead_ttl_ms
         )
         opener = Resolver(plan.functions, plan.codec, plan.rules)
         caller = Invoker(plan.codec, plan.rules, self.services, loop, watched.slot)
@@ -106,7 +108,7 @@ class Parts:
             watched.slot.page = self.pulse.step_page
         self.guard = GuardianLink(charge, self.pulse, self.renew, options.parent_guard_fd)
         self.blocking = connection.client(plan.address, answer_timeout=15.0)
-        self.ticks = Scheduler(redis, client, declared.schedules.values(), self.away)
+        self.ticks = Scheduler(redis, client, declared.schedules.values(), self.outage)
         self.claims = Claims(
             redis,
             plan.worker,

@@ -21,9 +21,9 @@ _LOOK_AGAIN_MS = 5_000  # another process may have paused or changed a schedule
 class Scheduler:
     """The schedules of one worker."""
 
-    def __init__(self, redis: RedisClient, client: Client, plans: Iterable[Schedule], away: RedisOutage) -> None:
+    def __init__(self, redis: RedisClient, client: Client, plans: Iterable[Schedule], outage: RedisOutage) -> None:
         self._redis = redis
-        self._away = away
+        self._outage = outage
         self._client = client
         self._plans = tuple(plans)
         self._next: dict[str, int] = {}
@@ -35,9 +35,9 @@ class Scheduler:
             try:
                 wait_ms = await self._fire_due()
             except Unavailable as error:
-                await self._away.pause("ticks", error)
+                await self._outage.pause("ticks", error)
             else:
-                self._away.served("ticks")
+                self._outage.served("ticks")
                 await asyncio.sleep(wait_ms / 1000)
 
     async def _fire_due(self) -> int:

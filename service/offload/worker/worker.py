@@ -170,8 +170,8 @@ class Worker(ArqWorker):
         heard = inbox.InboxHandlers(
             parts.claims.wake, self._abort, self._lost, lambda: self._sides.start(parts.overrides.look())
         )
-        self._sides.start(inbox.read(parts.blocking, self.worker_id, parts.away, heard))
-        self._sides.start(upkeep(self.pool, self.worker_id, parts.away, self._about, parts.overrides.hear))
+        self._sides.start(inbox.read(parts.blocking, self.worker_id, parts.outage, heard))
+        self._sides.start(upkeep(self.pool, self.worker_id, parts.outage, self._about, parts.overrides.hear))
         self._sides.start(parts.ticks.run())
         self._sides.start(parts.pulse.run())
         if self.offload.has_guardian:  # a burst that is over at once does without
@@ -196,9 +196,9 @@ class Worker(ArqWorker):
         try:
             await queues.declare(self.pool, self.offload.catalogue.queues.values(), self.queue_names)
         except Unavailable as error:
-            await parts.away.pause("queues", error)
+            await parts.outage.pause("queues", error)
             return False
-        parts.away.served("queues")
+        parts.outage.served("queues")
         return True
 
     async def _declare_later(self, parts: Parts) -> None:
@@ -227,9 +227,9 @@ class Worker(ArqWorker):
             except Unavailable as error:
                 failures += 1
                 self._away_since = self._away_since or self.loop.time()
-                await parts.away.pause("claims", error)
+                await parts.outage.pause("claims", error)
             else:
-                parts.away.served("claims")
+                parts.outage.served("claims")
                 await parts.claims.wait()
 
     async def _beat(self, parts: Parts) -> None:
@@ -239,9 +239,9 @@ class Worker(ArqWorker):
                 await self.heart_beat()
         except Unavailable as error:
             self._last_health_check = 0.0  # arq has noted it as done
-            parts.away.failed("heart_beat", error)
+            parts.outage.failed("heart_beat", error)
         else:
-            parts.away.served("heart_beat")
+            parts.outage.served("heart_beat")
 
     async def _come_back(self, parts: Parts) -> None:
         """After an outage of Redis renew before anything else is claimed, and let the other workers do so too.

@@ -163,7 +163,7 @@ class StandInWorker:
         data = self.codec.encode_result(
             job.id, keys.queue_key(job.queue), payload, job.attempt, job.claimed_ms, now_ms(), result=result
         )
-        return await self._finish(job, "succeeded", result=data if keep_ms else b"", keep_ms=keep_ms)
+        return await self._finish(job, "succeeded", result=data if keep_ms else b"", result_ttl_ms=keep_ms)
 
     async def fail(self, job, error, verb="dead", due_ms=0):
         """End an attempt badly: the job is dead, or retried."""
@@ -191,7 +191,7 @@ class StandInWorker:
         await leases.note(self.redis, 200, [(job.id, job.token, kind, orjson.dumps({**said, "at": now_ms()}))])
 
     async def _finish(self, job, verb, **about):
-        ending = leases.AttemptEnd(job.id, job.token, verb, job.function, kept_ms=KEPT_MS, **about)
+        ending = leases.AttemptEnd(job.id, job.token, verb, job.function, record_ttl_ms=KEPT_MS, **about)
         return await leases.finish(self.redis, self.name, [ending])
 
 

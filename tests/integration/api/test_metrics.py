@@ -10,6 +10,7 @@ from offload.domain.clock import now_ms
 from offload.domain.errors import ErrorInfo
 from offload.store import keys
 from offload.store.fleet import capped_stream, workers
+from offload.store.jobs.leases import LoopUsage
 
 
 @pytest.fixture
@@ -57,8 +58,9 @@ async def test_a_scrape_has_jobs_queues_endings_and_workers(api, scrape, enqueue
 
 async def test_a_scrape_has_steps_over_their_budget(api, scrape, enqueue, worker):
     """By function; they are no endings."""
-    for loop in ("50000 3 20000 2", "900 3 400 0", "70000 9 60000 1"):
+    for over_budget in (2, 0, 1):
         await enqueue()
+        loop = LoopUsage.of(50_000_000, 3, 20_000_000, over_budget)
         await worker._finish(await worker.start(), "succeeded", loop=loop)
     found = await scrape()
     endings = {series for series in found if series[0] == "offload_attempts_ended_total"}

@@ -9,10 +9,10 @@ from integration.api.support import is_problem
 from integration.api.test_metrics import values
 from offload.domain.clock import now_ms
 from offload.domain.events import Wanted
+from offload.store.connection.blocking import connect, portable
 from offload.store.connection.connection import settings_of
 from offload.store.fleet import workers
 from offload.store.fleet.stalls import StallWriter
-from offload.store.guardian import connect, portable
 from support.stalls import stall
 
 

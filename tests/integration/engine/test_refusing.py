@@ -12,7 +12,8 @@ from offload.domain.errors import Unavailable
 from offload.domain.states import Status
 from offload.store import keys
 from offload.store.connection import connection
-from offload.store.guardian import LeaseGuard, portable
+from offload.store.connection.blocking import portable
+from offload.store.guardian import LeaseGuard
 from offload.store.jobs import leases
 from support.engine import bench_on
 from support.server import restartable

@@ -8,9 +8,9 @@ import pytest
 
 from offload import sdk
 from offload.sdk import calls
+from offload.store.connection.blocking import connect, portable
 from offload.store.connection.connection import settings_of
 from offload.store.fleet.stalls import StallWriter
-from offload.store.guardian import connect, portable
 from support.stalls import stall
 
 

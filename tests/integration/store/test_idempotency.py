@@ -75,9 +75,9 @@ async def test_a_job_is_remembered_for_a_day_in_the_step_that_stores_it(redis, j
 
 async def test_a_batch_is_remembered_in_its_order(redis, jobs):
     """With the id of the job that stands, where a unique key has one already."""
-    await jobs.put(new_job("there", unique="aa:0"))
+    await jobs.put(new_job("there", unique="aa"))
     mark = await begin(redis)
-    _, stored = await jobs.put_many([new_job("a"), new_job("b", unique="aa:0"), new_job("c")], mark)
+    _, stored = await jobs.put_many([new_job("a"), new_job("b", unique="aa"), new_job("c")], mark)
 
     assert stored == [True, "there", True]
     assert await begin(redis) == ("a", "there", "c")

@@ -10,10 +10,11 @@ from offload.domain.errors import InvalidOptions
 from offload.domain.filters import StallFilter
 from offload.store import keys
 from offload.store.connection import scripts
+from offload.store.connection.blocking import connect, portable
 from offload.store.connection.connection import client, settings_of
 from offload.store.fleet import stalls
 from offload.store.fleet.stalls import StallWriter
-from offload.store.guardian import LeaseGuard, connect, portable
+from offload.store.guardian import LeaseGuard
 from support.server import restartable
 from support.stalls import stall
 

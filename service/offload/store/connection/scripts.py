@@ -7,6 +7,8 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, ReadOnlyError
 
+from offload.domain.callbacks import KEPT_S
+from offload.domain.queues import BAND_MS
 from offload.store.connection.connection import RedisClient, reaching_redis
 
 _LUA = Path(__file__).parents[1] / "lua"
@@ -19,8 +21,25 @@ def _read(path: Path) -> str:
     return _INCLUDE.sub(lambda match: _read(_LUA / "lib" / f"{match[1]}.lua"), path.read_text())
 
 
+_CONSTANTS = {"BAND": BAND_MS, "CALLBACK_KEPT": KEPT_S * 1000}
+
+
+def _prelude() -> str:
+    """Return the constants that the scripts share with Python, as locals on one line."""
+    return f"local {', '.join(_CONSTANTS)} = {', '.join(map(str, _CONSTANTS.values()))}\n"
+
+
+def _whole(path: Path) -> str:
+    """Return a script with its parts; a line `#!lua …` must stay the first."""
+    head, text = "", _read(path)
+    if text.startswith("#!"):
+        head, _, text = text.partition("\n")
+        head += "\n"
+    return head + _prelude() + text
+
+
 # Read once, at import: an event loop must not wait for a disk.
-_SOURCES = {path.stem: _read(path) for path in _LUA.glob("*.lua")}
+_SOURCES = {path.stem: _whole(path) for path in _LUA.glob("*.lua")}
 _SHAS = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _SOURCES.items()}
 
 

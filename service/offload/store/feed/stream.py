@@ -29,7 +29,7 @@ _BEGINNING = (0, 0, _AFTER_ALL)
 class Feed:
     """Reads the stream while anybody listens. `redis` must allow an answer to take as long as the blocking read."""
 
-    def __init__(self, redis: RedisClient, away: RedisOutage | None = None) -> None:
+    def __init__(self, redis: RedisClient, outage: RedisOutage | None = None) -> None:
         self._redis = redis
         self._rounds = Rounds()
         self._channels: dict[Wanted, Channel] = {}
@@ -38,7 +38,7 @@ class Feed:
         self._reading: asyncio.Task[None] | None = None
         self._replays = asyncio.Semaphore(_REPLAYS)
         self._last = ""
-        self._away = away or RedisOutage()
+        self._outage = outage or RedisOutage()
 
     @contextlib.asynccontextmanager
     async def listen(self, job_id: str | None = None, wanted: Wanted | None = None) -> AsyncIterator[Reader]:
@@ -127,10 +127,10 @@ class Feed:
                 with reaching_redis():
                     answer = await self._redis.xread({keys.EVENTS: self._last}, block=block_ms)
             except Unavailable as error:
-                await self._away.pause("feed", error)
+                await self._outage.pause("feed", error)
                 block_ms = _PROBE_MS
                 continue
-            self._away.served("feed")
+            self._outage.served("feed")
             block_ms = _BLOCK_MS
             for _, rows in answer or ():
                 for row_id, fields in rows:

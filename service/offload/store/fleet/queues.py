@@ -11,9 +11,9 @@ from offload.store.connection.connection import RedisClient, reaching_redis
 
 
 async def declare(redis: RedisClient, queues: Iterable[Queue], served: Iterable[str] = ()) -> None:
-    """Write the limits that the code declares; the worker or API that started last has the say.
+    """Write the limits that the code of a worker declares; those of the worker that started last hold.
 
-    `served` names queues without limits that are to be known too: a stock producer that fills one does not say so.
+    `served` names queues that are to be known although they may have no limits: a stock producer declares none.
     """
     with reaching_redis():
         pipe = redis.pipeline(transaction=False)

@@ -13,7 +13,7 @@ from offload.domain.errors import InvalidOptions, Unavailable
 from offload.domain.filters import StallFilter
 from offload.domain.records import StallGroup
 from offload.store import keys
-from offload.store.connection import scripts
+from offload.store.connection import blocking, scripts
 from offload.store.connection.connection import RedisClient, reaching_redis
 from offload.store.fleet import capped_stream
 
@@ -44,8 +44,9 @@ async def ongoing(redis: RedisClient, at_ms: int, which: StallFilter = EVERY) ->
         processes = await redis.zrangebyscore(keys.ONGOING, at_ms, "+inf")
         found = await redis.mget([keys.STALLING + one.decode() for one in processes]) if processes else []
     held = []
-    for since, _, record in (one.partition(b" ") for one in found if one):
-        stall = {**orjson.loads(record), "at": rfc3339(int(since)), "held_ms": max(0, at_ms - int(since))}
+    for known in (orjson.loads(value) for value in found if value):
+        since_ms = known["since"]
+        stall = {**known["stall"], "at": rfc3339(since_ms), "held_ms": max(0, at_ms - since_ms)}
         if which.takes(stall):
             held.append(stall)
     return sorted(held, key=lambda stall: str(stall["at"]))
@@ -154,7 +155,7 @@ class StallWriter:
         self.lost += len(self._waiting)
         self._waiting.clear()
         if self._redis is not None:
-            self._redis.close()
+            blocking.close(self._redis)
 
     def _connection(self) -> Any:
         if self._redis is None:

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from offload.domain.errors import Conflict, NotFound
 from offload.domain.filters import ABORTABLE, ENDED_WITHOUT, IDS_SHOWN, RETRYABLE, BulkOutcome, Filter
+from offload.domain.retention import Retention
 from offload.domain.states import Status
 from offload.store import keys
 from offload.store.connection import scripts
 from offload.store.connection.connection import RedisClient, reaching_redis
 from offload.store.jobs import listing
 from offload.store.jobs.codec import Codec, Payload, Undecodable
-from offload.store.jobs.enqueue import Retention
 from offload.store.jobs.listing import Cursor
 
 BULK_SECONDS = 5.0
@@ -25,10 +25,10 @@ Act = Callable[[Sequence[str]], Awaitable[list[str]]]
 class Actions:
     """Changes jobs that are there already; each call is one script for up to 500 of them."""
 
-    def __init__(self, redis: RedisClient, codec: Codec, kept: Retention) -> None:
+    def __init__(self, redis: RedisClient, codec: Codec, retention: Retention) -> None:
         self._redis = redis
         self._codec = codec
-        self._kept = kept
+        self._retention = retention
 
     async def abort(self, job_id: str, now_ms: int) -> str:
         """Ask for a job to be stopped; return `aborted`, `aborting`, or the terminal status it already has.
@@ -132,7 +132,7 @@ class Actions:
                 pipe.hget(keys.RECORD + job_id, "queue")
             payloads, names, *queues = await pipe.execute()
         known = sorted({"default", *(name.decode() for name in names)})
-        argv: list[scripts.Arg] = [self._kept.result_ms, self._kept.dead_ms, len(known), *known]
+        argv: list[scripts.Arg] = [self._retention.result_ttl_ms, self._retention.dead_ttl_ms, len(known), *known]
         for job_id, data, queue in zip(ids, payloads, queues, strict=True):
             payload = self._payload(data)
             queue_key = keys.queue_key(queue.decode() if queue else "default")

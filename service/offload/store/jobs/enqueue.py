@@ -43,15 +43,6 @@ def _marked(mark: Mark, jobs: int) -> list[scripts.Arg]:
     return ["", mark.key, mark.value, jobs]
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long things are kept, in ms: a result by default, a record beyond its result, a dead job."""
-
-    result_ms: int = 3_600_000
-    record_ms: int = 3_600_000
-    dead_ms: int = 30 * 86_400_000
-
-
 _Waiting = tuple[NewJob, "asyncio.Future[tuple[int, Stored]]"]
 
 

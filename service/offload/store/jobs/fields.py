@@ -25,7 +25,9 @@ def record_fields(
     if options.priority:
         fields["priority"] = options.priority
     if options.unique_key is not None or options.unique_for is not None:
-        fields["unique"] = f"{_unique(function.name, options, args)}:{round((options.unique_for or 0) * 1000)}"
+        fields["unique"] = _unique(function.name, options, args)
+        if options.unique_for:
+            fields["unique_for"] = round(options.unique_for * 1000)
     if told := said(options):
         fields["options"] = orjson.dumps(told)
     return fields

@@ -14,24 +14,22 @@ from offload.domain.idempotency import Mark
 from offload.store.connection import scripts
 from offload.store.connection.connection import RedisClient
 
-_FINGERPRINT = 64
-
 
 async def begin(redis: RedisClient, who: str, key: str, fingerprint: str, stands_ms: int) -> Mark | tuple[str, ...]:
     """Mark a request as under way, for `stands_ms` at most; or return the ids of the jobs that it put in before.
 
     Raises IdempotencyKeyInUse, IdempotencyKeyReused.
     """
-    mark = Mark(idempotency.hashed(who, key), f"{fingerprint} {secrets.token_hex(8)}")
-    said: bytes = await scripts.run(redis, "idempotency", 0, mark.key, mark.value, stands_ms)
-    if said == b"begun":
+    mark = Mark(idempotency.hashed(who, key), orjson.dumps({"fingerprint": fingerprint, "owner": secrets.token_hex(8)}))
+    answer: bytes = await scripts.run(redis, "idempotency", 0, mark.key, mark.value, stands_ms)
+    if answer == b"begun":
         return mark
-    found, state = said[:_FINGERPRINT].decode(), said[_FINGERPRINT + 1 :]
-    if found != fingerprint:
+    known = orjson.loads(answer)
+    if known["fingerprint"] != fingerprint:
         raise IdempotencyKeyReused(key)
-    if not state.startswith(b"="):
+    if "ids" not in known:
         raise IdempotencyKeyInUse(key)
-    return tuple(orjson.loads(state[1:]))
+    return tuple(known["ids"])
 
 
 async def give_up(redis: RedisClient, mark: Mark) -> None:

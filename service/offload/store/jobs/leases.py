@@ -1,10 +1,11 @@
 """The right to run a job: claim it, renew it, finish it. Each is one script."""
 
 import contextlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
+
+import orjson
 
 from offload.domain.errors import Unavailable
 from offload.store import keys
@@ -47,6 +48,24 @@ class Claim:
     to_abort: tuple[str, ...]
 
 
+class LoopUsage(NamedTuple):
+    """The use that one attempt made of the event loop, as JSON for its record, and its steps over the loop budget."""
+
+    json: bytes = b""
+    over_budget: int = 0
+
+    @classmethod
+    def of(cls, total_ns: int, steps: int, max_step_ns: int, over_budget: int) -> "LoopUsage":
+        """Return the usage of these steps."""
+        usage = {
+            "loop_us": total_ns // 1000, "steps": steps, "max_step_us": max_step_ns // 1000, "over_budget": over_budget
+        }  # fmt: skip
+        return cls(orjson.dumps(usage), over_budget)
+
+
+NO_USAGE = LoopUsage()
+
+
 @dataclass(slots=True)
 class AttemptEnd:
     """How one attempt ended, ready to be written; `verb` is succeeded, dead, aborted, retry or putback.
@@ -59,13 +78,13 @@ class AttemptEnd:
     verb: str
     function: str
     result: bytes = b""
-    keep_ms: int = 0
-    kept_ms: int = 0
+    result_ttl_ms: int = 0
+    record_ttl_ms: int = 0
     due_ms: int = 0
     failed_attempt: bytes = b""
     fields: tuple[tuple[str, str | int | float], ...] = ()
     fingerprint: str = ""
-    loop: str = ""
+    loop: LoopUsage = NO_USAGE
 
     @property
     def is_terminal(self) -> bool:
@@ -74,9 +93,11 @@ class AttemptEnd:
 
     def argv(self) -> list[scripts.Arg]:
         """Return the ending as arguments of finish.lua."""
-        flat = json.dumps([str(part) for pair in self.fields for part in pair]) if self.fields else "[]"
-        ending: list[scripts.Arg] = [self.id, self.token, self.verb, self.result, self.keep_ms, self.kept_ms]
-        return [*ending, self.due_ms, self.failed_attempt, self.function, flat, self.fingerprint, self.loop]
+        flat = orjson.dumps([str(part) for pair in self.fields for part in pair]) if self.fields else "[]"
+        return [
+            self.id, self.token, self.verb, self.result, self.result_ttl_ms, self.record_ttl_ms, self.due_ms,
+            self.failed_attempt, self.function, flat, self.fingerprint, self.loop.json, self.loop.over_budget,
+        ]  # fmt: skip
 
 
 async def claim(

@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 
-from offload.domain import executors
 from offload.domain.callbacks import callback_id
 from offload.domain.errors import ErrorInfo
 from offload.domain.filters import Filter
@@ -133,7 +132,7 @@ class Records:
             tags=tuple(orjson.loads(stored["tags"]) if "tags" in stored else options.get("tags", ())),
             **_loop(stored.get("loop")),
             stalls=int(stored.get("stalls", 0)),
-            **(executors.read(stored["used"].decode()) if "used" in stored else {}),
+            **(orjson.loads(stored["usage"]) if "usage" in stored else {}),
             aborting="aborting" in stored and status is Status.RUNNING,
             parent=options.get("parent"),
             priority=int(stored.get("priority", 0)),
@@ -224,8 +223,13 @@ def _text(data: bytes | None) -> str | None:
 
 
 def _loop(data: bytes | None) -> dict[str, Any]:
-    """Read what a job took of the event loop: total, steps, longest step, in µs; steps over its budget."""
+    """Return the use that a job made of the event loop."""
     if not data:
         return {}
-    total, steps, longest, *over = (int(part) for part in data.split())
-    return {"loop_ms": total / 1000, "steps": steps, "max_step_ms": longest / 1000, "over_budget": sum(over)}
+    usage = orjson.loads(data)
+    return {
+        "loop_ms": usage["loop_us"] / 1000,
+        "steps": usage["steps"],
+        "max_step_ms": usage["max_step_us"] / 1000,
+        "over_budget": usage["over_budget"],
+    }

@@ -3,7 +3,8 @@
 --       held ms so far, seconds until it goes. Returns now.
 -- @include base
 local id, process, ttl = ARGV[4], ARGV[5], tonumber(ARGV[7])
-redis.call('SET', 'offload:stalling:' .. process, string.format('%.0f ', now - tonumber(ARGV[6])) .. ARGV[2], 'EX', ttl)
+local since = string.format('%.0f', now - tonumber(ARGV[6]))
+redis.call('SET', 'offload:stalling:' .. process, '{"since":' .. since .. ',"stall":' .. ARGV[2] .. '}', 'EX', ttl)
 redis.call('ZREMRANGEBYSCORE', 'offload:ongoing', '-inf', now)
 redis.call('ZADD', 'offload:ongoing', now + ttl * 1000, process)
 redis.call('EXPIRE', 'offload:ongoing', 3600)

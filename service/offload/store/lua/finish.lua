@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- Record how attempts ended, all that ended since the last call, each fenced by its claim's token.
--- ARGV: now, worker, then per attempt twelve: id, token, verb (succeeded dead aborted retry putback), result (arq's bytes
+-- ARGV: now, worker, then per attempt thirteen: id, token, verb (succeeded dead aborted retry putback), result (arq's bytes
 --       or ''), keep ms, record kept ms, due ms (putback: 0 keeps its place), failed attempt (JSON or ''; dead without
---       one: none was made, and none is counted), function, fields for the record (flat JSON list), error's fingerprint or '', the loop's time or ''.
+--       one: none was made, and none is counted), function, fields for the record (flat JSON list), error's fingerprint or '', the use of the event loop
+--       (JSON or ''), its steps over the loop budget.
 -- Returns 1 or 0 for each: 0 where another holds the job, or has ended it, and then nothing was written.
 -- @include base
 -- @include index
@@ -13,7 +14,7 @@
 -- @include counts
 -- @include untaken
 local worker, written, touched, leases = ARGV[2], {}, {}, {}
-for i = 3, #ARGV, 12 do leases[#leases + 1] = 'arq:in-progress:' .. ARGV[i] end
+for i = 3, #ARGV, 13 do leases[#leases + 1] = 'arq:in-progress:' .. ARGV[i] end
 local holders = fetch(leases)
 
 local function finish(i)
@@ -47,11 +48,11 @@ local function finish(i)
       keep = tonumber(ARGV[i + 4]), kept = tonumber(ARGV[i + 5]), unique = rec[6], callback = rec[8], fields = fields})
     emit(verb, id, q, ARGV[i + 8], nil, attempt)
   end
-  count(verb, ARGV[i + 8], verb == 'succeeded' and now - tonumber(rec[7] or now), ARGV[i + 11])
+  count(verb, ARGV[i + 8], verb == 'succeeded' and now - tonumber(rec[7] or now), tonumber(ARGV[i + 12]))
   return 1
 end
 
-for i = 3, #ARGV, 12 do written[#written + 1] = finish(i) end
+for i = 3, #ARGV, 13 do written[#written + 1] = finish(i) end
 write_counts()
 write_sets()
 for q, has_retry in pairs(touched) do

@@ -1,6 +1,6 @@
 -- Begin a request that came with an idempotency key, unless one did before; or give the key up.
--- ARGV: now, key (hash), mark ("<fingerprint> <owner>"), ms for which the mark stands by itself; 0: give the key up.
--- Returns 'begun', or what the key stands for: the mark of a request under way, or "<fingerprint> =<JSON ids>".
+-- ARGV: now, key (hash), mark (JSON: {fingerprint, owner}), ms for which the mark stands by itself; 0: give the key up.
+-- Returns 'begun', or the value of the key: the mark of a request under way, or {fingerprint, ids} in JSON.
 -- @include base
 local key = 'offload:idempotency:' .. ARGV[2]
 local found = redis.call('GET', key)

@@ -9,7 +9,7 @@ for i = 3, #ARGV, 4 do
   local ours = redis.call('GET', 'arq:in-progress:' .. id) == ARGV[i + 1]
   written[#written + 1] = ours and 1 or 0
   if ours and ARGV[i + 2] == 'begun' then
-    redis.call('HDEL', 'offload:job:' .. id, 'waits')
+    redis.call('HDEL', 'offload:job:' .. id, 'waits_for', 'waits_token')
   elseif ours then
     local said, about = cjson.decode(note), redis.call('HMGET', 'offload:job:' .. id, 'queue', 'function')
     said.queue, said['function'] = about[1] or nil, about[2] or nil -- by which a reader of all events chooses

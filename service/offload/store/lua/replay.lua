@@ -16,7 +16,7 @@ local function replay(id)
   if status == 'dead' or status == 'aborted' then
     if is_queued then return 'queued' end
     if not rec[4] then return 'expired' end
-    local holder = rec[7] and take_unique(id, (read_unique(rec[7])))
+    local holder = rec[7] and take_unique(id, unique_key(rec[7]))
     if holder then return 'held ' .. holder end
     redis.call('SET', 'arq:job:' .. id, rec[4])
     redis.call('DEL', 'arq:result:' .. id, 'arq:retry:' .. id)

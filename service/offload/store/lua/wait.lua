@@ -6,5 +6,5 @@
 local id, token = ARGV[3], ARGV[4]
 if redis.call('GET', 'arq:in-progress:' .. id) ~= token then return 0 end
 redis.call('ZADD', 'offload:running:' .. ARGV[2], 'XX', ARGV[6], id)
-redis.call('HSET', 'offload:job:' .. id, 'waits', ARGV[5] .. ' ' .. token)
+redis.call('HSET', 'offload:job:' .. id, 'waits_for', ARGV[5], 'waits_token', token)
 return 1

@@ -14,12 +14,12 @@ from offload.domain.clock import now_ms
 from offload.domain.errors import ErrorInfo, Unavailable
 from offload.domain.fingerprints import fingerprint
 from offload.domain.policy import Abort, Dead, Decision, Drop, PutBack, RetryAt, Succeed
+from offload.domain.retention import Retention
 from offload.store.connection.connection import RedisClient
 from offload.store.connection.outage import RedisOutage
 from offload.store.jobs import leases
 from offload.store.jobs.codec import Codec, Payload
-from offload.store.jobs.enqueue import Retention
-from offload.store.jobs.leases import AttemptEnd, Claimed
+from offload.store.jobs.leases import NO_USAGE, AttemptEnd, Claimed, LoopUsage
 from offload.store.keys import queue_key
 from offload.worker.attempt.notes import Notes
 
@@ -30,11 +30,11 @@ _BATCH = 500
 class Finisher:
     """Gathers endings and writes them in batches."""
 
-    def __init__(self, redis: RedisClient, worker: str, notes: Notes, away: RedisOutage) -> None:
+    def __init__(self, redis: RedisClient, worker: str, notes: Notes, outage: RedisOutage) -> None:
         self._redis = redis
         self._worker = worker
         self._notes = notes
-        self._away = away
+        self._outage = outage
         self._waiting: list[tuple[AttemptEnd, asyncio.Future[bool] | None]] = []
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
@@ -87,9 +87,9 @@ class Finisher:
                     await self._notes.flush()
                 answers = await leases.finish(self._redis, self._worker, endings)
             except Unavailable as error:
-                await self._away.pause("finish", error)
+                await self._outage.pause("finish", error)
             else:
-                self._away.served("finish")
+                self._outage.served("finish")
                 return answers
 
 
@@ -98,17 +98,17 @@ def ending(
     payload: Payload,
     decision: Decision,
     codec: Codec,
-    kept: Retention,
+    retention: Retention,
     keep_result: float,
     fields: tuple[tuple[str, str | int | float], ...] = (),
-    loop: str = "",
+    loop: LoopUsage = NO_USAGE,
 ) -> AttemptEnd | None:
     """Turn a decision into what is written; None where nothing may be. `keep_result` in seconds, -1 for ever."""
-    keep_ms = -1 if keep_result < 0 else round(keep_result * 1000)
+    result_ttl_ms = -1 if keep_result < 0 else round(keep_result * 1000)
     ended_ms = max(now_ms(), job.claimed_ms)
 
     def result(**about: Any) -> bytes:
-        if keep_ms == 0:
+        if result_ttl_ms == 0:
             return b""
         return codec.encode_result(
             job.id, queue_key(job.queue), payload, job.attempt, job.claimed_ms, ended_ms, **about
@@ -119,9 +119,8 @@ def ending(
 
     match decision:
         case Succeed(value_json, value):
-            kept_ms = 10 * 365 * 86_400_000 if keep_ms < 0 else keep_ms + kept.record_ms
-            data = result(result=value_json, value=value)
-            return finished("succeeded", result=data, keep_ms=keep_ms, kept_ms=kept_ms, fields=fields)
+            ttls = {"result_ttl_ms": result_ttl_ms, "record_ttl_ms": retention.whole_record_ttl_ms(result_ttl_ms)}
+            return finished("succeeded", result=result(result=value_json, value=value), fields=fields, **ttls)
         case RetryAt(due_ms, error):
             error = _known(error, payload.function)
             failed = _attempt(job, ended_ms, error)
@@ -131,12 +130,17 @@ def ending(
             data = result(error=error, exception=exception)
             said = (*fields, ("error", orjson.dumps(error.as_dict()).decode()))
             failed = _attempt(job, ended_ms, error) if was_tried else b""
-            about: dict[str, Any] = {"keep_ms": keep_ms, "kept_ms": kept.dead_ms, "fields": said}
+            about: dict[str, Any] = {
+                "result_ttl_ms": result_ttl_ms,
+                "record_ttl_ms": retention.dead_ttl_ms,
+                "fields": said,
+            }
             return finished("dead", result=data, failed_attempt=failed, fingerprint=error.fingerprint, **about)
         case Abort():
             error = ErrorInfo("CancelledError", "aborted while it ran")
             data = result(error=error, exception=asyncio.CancelledError())
-            return finished("aborted", result=data, keep_ms=keep_ms, kept_ms=kept.dead_ms, fields=fields)
+            ttls = {"result_ttl_ms": result_ttl_ms, "record_ttl_ms": retention.dead_ttl_ms}
+            return finished("aborted", result=data, fields=fields, **ttls)
         case PutBack(due_ms, why):
             told = (*fields, ("put_back", why)) if why else fields
             return finished("putback", due_ms=due_ms or 0, fields=told)

@@ -88,7 +88,7 @@ class Invoker:
         call = partial(_work, port, _facts(job, opened), function, given)
         run = partial(run_blocking, function, call, opened.policy, self._limit)
         running.call = threads.call(run, begin, Owner(job.id, function.name))
-        outcome: Outcome = await threads.result(running.call, port.used)
+        outcome: Outcome = await threads.result(running.call, port.usage)
         return outcome
 
     async def _in_process(
@@ -97,7 +97,7 @@ class Invoker:
         processes = self._services.executors.processes(job.queue)
         begin = await self._begin("process", running, job, opened, is_full=processes.is_full)
         task = (child.run_job, *opened.function.import_path, _facts(job, opened), given, self._limit)
-        outcome: Outcome = await processes.run(port, *task, used=port.used, on_start=begin)
+        outcome: Outcome = await processes.run(port, *task, usage=port.usage, on_start=begin)
         return outcome
 
     async def _begin(

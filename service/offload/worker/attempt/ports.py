@@ -11,7 +11,7 @@ import orjson
 from offload.client import Client, Request
 from offload.domain.artifacts import Artifact
 from offload.domain.clock import now_ms
-from offload.domain.executors import Used
+from offload.domain.executors import ExecutorUsage
 from offload.domain.functions import EnqueueOptions
 from offload.loopwatch.suspects import AtWork
 from offload.store.fleet import stats
@@ -84,7 +84,7 @@ class LoopPort:
         self._hide = hide
         self._pending: set[asyncio.Task[Any]] = set()
         self.was_aborted = False
-        self.used: Used | None = None
+        self.usage: ExecutorUsage | None = None
 
     def note(self, kind: str, said: dict[str, Any]) -> None:
         self._services.notes.add(self._job, kind, self._hide(said))
@@ -127,17 +127,17 @@ class LoopPort:
 
         owner = Owner(self._job.id, self._job.function)
         threads = self._services.executors.threads(self._job.queue)
-        return await threads.run(step, owner=owner, used=self._counted())
+        return await threads.run(step, owner=owner, usage=self._counted())
 
     async def to_process(self, f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         processes = self._services.executors.processes(self._job.queue)
-        result: T = await processes.run(None, child.run_step, f, args, kwargs, used=self._counted())
+        result: T = await processes.run(None, child.run_step, f, args, kwargs, usage=self._counted())
         return result
 
-    def _counted(self) -> Used:
-        if self.used is None:
-            self.used = Used()
-        return self.used
+    def _counted(self) -> ExecutorUsage:
+        if self.usage is None:
+            self.usage = ExecutorUsage()
+        return self.usage
 
     async def prune(self) -> int:
         removed = 0
@@ -172,7 +172,7 @@ class ThreadPort:
         self._loop = loop
         self._hide = hide
         self.was_aborted = False
-        self.used = Used()
+        self.usage = ExecutorUsage()
 
     def note(self, kind: str, said: dict[str, Any]) -> None:
         self._loop.call_soon_threadsafe(self._services.notes.add, self._job, kind, self._hide(said))

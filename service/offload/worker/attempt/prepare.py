@@ -13,9 +13,9 @@ from offload.domain.clock import now_ms
 from offload.domain.errors import ErrorInfo
 from offload.domain.functions import Functions, JobFunction
 from offload.domain.policy import Abort, Dead, Decision, PutBack, RetryPolicy
+from offload.domain.retention import Retention
 from offload.domain.security.secrets import Redaction, mask
 from offload.store.jobs.codec import Codec, KeyMissing, Payload, Undecodable
-from offload.store.jobs.enqueue import Retention
 from offload.store.jobs.leases import Claimed
 from offload.worker.outcome import describe
 
@@ -33,7 +33,7 @@ class Rules:
     max_tries: int = 5
     timeout: float | None = 300.0
     keep_result: float = 3600.0
-    kept: Retention = field(default_factory=Retention)
+    retention: Retention = field(default_factory=Retention)
     max_result_bytes: int = 1_048_576
     unknown_function_grace: float = 600.0
     retry_jobs: bool = True

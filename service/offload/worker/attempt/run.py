@@ -23,10 +23,9 @@ from offload.domain.policy import (
     Stopped,
     decide,
 )
-from offload.loopwatch.step_clock import Scope
 from offload.store.jobs import leases
 from offload.store.jobs.codec import Codec, Payload
-from offload.store.jobs.leases import Claimed
+from offload.store.jobs.leases import NO_USAGE, Claimed, LoopUsage
 from offload.worker.attempt.finish import Finisher, ending
 from offload.worker.attempt.invoke import Invoker
 from offload.worker.attempt.loop_budget import within
@@ -98,10 +97,11 @@ class AttemptRunner:
             if isinstance(decision, Dead) and not decision.was_tried:
                 job = replace(job, attempt=job.attempt - 1)
         self._words.ended(job, payload, decision)
-        used = running.port.used if running.port is not None else None
-        fields = (("used", used.written()),) if used is not None else ()
-        took = _taken(running.scope)
-        written = ending(job, payload, decision, self._codec, self._rules.kept, keep_result, fields, loop=took)
+        usage = running.port.usage if running.port is not None else None
+        fields = (("usage", usage.as_json().decode()),) if usage is not None else ()
+        scope = running.scope
+        loop = LoopUsage.of(scope.loop_ns, scope.steps, scope.max_step_ns, scope.over) if scope else NO_USAGE
+        written = ending(job, payload, decision, self._codec, self._rules.retention, keep_result, fields, loop)
         if written is None:
             return decision
         held = opened.function.held_after if isinstance(opened, ResolvedJob) else None
@@ -183,10 +183,3 @@ class AttemptRunner:
         """Count attempts from where a producer said (arq's `_job_try`)."""
         await leases.count_from(self._services.redis, job.id, attempt)
         return replace(job, attempt=attempt)
-
-
-def _taken(scope: Scope | None) -> str:
-    """Say what a job took of the event loop as the record keeps it: total, steps, longest step, in µs; over budget."""
-    if scope is None:
-        return ""
-    return f"{scope.loop_ns // 1000} {scope.steps} {scope.max_step_ns // 1000} {scope.over}"

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from offload.domain.artifacts import Artifact
 from offload.domain.errors import ChildDied
-from offload.domain.executors import Used
+from offload.domain.executors import ExecutorUsage
 from offload.domain.functions import EnqueueOptions
 from offload.worker.context import JobHandle
 from offload.worker.executors import child
@@ -196,14 +196,14 @@ class Processes:
         served: Served | None,
         f: Callable[..., Metered],
         *args: Any,
-        used: Used,
+        usage: ExecutorUsage,
         on_start: Callable[[], None] | None = None,
     ) -> Any:
         """Run a function in a child; when cancelled the job is asked to stop, then the child is killed.
 
-        `on_start` is called when a child is free for it. How long it waited for that, and what it cost, goes to `used`.
+        `on_start` is called when a child is free for it. The wait for a child, and the cost of the run, go to `usage`.
         """
-        async with self._place(used):
+        async with self._place(usage):
             if on_start is not None:
                 on_start()
             one = self._idle.pop() if self._idle else await asyncio.to_thread(self._make, asyncio.get_running_loop())
@@ -227,20 +227,20 @@ class Processes:
                 raise
             else:
                 self._put_away(one)
-                used.add(result.cpu_ns, result.peak_rss)
+                usage.add(result.cpu_ns, result.peak_rss)
                 return result.value
             finally:
                 self._busy.discard(one)
 
     @contextlib.asynccontextmanager
-    async def _place(self, used: Used) -> AsyncIterator[None]:
+    async def _place(self, usage: ExecutorUsage) -> AsyncIterator[None]:
         asked_ns = time.monotonic_ns()
         self.waiting += 1
         try:
             await self._free.acquire()
         finally:
             self.waiting -= 1
-            used.waited_ns += time.monotonic_ns() - asked_ns
+            usage.waited_ns += time.monotonic_ns() - asked_ns
         try:
             yield
         finally:

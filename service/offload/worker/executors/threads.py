@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from offload.domain.executors import Used
+from offload.domain.executors import ExecutorUsage
 from offload.worker.executors.leaks import Leaks, Owner
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class Threads:
         self._start_if_wanted()
         return one
 
-    async def result(self, call: Call, used: Used | None = None) -> Any:
+    async def result(self, call: Call, usage: ExecutorUsage | None = None) -> Any:
         """Return what a call returns, and count how long it waited; when cancelled the call itself runs on."""
         try:
             return await call.done
@@ -115,8 +115,8 @@ class Threads:
             call.to_end()
             raise
         finally:
-            if used is not None:
-                used.waited_ns += round(((call.begun_at or time.monotonic()) - call.asked_at) * 1e9)
+            if usage is not None:
+                usage.waited_ns += round(((call.begun_at or time.monotonic()) - call.asked_at) * 1e9)
 
     async def run(
         self,
@@ -124,10 +124,10 @@ class Threads:
         on_start: Callable[[], None] | None = None,
         *,
         owner: Owner | None = None,
-        used: Used | None = None,
+        usage: ExecutorUsage | None = None,
     ) -> T:
         """Run the call in a thread and return what it returns; when cancelled the call itself runs on to its end."""
-        result: T = await self.result(self.call(call, on_start, owner), used)
+        result: T = await self.result(self.call(call, on_start, owner), usage)
         return result
 
     def leak(self, call: Call) -> None:

@@ -43,7 +43,7 @@ class GuardedWorker:
     address: Mapping[str, Any]
     lease_ms: int
     max_tries: int
-    kept_ms: int
+    dead_ttl_ms: int
 
 
 class Guardian:
@@ -59,7 +59,7 @@ class Guardian:
         self._is_held = False
         self._awake_since = 0.0
         self._kills_at: float | None = None
-        self._away = RedisOutage(worker=charge.worker, guardian=True)
+        self._outage = RedisOutage(worker=charge.worker, guardian=True)
         self._hang: Hang | None = None
         self._found: Found | None = None
         self._overdue: list[str] = []
@@ -115,8 +115,8 @@ class Guardian:
         try:
             lost, overdue, next_in = self._guard.renew()
         except Unavailable as error:
-            return min(self._away.failed("renewals", error), interval)
-        self._away.served("renewals")
+            return min(self._outage.failed("renewals", error), interval)
+        self._outage.served("renewals")
         if lost:
             log.warning("leases_lost", worker=self._charge.worker, job_ids=lost)
         if overdue:
@@ -161,14 +161,14 @@ class Guardian:
             try:
                 found = self._find_out(self._hang) if self._hang is not None else None
                 reason, culprit = self._reason(how, known, found), found.job_id if found and found.is_exact else None
-                given, dead = self._guard.release(self._charge.max_tries, self._charge.kept_ms, reason, culprit)
+                given, dead = self._guard.release(self._charge.max_tries, self._charge.dead_ttl_ms, reason, culprit)
             except Unavailable as error:
                 if time.monotonic() > ends:
                     log.warning("release_failed", worker=self._charge.worker, error=str(error))
                     return
-                time.sleep(self._away.failed("release", error))
+                time.sleep(self._outage.failed("release", error))
             else:
-                self._away.served("release")
+                self._outage.served("release")
                 if given or dead:
                     log.warning("worker_lost", worker=self._charge.worker, how=how, put_back=given, dead=dead)
                 return

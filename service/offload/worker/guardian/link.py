@@ -102,7 +102,7 @@ class GuardianLink:
             "address": dict(self._charge.address),
             "lease_ms": self._charge.lease_ms,
             "max_tries": self._charge.max_tries,
-            "kept_ms": self._charge.kept_ms,
+            "dead_ttl_ms": self._charge.dead_ttl_ms,
         }
         if process.stdin is not None:
             process.stdin.write(json.dumps(about).encode() + b"\n")

@@ -26,8 +26,8 @@ import structlog
 from offload import lifeline, logs
 from offload.domain import complaints
 from offload.domain.errors import Unavailable
+from offload.store.connection.blocking import connect
 from offload.store.fleet import stalls
-from offload.store.guardian import connect
 from offload.worker.exit_codes import CANNOT_START, HELD_A_LOOP, RECYCLED
 from offload.worker.guardian.guardian import GuardedWorker, Guardian
 from offload.worker.guardian.launch import Launch
@@ -41,12 +41,12 @@ _SETTLED_S = 30.0  # a worker that ran this long was fine: count restarts anew
 
 @dataclass(frozen=True, slots=True)
 class SupervisorConfig:
-    """What a supervisor must know; `address` as from `store.guard.portable`, `grace` in seconds."""
+    """What a supervisor must know; `address` as from `store.connection.blocking.portable`, `grace` in seconds."""
 
     address: Mapping[str, Any]
     lease_ms: int
     max_tries: int
-    kept_ms: int
+    dead_ttl_ms: int
     grace: float
     lifeline_fd: int | None
     log_level: str
@@ -109,7 +109,7 @@ class Supervisor:
         """Run a worker to its end; return its exit code, and whether it was killed because its loop was held."""
         told, (launch, self._next) = self._told, (self._next or self._launch(), None)
         self.workers.append(launch.worker)
-        charge = GuardedWorker(launch.worker, told.address, told.lease_ms, told.max_tries, told.kept_ms)
+        charge = GuardedWorker(launch.worker, told.address, told.lease_ms, told.max_tries, told.dead_ttl_ms)
         guardian = Guardian(charge, launch.pulse, first_in=told.lease_ms / 3000)
         child = self._child = launch.child
         with contextlib.closing(launch), contextlib.closing(guardian):

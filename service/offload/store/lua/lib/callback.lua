@@ -1,7 +1,7 @@
 -- The callback of a job that ended, by whatever script: a job of its own that tells of it, put in together with the end.
 -- It stands ready in the record since the enqueue: `callback` is its payload, `callback_job` JSON {queue, fields, options}.
 -- @include put
-local CALLBACK_KEPT = 345600000 -- ms that a job with a callback is kept at least: deliveries are tried for three days
+-- CALLBACK_KEPT, from domain/callbacks.py: how long in ms a job with a callback is kept at least.
 local called = {}
 local function call_back(r)
   local record = 'offload:job:' .. r.id

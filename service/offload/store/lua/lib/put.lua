@@ -1,6 +1,6 @@
 -- @include unique
 -- Putting one new job in. Returns 1, 0 when a job of this id exists, in any form, or the id of the job that has its unique key.
--- fields: flat list for the record (function, options …), `unique` as "<hash>:<ms from now, 0: to its end>";
+-- fields: flat list for the record (function, options …), `unique` (a hash), `unique_for` (ms from now);
 -- payload: arq's serialised job.
 local function put(id, q, due, payload, fields)
   local record = 'offload:job:' .. id
@@ -12,10 +12,10 @@ local function put(id, q, due, payload, fields)
     elseif fields[f] == 'tags' then
       tags = fields[f + 1]
     elseif fields[f] == 'unique' then
-      local key, ms, hash = read_unique(fields[f + 1])
-      local holder = take_unique(id, key)
+      local holder = take_unique(id, unique_key(fields[f + 1]))
       if holder then return holder end
-      fields[f + 1] = string.format('%s:%.0f', hash, ms > 0 and now + ms or 0)
+    elseif fields[f] == 'unique_for' then
+      fields[f], fields[f + 1] = 'unique_until', string.format('%.0f', now + tonumber(fields[f + 1]))
     end
   end
   local status = due > now and 'deferred' or 'queued'
