@@ -34,9 +34,10 @@ from offload.api.routes import (
     schedules,
     stalls,
 )
-from offload.api.state import Defaults, State
+from offload.api.state import State
 from offload.domain.catalogue import Catalogue
 from offload.domain.security.api_keys import Keyring
+from offload.domain.views import Defaults
 from offload.loopwatch.asgi import Watched
 from offload.loopwatch.reporter import Reporter
 from offload.loopwatch.watched import WatchedLoop

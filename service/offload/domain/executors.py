@@ -2,26 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from typing_extensions import TypedDict
-
-Kind = Literal["thread", "process"]
-
-
-class ExecutorDocument(TypedDict):
-    """The threads or the processes that one worker has for a queue.
-
-    `busy` of `size` run something; `waiting` jobs and steps have none. `leaked` threads run a call that was to end, for
-    its job was aborted or its time was up, and cannot be stopped; up to `size` of them hold no place of the others.
-    """
-
-    queue: str
-    kind: Kind
-    size: int
-    busy: int
-    waiting: int
-    leaked: int
+from typing import Any
 
 
 @dataclass(slots=True)

@@ -2,11 +2,10 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from offload.domain.hangs import frames
 
-Kind = Literal["step", "callback", "saturated", "gc", "starved", "gil-other-thread", "startup"]
 BLAMING = frozenset({"step", "callback"})
 """The kinds that are somebody's fault."""
 _TOLD = ("kind", "process", "worker", "function", "route", "file", "line", "call", "held_ms", "hint", "fingerprint")

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from offload.documents.stalls import StallKind
 from offload.loopwatch.samples import Sample
 from offload.loopwatch.step_clock import Slow
 
-Kind = Literal["step", "callback", "saturated", "gc", "starved", "gil-other-thread", "startup"]
 HOG_SHARE = 0.1  # of a stall, in processor time, makes another thread a hog; it may have to wait for a processor itself
 _SWITCH_NS = 5_000_000  # a thread that waits for the GIL wakes this often to ask for it (sys.getswitchinterval)
 
@@ -35,7 +34,7 @@ class Evidence:
     watchdog_switches: int = -1
 
 
-def judge(seen: Evidence, step: Slow | None, samples: Sequence[Sample], *, is_startup: bool = False) -> Kind:
+def judge(seen: Evidence, step: Slow | None, samples: Sequence[Sample], *, is_startup: bool = False) -> StallKind:
     """Return what kind of stall this is; what was not the doing of a step is looked for first.
 
     A step of a job or a request is exact also while the process starts, so it keeps its name.
@@ -52,7 +51,7 @@ def judge(seen: Evidence, step: Slow | None, samples: Sequence[Sample], *, is_st
     return "callback" if samples[0].stack else "starved"  # without a stack the loop was waiting: nothing of ours ran
 
 
-def _nobodys(seen: Evidence) -> Kind | None:
+def _nobodys(seen: Evidence) -> StallKind | None:
     least_ns = seen.limit_ns * 9 // 10  # without what is nobody's there would have been no stall
     if seen.gc_ns > seen.held_ns // 2 or seen.held_ns - seen.gc_ns < least_ns:
         return "gc"

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from offload.loopwatch.judge import Evidence, Kind
+from offload.documents.stalls import StallKind
+from offload.loopwatch.judge import Evidence
 from offload.loopwatch.samples import Sample
 from offload.loopwatch.step_clock import Scope
 from offload.loopwatch.suspects import Suspect
@@ -12,7 +13,7 @@ from offload.loopwatch.suspects import Suspect
 class Stall:
     """`samples` name the line, if any was taken in it; with `is_over` false it still lasts."""
 
-    kind: Kind
+    kind: StallKind
     scope: Scope | None
     held_ns: int
     ended_ns: int

@@ -12,9 +12,10 @@ from collections import deque
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
+from offload.documents.stalls import StallKind
 from offload.loopwatch import samples, suspects
 from offload.loopwatch.beat import Beat, switches
-from offload.loopwatch.judge import Evidence, Kind
+from offload.loopwatch.judge import Evidence
 from offload.loopwatch.samples import Sample
 from offload.loopwatch.stall import Stall
 from offload.loopwatch.verdicts import Late, Seen, Waited, stalls, worst
@@ -118,7 +119,7 @@ class Watchdog(threading.Thread):
         if now - began >= self._live_s * 1000 * MS:
             while now - began >= self._live_s * 1000 * MS:
                 self._live_s *= 2
-            kind: Kind = "step" if latest.scope else "startup" if last.at_ns < watch.startup_ns else "callback"
+            kind: StallKind = "step" if latest.scope else "startup" if last.at_ns < watch.startup_ns else "callback"
             cpu_ns = watch.cpu_ns() - last.cpu_ns if watch.cpu_ns() else 0
             late = worst(self._lates, began, now)
             seen = Evidence(now - began, now - last.at_ns, watch.limit_ns, cpu_ns, watchdog_late_ns=late.late_ns)

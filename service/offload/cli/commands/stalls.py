@@ -9,13 +9,13 @@ import typer
 from rich.markup import escape
 
 from offload.cli import arguments, errors, output, session
-from offload.domain import complaints, stallreports
+from offload.documents.stalls import StallKind
+from offload.domain import complaints, views
 from offload.domain.clock import rfc3339
 from offload.domain.errors import InvalidOptions
 from offload.domain.events import MISSED, Event, Wanted
 from offload.domain.filters import StallFilter
 from offload.domain.records import StallGroup
-from offload.domain.stalls import Kind
 from offload.settings import Settings
 from offload.wiring import Backend
 
@@ -28,7 +28,7 @@ FailOnStall = Annotated[
 
 
 def stalls(
-    kind: Annotated[Kind | None, typer.Option(help="Only stalls of this kind.")] = None,
+    kind: Annotated[StallKind | None, typer.Option(help="Only stalls of this kind.")] = None,
     function: Annotated[str | None, typer.Option(metavar="NAME", help="Only what jobs of this function held.")] = None,
     route: Annotated[str | None, typer.Option(help="Only what this route held, as 'GET /v1/jobs'.")] = None,
     worker: Annotated[str | None, typer.Option(metavar="ID", help="Only what held this worker.")] = None,
@@ -129,7 +129,7 @@ def _list(which: StallFilter, limit: int, cursor: str | None, *, as_json: bool, 
 def _list_groups(limit: int, cursor: str | None, *, as_json: bool) -> None:
     found, following = session.run(lambda offload: offload.inspector.stall_groups(limit, cursor))
     if as_json:
-        output.print_json({"items": [stallreports.stall_group(one) for one in found], "next": following})
+        output.print_json({"items": [views.stall_group(one) for one in found], "next": following})
         return
     output.show("\n".join(_group(one) for one in found) if found else "no stalls")
     if following:
