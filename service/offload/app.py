@@ -34,12 +34,13 @@ from offload.api.routes import (
     schedules,
     stalls,
 )
-from offload.api.state import Defaults, State
+from offload.api.state import State
 from offload.domain.catalogue import Catalogue
 from offload.domain.security.api_keys import Keyring
-from offload.loopwatch.asgi import Watched
+from offload.domain.views import Defaults
+from offload.loopwatch.asgi import StepClockMiddleware
 from offload.loopwatch.reporter import Reporter
-from offload.loopwatch.watched import WatchedLoop
+from offload.loopwatch.watch import WatchedLoop
 from offload.settings import Settings, SettingsError, get_settings
 from offload.store.fleet.stalls import StallWriter
 
@@ -98,7 +99,9 @@ def _guard(app: FastAPI, settings: Settings, instruments: registry.Metrics) -> N
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     app.add_middleware(Limits, body=settings.max_body_bytes, seconds=settings.request_timeout)
     app.add_middleware(AccessLog, hsts_seconds=settings.hsts_seconds, note=instruments.request)
-    app.add_middleware(Watched, slot=lambda: loop.slot if (loop := getattr(app.state, "loop", None)) else None)
+    app.add_middleware(
+        StepClockMiddleware, slot=lambda: loop.slot if (loop := getattr(app.state, "loop", None)) else None
+    )
 
 
 def check_exposure(settings: Settings) -> None:

@@ -1,9 +1,10 @@
 """What callers call to operate the service: pause and resume, run a schedule now, clear, and note who did what."""
 
 from offload.client import Client, Request
+from offload.documents.functions import MovableTo
 from offload.domain.catalogue import Catalogue
 from offload.domain.errors import NotFound
-from offload.domain.overrides import Place, check_movable
+from offload.domain.overrides import check_movable
 from offload.domain.schedules import Schedule
 from offload.store.connection.connection import RedisClient
 from offload.store.fleet import audit, overrides, queues, schedules, stalls
@@ -30,7 +31,7 @@ class Operations:
         await self._check_queue(name)
         return await queues.pause(self._redis, name, paused=False)
 
-    async def move_function(self, name: str, runs_in: Place | None, who: str) -> bool:
+    async def move_function(self, name: str, runs_in: MovableTo | None, who: str) -> bool:
         """Run a `def` job function in a thread or a process from its next start on, over the whole fleet.
 
         It holds until None takes it back, whatever restarts meanwhile; what runs goes on. Returns whether that changed

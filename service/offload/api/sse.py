@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 from fastapi.sse import format_sse_event
 
+from offload.documents.jobs import JobDocument
 from offload.domain.clock import rfc3339
-from offload.domain.documents import JobDocument
 from offload.domain.events import Event
 
 KEEP_ALIVE = format_sse_event(comment="keep-alive")

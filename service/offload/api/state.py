@@ -11,6 +11,7 @@ from offload.api.breaker import SLOW_S, Breaker
 from offload.api.sse import SseEncoder
 from offload.client import Client
 from offload.domain.errors import Unavailable, Unconfirmed
+from offload.domain.views import Defaults
 from offload.inspector import Inspector
 from offload.operations import Operations
 
@@ -20,16 +21,6 @@ if TYPE_CHECKING:
 ANSWER_S = 3.0  # longer than any healthy Redis takes, shorter than any caller's patience
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What holds for a job function that says nothing itself; `timeout` and `keep_result` in seconds."""
-
-    max_tries: int
-    timeout: float
-    keep_result: float
-    loop_budget_ms: float | None = None
 
 
 class Outages(Protocol):

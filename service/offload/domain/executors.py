@@ -2,27 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import orjson
-from typing_extensions import TypedDict
-
-Kind = Literal["thread", "process"]
-
-
-class ExecutorDocument(TypedDict):
-    """The threads or the processes that one worker has for a queue.
-
-    `busy` of `size` run something; `waiting` jobs and steps have none yet. `leaked` threads run a call that cannot be
-    stopped, of a job that was aborted or timed out; up to `size` of them do not count against `size`.
-    """
-
-    queue: str
-    kind: Kind
-    size: int
-    busy: int
-    waiting: int
-    leaked: int
 
 
 @dataclass(slots=True)

@@ -4,16 +4,15 @@ import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from offload.documents.functions import MovableTo, OverBudget, RunsIn
 from offload.domain.arguments import Arguments, ResultType
 from offload.domain.callbacks import check_callback_url
 from offload.domain.errors import InvalidDefinition, InvalidOptions
 from offload.domain.policy import Backoff, RetryPolicy
 from offload.domain.queues import DEFAULT_QUEUE, check_queue_name
 
-RunsIn = Literal["loop", "thread", "process"]
-OverBudget = Literal["warn", "fail"]
 _NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$")
 HIGHEST_PRIORITY = 9
 LONGEST_UNIQUE_KEY = 200
@@ -75,7 +74,7 @@ def job(
     *,
     name: str | None = ...,
     queue: str = ...,
-    runs_in: Literal["thread", "process"] | None = ...,
+    runs_in: MovableTo | None = ...,
     timeout: float | None = ...,
     max_tries: int | None = ...,
     keep_result: float | None = ...,
@@ -105,7 +104,7 @@ def define(
     *,
     name: str | None = None,
     queue: str = DEFAULT_QUEUE,
-    runs_in: Literal["thread", "process"] | None = None,
+    runs_in: MovableTo | None = None,
     timeout: float | None = None,
     max_tries: int | None = None,
     keep_result: float | None = None,

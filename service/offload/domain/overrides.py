@@ -5,24 +5,23 @@ Only a `def` can be moved, between a thread and a process: an `async def` is mad
 
 import sys
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
+from offload.documents.functions import MovableTo, RunsIn
 from offload.domain.errors import NotMovable
 from offload.domain.functions import JobFunction
-
-Place = Literal["thread", "process"]
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
     """Who moved a function where, and when (ms since the epoch)."""
 
-    runs_in: Place
+    runs_in: MovableTo
     by: str
     at_ms: int
 
 
-def check_movable(function: JobFunction[Any, Any], runs_in: Place) -> None:
+def check_movable(function: JobFunction[Any, Any], runs_in: MovableTo) -> None:
     """Raise NotMovable where a function cannot run there; it says what would be right."""
     if function.is_plain:
         raise NotMovable(
@@ -50,7 +49,7 @@ def in_force(function: JobFunction[Any, Any], override: Override | None) -> JobF
     return replace(function, runs_in=override.runs_in)
 
 
-def place(function: JobFunction[Any, Any], override: Override | None) -> Literal["loop", "thread", "process"]:
+def place(function: JobFunction[Any, Any], override: Override | None) -> RunsIn:
     """Return where a function runs; an override that cannot hold, since its code has changed, does not."""
     try:
         return in_force(function, override).runs_in

@@ -1,24 +1,20 @@
 """The calls about everything but one job, as plans: searches, bulk, functions, queues, schedules, workers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias, Unpack
+from typing import Any, TypeAlias, Unpack
 from urllib.parse import quote
 
-from offload.sdk.documents import Event, Filter, JobDocument, JobSummary, StallFilter
+from offload.documents.fleet import AuditEntry, StatsDocument, WorkerDocument
+from offload.documents.functions import FunctionDocument, MovableTo
+from offload.documents.jobs import BulkDocument, JobDocument, JobSummary
+from offload.documents.queues import QueueDocument
+from offload.documents.schedules import ScheduleDocument
+from offload.documents.stalls import StallDocument, StallGroupDocument
 from offload.sdk.effects import Emit, Plan, Request, Stream
 from offload.sdk.encoding import as_json, as_members, as_query
+from offload.sdk.events import Event
 from offload.sdk.jobs import JobCalls
-from offload.sdk.reports import (
-    AuditEntry,
-    BulkDocument,
-    FunctionDocument,
-    QueueDocument,
-    ScheduleDocument,
-    StallDocument,
-    StallGroupDocument,
-    StatsDocument,
-    WorkerDocument,
-)
+from offload.sdk.options import Filter, StallFilter
 from offload.sdk.retrying import listen
 
 PAGE = 200
@@ -65,7 +61,7 @@ class Calls(JobCalls):
         """Return one job function. Raises UnknownFunction."""
         return self._json(Request("GET", f"/v1/functions/{quote(name, safe='')}"))
 
-    def move_function(self, name: str, runs_in: Literal["thread", "process"] | None) -> Plan[FunctionDocument]:
+    def move_function(self, name: str, runs_in: MovableTo | None) -> Plan[FunctionDocument]:
         """Run a `def` job function in a thread or a process from its next start on; None: where its code says.
 
         It holds over restarts, and over the whole fleet. Raises UnknownFunction; Conflict where it cannot run there.

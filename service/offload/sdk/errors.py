@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from offload.sdk.documents import JobDocument
+from offload.documents.jobs import JobDocument
 from offload.sdk.effects import Lost, Reply
 
 

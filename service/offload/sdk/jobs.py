@@ -7,11 +7,13 @@ from itertools import count, islice
 from typing import Any, TypeAlias, Unpack
 from urllib.parse import quote
 
-from offload.sdk.documents import ENDED, Event, JobDocument, JobSummary, NewJob, Options
+from offload.documents.explanations import ExplanationDocument
+from offload.documents.jobs import JobDocument, JobSummary
 from offload.sdk.effects import Pause, Plan, Reply, Request, Stream
 from offload.sdk.encoding import as_json, as_members, as_query
 from offload.sdk.errors import JobFailed, WaitTimeout, stranger
-from offload.sdk.reports import ExplanationDocument
+from offload.sdk.events import ENDED, Event
+from offload.sdk.options import NewJob, Options
 from offload.sdk.retrying import RetryPolicy, ask, listen
 
 BATCH = 1000

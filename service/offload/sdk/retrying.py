@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from offload.sdk import errors
-from offload.sdk.documents import Event
 from offload.sdk.effects import Emit, Lost, Open, Pause, Plan, Read, Reply, Request, Send, Stream
+from offload.sdk.events import Event
 from offload.sdk.sse import Decoder
 
 BASE_S = 0.25

@@ -13,7 +13,7 @@ from arq.worker import func
 from offload.domain.errors import Unavailable
 from offload.domain.functions import JobFunction
 from offload.loopwatch.reporter import Reporter
-from offload.loopwatch.watched import WatchedLoop
+from offload.loopwatch.watch import WatchedLoop
 from offload.store.connection import connection
 from offload.store.connection.blocking import connect as connect_blocking
 from offload.store.connection.blocking import portable

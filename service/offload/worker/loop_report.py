@@ -1,7 +1,7 @@
 """What a worker says of its event loop in each beat, for the list of workers and for metrics; all of it is bounded."""
 
-from offload.documents.loops import LoopDocument
-from offload.loopwatch.watched import WatchedLoop
+from offload.documents.fleet import LoopDocument
+from offload.loopwatch.watch import WatchedLoop
 
 _FUNCTIONS = 10
 

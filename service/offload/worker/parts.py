@@ -11,7 +11,7 @@ from arq.connections import RedisSettings
 from offload.client import Client
 from offload.domain.catalogue import Catalogue
 from offload.domain.functions import JobFunction
-from offload.loopwatch.watched import WatchedLoop
+from offload.loopwatch.watch import WatchedLoop
 from offload.store.connection import connection
 from offload.store.connection.blocking import portable
 from offload.store.connection.connection import RedisClient

@@ -21,7 +21,7 @@ from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
 from offload.domain.functions import JobFunction
 from offload.domain.policy import Abort, Dead, Decision, Drop, PutBack, Succeed
-from offload.loopwatch.watched import WatchedLoop
+from offload.loopwatch.watch import WatchedLoop
 from offload.store import keys
 from offload.store.connection import connection
 from offload.store.fleet import queues, workers

@@ -266,7 +266,7 @@ async def test_what_workers_of_ones_own_are_blamed_for_is_told(writer, redis, re
     for one in (stall(line=1), stall(kind="gc"), stall(worker="w9"), stall(kind="callback", line=2)):
         writer.keep(one)
     blocking = connect(portable(settings_of(redis_server.url)))
-    found = stalls.blamed(blocking, ["w1"])
+    found = stalls.blaming(blocking, ["w1"])
     blocking.close()
 
     assert [(one["kind"], one["line"]) for one in found] == [("step", 1), ("callback", 2)]

@@ -15,11 +15,12 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from offload.api.metrics import executors, loops
-from offload.api.metrics.loops import OwnLoop, WatchedLoop
+from offload.api.metrics.loops import OwnLoop
 from offload.api.state import Given
 from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
 from offload.domain.records import FleetMetrics, QueueState
+from offload.loopwatch.watch import WatchedLoop
 
 SCRAPE_S = 2.0
 """So long Redis may take for a scrape; after that it counts as away."""

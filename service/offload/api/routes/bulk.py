@@ -14,6 +14,8 @@ from offload.api.filters import FilterDocument
 from offload.api.problems import responses
 from offload.api.problems.request_errors import InvalidParameters
 from offload.api.state import Given
+from offload.documents.jobs import BulkDocument
+from offload.domain import views
 from offload.domain.arguments import field_errors
 from offload.domain.errors import FieldError
 from offload.domain.filters import BulkOutcome, Filter
@@ -63,7 +65,7 @@ _BODY = {
     }
 }
 _ANSWERS: Mapping[int | str, dict[str, Any]] = {
-    200: {"model": documents.BulkDocument},
+    200: {"model": BulkDocument},
     **responses.responses(400, 413, 415, 422, 503),
 }
 
@@ -121,4 +123,4 @@ def _answer(outcome: BulkOutcome, asked: BulkRequest, action: str, after: Backgr
     if not outcome.is_dry_run:
         said = asked.filter.model_dump(mode="json", exclude_none=True)
         after.audit(action, "jobs", outcome.done, filter=said, matched=outcome.matched)
-    return documents.answer(documents.bulk(outcome))
+    return documents.answer(views.bulk(outcome))

@@ -13,13 +13,14 @@ from starlette.datastructures import QueryParams
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from offload.api import asgi, batch, documents, options, waiting
+from offload.api import asgi, batch, options, waiting
 from offload.api.asgi import Answer, Headers
 from offload.api.idempotency import HEADER, once
 from offload.api.problems.request_errors import InvalidParameters
 from offload.api.problems.responses import respond
 from offload.api.state import State
 from offload.client import Enqueued, Request
+from offload.domain import views
 from offload.domain.errors import FieldError, InvalidArguments, JobNotKept, NotFound, OffloadError, Unavailable
 from offload.domain.functions import EnqueueOptions
 from offload.domain.idempotency import Mark
@@ -100,10 +101,10 @@ class _One:
             return record
 
     def _answer(self, record: JobRecord, status: int) -> Answer:
-        headers = [(b"location", documents.location(record.id).encode())]
+        headers = [(b"location", views.location(record.id).encode())]
         if self._applied is not None:
             headers.append((b"preference-applied", b"wait=%d" % self._applied))
-        return Answer(status, orjson.dumps(documents.job(record)), headers)
+        return Answer(status, orjson.dumps(views.job(record)), headers)
 
 
 class _Many:
@@ -213,7 +214,7 @@ async def _kept(given: State, ids: Sequence[str]) -> Sequence[JobRecord]:
 
 
 def _answer_many(records: Sequence[JobRecord], status: int) -> Answer:
-    items = [documents.summary(record) for record in records]
+    items = [views.summary(record) for record in records]
     return Answer(status, orjson.dumps({"items": items, "next": None}), [])
 
 

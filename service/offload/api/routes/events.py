@@ -14,7 +14,8 @@ from offload.api.problems import responses
 from offload.api.server.protocol import ENDLESS
 from offload.api.sse import END, KEEP_ALIVE, SseEncoder
 from offload.api.state import Given
-from offload.domain import documents
+from offload.documents.jobs import JobDocument
+from offload.domain import views
 from offload.domain.errors import NotFound, Unavailable
 from offload.domain.events import Event, Wanted
 from offload.domain.states import TERMINAL
@@ -173,9 +174,9 @@ async def _all(events: AsyncGenerator[list[Event], None], frames: SseEncoder) ->
 async def _one(
     events: AsyncGenerator[Event | None, None], first: Event | None, inspector: Inspector, frames: SseEncoder
 ) -> AsyncGenerator[bytes, None]:
-    async def document(job_id: str) -> documents.JobDocument | None:
+    async def document(job_id: str) -> JobDocument | None:
         try:
-            return documents.job(await inspector.get(job_id))
+            return views.job(await inspector.get(job_id))
         except NotFound:  # its record was not to be kept
             return None
 

@@ -1,6 +1,6 @@
 """The fleet over HTTP: workers, counts, who did what, why a job does not run."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,8 +9,9 @@ from starlette.responses import Response
 from offload.api import documents
 from offload.api.problems import responses
 from offload.api.state import Given
-from offload.domain import reports
-from offload.domain.clock import rfc3339
+from offload.documents.explanations import ExplanationDocument
+from offload.documents.fleet import AuditList, StatsDocument, WorkerList
+from offload.domain import views
 
 router = APIRouter(tags=["fleet"])
 
@@ -38,7 +39,7 @@ class AuditPaging(Paging):
     operation_id="explain_job",
     summary="Why is it not running?",
     tags=["jobs"],
-    responses={200: {"model": reports.ExplanationDocument}, **responses.responses(404, 503)},
+    responses={200: {"model": ExplanationDocument}, **responses.responses(404, 503)},
 )
 async def explain_job(job_id: str, given: Given) -> Response:
     """Say why a job is not running, in one sentence for a person and as facts for a program.
@@ -46,26 +47,26 @@ async def explain_job(job_id: str, given: Given) -> Response:
     The facts: its place in the queue and what is before it, a pause, limits and who holds them, which workers serve the
     queue and know the function, when it is due, where it runs, how it ended.
     """
-    return documents.answer(reports.explanation(await given.promptly(given.inspector.explain(job_id))))
+    return documents.answer(views.explanation(await given.promptly(given.inspector.explain(job_id))))
 
 
 @router.get(
     "/v1/workers",
     operation_id="list_workers",
     summary="List workers",
-    responses={200: {"model": documents.WorkerList}, **responses.responses(503)},
+    responses={200: {"model": WorkerList}, **responses.responses(503)},
 )
 async def list_workers(given: Given) -> Response:
     """List the live workers, each as it describes itself."""
     workers = await given.promptly(given.inspector.workers())
-    return documents.answer({"items": [_timed(about) for about in workers], "next": None})
+    return documents.answer({"items": [views.worker(beat) for beat in workers], "next": None})
 
 
 @router.get(
     "/v1/stats",
     operation_id="get_stats",
     summary="Count jobs",
-    responses={200: {"model": reports.StatsDocument}, **responses.responses(503)},
+    responses={200: {"model": StatsDocument}, **responses.responses(503)},
 )
 async def get_stats(given: Given) -> Response:
     """Count kept jobs by status, and how attempts ended.
@@ -73,8 +74,8 @@ async def get_stats(given: Given) -> Response:
     That is by function in the last 24 hours, and in each of the last 60 minutes and 24 hours.
     """
     summary = await given.promptly(given.inspector.stats())
-    minutes = reports.points(await given.promptly(given.inspector.series("minute")))
-    hours = reports.points(await given.promptly(given.inspector.series("hour")))
+    minutes = views.points(await given.promptly(given.inspector.series("minute")))
+    hours = views.points(await given.promptly(given.inspector.series("hour")))
     counts = {"statuses": summary["statuses"], "functions": summary["functions"]}
     return documents.answer({**counts, "minutes": minutes, "hours": hours})
 
@@ -83,7 +84,7 @@ async def get_stats(given: Given) -> Response:
     "/v1/audit",
     operation_id="list_audit",
     summary="Who did what",
-    responses={200: {"model": reports.AuditList}, **responses.responses(422, 503)},
+    responses={200: {"model": AuditList}, **responses.responses(422, 503)},
 )
 async def list_audit(given: Given, paging: Annotated[AuditPaging, Query()]) -> Response:
     """List who did what, newest first.
@@ -95,9 +96,3 @@ async def list_audit(given: Given, paging: Annotated[AuditPaging, Query()]) -> R
     entries = given.inspector.audit(paging.limit, paging.cursor, paging.action, paging.who)
     items, following = await given.promptly(entries)
     return documents.answer({"items": items, "next": following})
-
-
-def _timed(about: dict[str, Any]) -> dict[str, Any]:
-    """Write a worker's times, which are ms, as everywhere: `beat` becomes `beat_at`, `started` `started_at`."""
-    shown = {name: value for name, value in about.items() if name not in ("beat", "started")}
-    return shown | {f"{name}_at": rfc3339(about[name]) for name in ("started", "beat") if name in about}

@@ -12,6 +12,8 @@ from offload.api.background import BackgroundTask
 from offload.api.problems import responses
 from offload.api.problems.request_errors import InvalidParameters
 from offload.api.state import Given, State
+from offload.documents.functions import FunctionDocument, FunctionList
+from offload.domain import views
 from offload.domain.arguments import field_errors
 
 router = APIRouter(tags=["functions"])
@@ -39,14 +41,14 @@ _BODY = {
     "/v1/functions",
     operation_id="list_functions",
     summary="List job functions",
-    responses={200: {"model": documents.FunctionList}, **responses.responses(503)},
+    responses={200: {"model": FunctionList}, **responses.responses(503)},
 )
 async def list_functions(given: Given) -> Response:
     """List all job functions by name, with their schemas, policies and recent endings."""
     catalogue, recent = given.inspector.catalogue, await given.promptly(given.inspector.recent())
     moved = await given.promptly(given.inspector.overrides())
     items = [
-        documents.function(catalogue.functions[name], given.defaults, recent.get(name), moved.get(name))
+        views.function(catalogue.functions[name], given.defaults, recent.get(name), moved.get(name))
         for name in sorted(catalogue.functions)
     ]
     return documents.answer({"items": items, "next": None})
@@ -56,7 +58,7 @@ async def list_functions(given: Given) -> Response:
     "/v1/functions/{name}",
     operation_id="get_function",
     summary="Describe a job function",
-    responses={200: {"model": documents.FunctionDocument}, **responses.responses(404, 503)},
+    responses={200: {"model": FunctionDocument}, **responses.responses(404, 503)},
 )
 async def get_function(name: str, given: Given) -> Response:
     """Describe one job function: JSON schemas of its arguments and result, queue, policy, recent endings."""
@@ -67,7 +69,7 @@ async def get_function(name: str, given: Given) -> Response:
     "/v1/functions/{name}",
     operation_id="move_function",
     summary="Move a job function",
-    responses={200: {"model": documents.FunctionDocument}, **responses.responses(400, 404, 409, 413, 415, 422, 503)},
+    responses={200: {"model": FunctionDocument}, **responses.responses(400, 404, 409, 413, 415, 422, 503)},
     openapi_extra=_BODY,
 )
 async def move_function(name: str, request: Request, given: Given, after: BackgroundTask) -> Response:
@@ -89,4 +91,4 @@ async def _described(name: str, given: State) -> Response:
     function = given.inspector.catalogue.function(name)
     recent = await given.promptly(given.inspector.recent())
     moved = await given.promptly(given.inspector.overrides())
-    return documents.answer(documents.function(function, given.defaults, recent.get(name), moved.get(name)))
+    return documents.answer(views.function(function, given.defaults, recent.get(name), moved.get(name)))

@@ -10,9 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from offload.api import documents, etags
+from offload.api import etags
 from offload.api.problems.responses import respond
 from offload.api.state import State
+from offload.domain import views
 from offload.domain.errors import OffloadError
 
 _PATH = re.compile(r"/v1/jobs/([^/]+)")
@@ -51,4 +52,4 @@ async def _answer(scope: Scope, job_id: str) -> Response:
     given: State = scope["app"].state.offload
     record = await given.promptly(given.inspector.get(job_id))
     asked = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"), None)
-    return etags.answer(orjson.dumps(documents.job(record)), asked)
+    return etags.answer(orjson.dumps(views.job(record)), asked)

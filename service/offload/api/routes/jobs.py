@@ -12,6 +12,8 @@ from offload.api.filters import FilterDocument, check_once
 from offload.api.problems import responses
 from offload.api.state import Given
 from offload.api.waiting import while_connected
+from offload.documents.jobs import JobDocument, JobList
+from offload.domain import views
 from offload.domain.errors import Conflict
 from offload.domain.states import Status
 
@@ -48,7 +50,7 @@ class Nothing(BaseModel):
     "/v1/jobs",
     operation_id="list_jobs",
     summary="List jobs",
-    responses={200: {"model": documents.JobList}, **responses.responses(422, 503)},
+    responses={200: {"model": JobList}, **responses.responses(422, 503)},
 )
 async def list_jobs(request: Request, given: Given, listing: Annotated[Listing, Query()]) -> Response:
     """List jobs that fit all filters, newest first, without results, failed attempts and logs.
@@ -59,14 +61,14 @@ async def list_jobs(request: Request, given: Given, listing: Annotated[Listing, 
     """
     check_once(request)
     page = await given.promptly(given.inspector.page(listing.value(), listing.limit, listing.cursor))
-    return documents.answer({"items": [documents.summary(record) for record in page.items], "next": page.next})
+    return documents.answer({"items": [views.summary(record) for record in page.items], "next": page.next})
 
 
 @router.get(
     "/v1/jobs/{job_id}",
     operation_id="get_job",
     summary="Look at a job",
-    responses={200: {"model": documents.JobDocument}, **etags.NOT_MODIFIED, **responses.responses(404, 422, 503)},
+    responses={200: {"model": JobDocument}, **etags.NOT_MODIFIED, **responses.responses(404, 422, 503)},
 )
 async def get_job(job_id: str, request: Request, given: Given, waiting: Annotated[Waiting, Query()]) -> Response:
     """Look at one job as it stands, or as it ended where that comes within `wait` seconds."""
@@ -74,7 +76,7 @@ async def get_job(job_id: str, request: Request, given: Given, waiting: Annotate
     if waiting.wait and not record.status.is_terminal:
         ended = while_connected(request.receive, given.inspector.wait(job_id, waiting.wait))
         record = await given.promptly(ended, waiting.wait)
-    return etags.conditional(request, documents.job(record))
+    return etags.conditional(request, views.job(record))
 
 
 @router.delete(
@@ -107,8 +109,8 @@ async def get_result(job_id: str, given: Given) -> Response:
     operation_id="abort_job",
     summary="Abort a job",
     responses={
-        200: {"model": documents.JobDocument, "description": "It is aborted"},
-        202: {"model": documents.JobDocument, "description": "It runs, and its worker has been told"},
+        200: {"model": JobDocument, "description": "It is aborted"},
+        202: {"model": JobDocument, "description": "It runs, and its worker has been told"},
         **responses.responses(404, 409, 503),
     },
 )
@@ -119,7 +121,7 @@ async def abort_job(job_id: str, given: Given, after: BackgroundTask) -> Respons
         raise Conflict(f"job {job_id} is {said}; only a job that has not ended can be aborted")
     after.audit("job.abort", job_id)
     record = await given.promptly(given.inspector.get(job_id))
-    return documents.answer(documents.job(record), 202 if said == "aborting" else 200)
+    return documents.answer(views.job(record), 202 if said == "aborting" else 200)
 
 
 @router.post(
@@ -127,11 +129,11 @@ async def abort_job(job_id: str, given: Given, after: BackgroundTask) -> Respons
     operation_id="retry_job",
     summary="Retry a job",
     status_code=202,
-    responses={202: {"model": documents.JobDocument}, **responses.responses(404, 409, 503)},
+    responses={202: {"model": JobDocument}, **responses.responses(404, 409, 503)},
 )
 async def retry_job(job_id: str, given: Given, after: BackgroundTask) -> Response:
     """Put a dead or aborted job back, with all its attempts, or run a deferred or retrying one now."""
     await given.promptly(given.client.retry(job_id), part="writes")
     after.audit("job.retry", job_id)
     record = await given.promptly(given.inspector.get(job_id))
-    return documents.answer(documents.job(record), 202, {"Location": documents.location(job_id)})
+    return documents.answer(views.job(record), 202, {"Location": views.location(job_id)})

@@ -13,10 +13,10 @@ from offload.api.options import Moment
 from offload.api.problems import responses
 from offload.api.routes.fleet import Paging
 from offload.api.state import Given
-from offload.domain import stallreports
+from offload.documents.stalls import ClearedDocument, StallGroupList, StallKind, StallList
+from offload.domain import views
 from offload.domain.clock import to_ms
 from offload.domain.filters import StallFilter
-from offload.domain.stalls import Kind
 
 router = APIRouter(tags=["fleet"])
 
@@ -24,7 +24,7 @@ router = APIRouter(tags=["fleet"])
 class StallListing(Paging):
     """Which stalls, and which page of them."""
 
-    kind: Kind | None = Field(None, description="Only stalls of this kind; `step` and `callback` blame somebody.")
+    kind: StallKind | None = Field(None, description="Only stalls of this kind; `step` and `callback` blame somebody.")
     function: Name | None = Field(None, description="Only what jobs of this function held.")
     route: Name | None = Field(None, description="Only what this route held, by method and template.")
     worker: Name | None = Field(None, description="Only what held this worker.")
@@ -53,7 +53,7 @@ class StallListing(Paging):
     "/v1/stalls",
     operation_id="list_stalls",
     summary="List stalls",
-    responses={200: {"model": stallreports.StallList}, **responses.responses(422, 503)},
+    responses={200: {"model": StallList}, **responses.responses(422, 503)},
 )
 async def list_stalls(request: Request, given: Given, listing: Annotated[StallListing, Query()]) -> Response:
     """List what held an event loop for too long, newest first: job, function, source line, and what to do instead.
@@ -71,7 +71,7 @@ async def list_stalls(request: Request, given: Given, listing: Annotated[StallLi
     "/v1/stalls/groups",
     operation_id="list_stall_groups",
     summary="List causes of stalls",
-    responses={200: {"model": stallreports.StallGroupList}, **responses.responses(422, 503)},
+    responses={200: {"model": StallGroupList}, **responses.responses(422, 503)},
 )
 async def list_stall_groups(request: Request, given: Given, paging: Annotated[Paging, Query()]) -> Response:
     """List what held event loops by cause, over the whole fleet: what took most time in all comes first.
@@ -81,14 +81,14 @@ async def list_stall_groups(request: Request, given: Given, paging: Annotated[Pa
     """
     check_once(request)
     items, following = await given.promptly(given.inspector.stall_groups(paging.limit, paging.cursor))
-    return documents.answer({"items": [stallreports.stall_group(one) for one in items], "next": following})
+    return documents.answer({"items": [views.stall_group(one) for one in items], "next": following})
 
 
 @router.delete(
     "/v1/stalls",
     operation_id="clear_stalls",
     summary="Clear stalls",
-    responses={200: {"model": stallreports.ClearedDocument}, **responses.responses(422, 503)},
+    responses={200: {"model": ClearedDocument}, **responses.responses(422, 503)},
 )
 async def clear_stalls(given: Given, after: BackgroundTask) -> Response:
     """Forget all stalls that are listed, and their groups, so that what comes after a mend is seen.

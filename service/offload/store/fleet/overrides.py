@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from offload.domain.overrides import Override, Place
+from offload.documents.functions import MovableTo
+from offload.domain.overrides import Override
 from offload.store import keys
 from offload.store.connection import scripts
 from offload.store.connection.connection import RedisClient, reaching_redis
 
 
-async def put(redis: RedisClient, function: str, runs_in: Place | None, who: str) -> bool:
+async def put(redis: RedisClient, function: str, runs_in: MovableTo | None, who: str) -> bool:
     """Move a function, or with None take that back; return whether that changed something."""
     return bool(await scripts.run(redis, "override", 0, function, runs_in or "", who))
 

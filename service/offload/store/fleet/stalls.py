@@ -86,8 +86,8 @@ async def clear(redis: RedisClient) -> int:
     return int(await scripts.run(redis, "clear", 0))
 
 
-def blamed(redis: Any, workers: Collection[str]) -> list[Stall]:
-    """Return what steps and callbacks of these workers held, oldest first, over a blocking connection."""
+def blaming(redis: Any, workers: Collection[str]) -> list[Stall]:
+    """Return the stalls of these workers that blame someone, oldest first, over a blocking connection."""
     with reaching_redis():
         rows = redis.xrange(keys.STALLS)
     found = [orjson.loads(fields[b"e"]) for _, fields in rows]
@@ -96,8 +96,8 @@ def blamed(redis: Any, workers: Collection[str]) -> list[Stall]:
 
 def write(redis: Any, stall: Mapping[str, Any], process: str) -> None:
     """Record a stall of a process, over a blocking connection: the one way in. Raises Unavailable."""
-    record = {**stall, "fingerprint": stalls.fingerprint(stall)}
-    kind, name = record["kind"], stalls.name_of(record)
+    record = {**stall, "fingerprint": stalls.fingerprint_of(stall)}
+    kind, name = record["kind"], stalls.counted_name(record)
     blames = int(kind in stalls.BLAMING)
     told = (record.get("job_id") or "", record["fingerprint"], kind, name, record["held_ms"], process, blames)
     scripts.run_blocking(redis, "stall", 0, orjson.dumps(record), orjson.dumps(stalls.event(record)), *told)

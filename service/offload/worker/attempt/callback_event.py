@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from offload.domain import documents
+from offload.domain import views
 from offload.domain.clock import now_ms, rfc3339
 from offload.domain.errors import NotFound
 from offload.store.jobs.leases import Claimed
@@ -30,5 +30,5 @@ async def event(records: Records, callback: Claimed) -> dict[str, Any]:
     return {
         "type": f"job.{told['status']}",
         "timestamp": rfc3339(told["at"]),
-        "data": documents.job(record),
+        "data": views.job(record),
     }

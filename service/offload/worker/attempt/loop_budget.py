@@ -13,8 +13,8 @@ import structlog
 from offload.domain.errors import GiveUp, LoopBudgetExceeded, Retry
 from offload.domain.functions import JobFunction
 from offload.domain.policy import Outcome, Raised, RetryPolicy
-from offload.loopwatch.describe import blamed, position
-from offload.loopwatch.step_clock import Scope, Slot, Slow
+from offload.loopwatch.describe import position, user_place
+from offload.loopwatch.step_clock import Scope, Slot, SlowStep
 from offload.worker.outcome import raised
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ class Budget:
         scope.budget_ns = round(ms * 1e6)
         scope.on_over = self._over
 
-    def _over(self, slow: Slow) -> None:
+    def _over(self, slow: SlowStep) -> None:
         """Say it, the first time and whenever it has become twice as bad; have the attempt stopped at its next await.
 
         It is not cancelled here: that would reach past a coroutine that ends with this step.
@@ -50,11 +50,11 @@ class Budget:
             )
             asyncio.get_running_loop().call_soon(self._stop, "over_budget")
 
-    def _line(self, slow: Slow) -> tuple[str, str]:
+    def _line(self, slow: SlowStep) -> tuple[str, str]:
         """Return where it was, in full and short: the line where a sample was taken, else where the function begins."""
         file, line = slow.scope.path, slow.scope.line
         sample = self._slot.sample_of(slow.step)
-        if sample is not None and (place := blamed(sample)) is not None:
+        if sample is not None and (place := user_place(sample)) is not None:
             file, line = place[0].co_filename, position(*place)[0]
         return f"{file}:{line}", f"{'/'.join(PurePath(file).parts[-2:])}:{line}"
 

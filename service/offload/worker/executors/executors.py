@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from offload.documents.fleet import ExecutorDocument, ExecutorKind
 from offload.domain.catalogue import Catalogue
-from offload.domain.executors import ExecutorDocument, Kind
 from offload.worker.executors.leaks import Leaks
 from offload.worker.executors.processes import Processes, start_context
 from offload.worker.executors.threads import Threads
@@ -74,14 +74,14 @@ class Executors:
         known |= {(q, "thread") for q in self._threads} | {(q, "process") for q in self._processes}
         return [self._use(queue, kind) for queue, kind in sorted(known) if queue in queues and kind != "loop"]
 
-    def _use(self, queue: str, kind: Kind) -> ExecutorDocument:
+    def _use(self, queue: str, kind: ExecutorKind) -> ExecutorDocument:
         one = self._threads.get(queue) if kind == "thread" else self._processes.get(queue)
         busy, waiting = (one.busy, one.waiting) if one is not None else (0, 0)
         leaked = one.leaked if isinstance(one, Threads) else 0
         size = self._size(kind, queue)
         return {"queue": queue, "kind": kind, "size": size, "busy": busy, "waiting": waiting, "leaked": leaked}
 
-    def _size(self, kind: Kind, queue: str) -> int:
+    def _size(self, kind: ExecutorKind, queue: str) -> int:
         declared = self._catalogue.queue(queue).max_running
         return declared or (default_threads() if kind == "thread" else default_processes())
 

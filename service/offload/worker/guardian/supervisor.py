@@ -24,8 +24,8 @@ from typing import Any, NoReturn
 import structlog
 
 from offload import lifeline, logs
-from offload.domain import complaints
 from offload.domain.errors import Unavailable
+from offload.domain.stalls import complaint
 from offload.store.connection.blocking import connect
 from offload.store.fleet import stalls
 from offload.worker.exit_codes import CANNOT_START, HELD_A_LOOP, RECYCLED
@@ -213,9 +213,9 @@ def blame(address: Mapping[str, Any], workers: Collection[str]) -> int:
     Redis is asked, and not the workers: one that held its loop for good was killed, and its guardian recorded it.
     """
     with contextlib.closing(connect(address)) as redis:
-        found = stalls.blamed(redis, workers)
+        found = stalls.blaming(redis, workers)
     if found:
-        sys.stderr.write(f"error: {complaints.complaint(found, str(Path.cwd()))}\n")
+        sys.stderr.write(f"error: {complaint(found, str(Path.cwd()))}\n")
     return HELD_A_LOOP if found else 0
 
 

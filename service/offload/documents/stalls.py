@@ -1,13 +1,12 @@
-"""What is told of stalls to who operates the service; each shape is declared once, for the API and for `--json`."""
+"""The documents of stalls: one, those of one cause, and pages of both."""
 
-from typing import Any, NotRequired, cast
+from typing import Any, Literal, NotRequired, TypeAlias
 
 from typing_extensions import TypedDict
 
-from offload.domain.clock import rfc3339
-from offload.domain.records import StallGroup
-from offload.domain.reports import example
-from offload.domain.stalls import Kind
+from offload.documents.schema import example
+
+StallKind: TypeAlias = Literal["step", "callback", "saturated", "gc", "starved", "gil-other-thread", "startup"]
 
 _STALL: dict[str, Any] = {
     "at": "2026-11-22T09:30:00.125Z",
@@ -57,7 +56,7 @@ class StallDocument(TypedDict):
     """
 
     at: str
-    kind: Kind
+    kind: StallKind
     process: str
     worker: str | None
     job_id: str | None
@@ -122,16 +121,3 @@ class ClearedDocument(TypedDict):
     """How many stalls were listed until now."""
 
     cleared: int
-
-
-def stall_group(one: StallGroup) -> StallGroupDocument:
-    """Describe all stalls of one cause."""
-    return {
-        "fingerprint": one.fingerprint,
-        "count": one.count,
-        "held_ms": one.held_ms,
-        "max_ms": one.max_ms,
-        "first_at": str(rfc3339(one.first_ms)),
-        "last_at": str(rfc3339(one.last_ms)),
-        "last": cast("StallDocument", one.last),
-    }
