@@ -35,7 +35,7 @@ async def pause(redis: RedisClient, name: str, *, paused: bool, who: str = "") -
 
     Running jobs are left alone, and it holds until somebody resumes it, whatever starts or stops meanwhile.
     """
-    return bool(await scripts.run(redis, "pause", 0, name, "1" if paused else "0", who))
+    return bool(await scripts.run(redis, "pause", queue=name, is_paused=int(paused), who=who))
 
 
 async def states(redis: RedisClient, names: Iterable[str], now_ms: int) -> list[QueueState]:

@@ -83,7 +83,7 @@ async def totals(redis: RedisClient) -> dict[tuple[str, str], tuple[int, int]]:
 
 async def clear(redis: RedisClient) -> int:
     """Forget all stalls and groups; return how many stalls were listed."""
-    return int(await scripts.run(redis, "clear", 0))
+    return int(await scripts.run(redis, "clear"))
 
 
 def blamed(redis: Any, workers: Collection[str]) -> list[Stall]:
@@ -98,9 +98,19 @@ def write(redis: Any, stall: Mapping[str, Any], process: str) -> None:
     """Record a stall of a process, over a blocking connection: the one way in. Raises Unavailable."""
     record = {**stall, "fingerprint": stalls.fingerprint(stall)}
     kind, name = record["kind"], stalls.name_of(record)
-    blames = int(kind in stalls.BLAMING)
-    told = (record.get("job_id") or "", record["fingerprint"], kind, name, record["held_ms"], process, blames)
-    scripts.run_blocking(redis, "stall", 0, orjson.dumps(record), orjson.dumps(stalls.event(record)), *told)
+    scripts.run_blocking(
+        redis,
+        "stall",
+        record=orjson.dumps(record),
+        event=orjson.dumps(stalls.event(record)),
+        job_id=record.get("job_id") or "",
+        fingerprint=record["fingerprint"],
+        kind=kind,
+        name=name,
+        held_ms=record["held_ms"],
+        process=process,
+        blames=int(kind in stalls.BLAMING),
+    )
 
 
 class StallWriter:
@@ -141,10 +151,17 @@ class StallWriter:
         """Say that the loop is held just now; the feed is told where that is news."""
         if time.monotonic() < self._again_at:
             return
-        told = orjson.dumps(stalls.event(stall)) if is_news else b""
-        about = (stall.get("job_id") or "", self._process, stall["held_ms"], FRESH_S)
         try:
-            scripts.run_blocking(self._connection(), "blocked", 0, orjson.dumps(stall), told, *about)
+            scripts.run_blocking(
+                self._connection(),
+                "blocked",
+                record=orjson.dumps(stall),
+                event=orjson.dumps(stalls.event(stall)) if is_news else b"",
+                job_id=stall.get("job_id") or "",
+                process=self._process,
+                held_ms=stall["held_ms"],
+                ttl_s=FRESH_S,
+            )
         except Unavailable:
             self._again_at = time.monotonic() + _AGAIN_S
 

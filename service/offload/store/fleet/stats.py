@@ -74,7 +74,7 @@ async def summary(redis: RedisClient, now_ms: int) -> dict[str, Any]:
 
 async def prune(redis: RedisClient, limit: int = 1000, abort_age_ms: int = _HOUR_MS) -> int:
     """Take out up to `limit` records that have outlived their keep; return how many went."""
-    return int(await scripts.run(redis, "prune", 0, limit, abort_age_ms))
+    return int(await scripts.run(redis, "prune", limit=limit, abort_age_ms=abort_age_ms))
 
 
 _Row = Mapping[bytes, bytes]

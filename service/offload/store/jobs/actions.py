@@ -11,6 +11,7 @@ from offload.domain.states import Status
 from offload.store import keys
 from offload.store.connection import scripts
 from offload.store.connection.connection import RedisClient, reaching_redis
+from offload.store.connection.script_arguments import Arg
 from offload.store.jobs import listing
 from offload.store.jobs.codec import Codec, Payload, Undecodable
 from offload.store.jobs.listing import Cursor
@@ -120,7 +121,7 @@ class Actions:
         return BulkOutcome(matched, 0, is_dry_run=True, ids=ids, has_more=not is_all)
 
     async def _run(self, script: str, ids: Sequence[str]) -> list[str]:
-        return [said.decode() for said in await scripts.run(self._redis, script, 0, *ids)]
+        return [said.decode() for said in await scripts.run(self._redis, script, *ids)]
 
     async def _abort(self, ids: Sequence[str], now_ms: int) -> list[str]:
         """Abort jobs in one call, with the results for arq's `Job.result()`, which need what is stored of each."""
@@ -132,13 +133,17 @@ class Actions:
                 pipe.hget(keys.RECORD + job_id, "queue")
             payloads, names, *queues = await pipe.execute()
         known = sorted({"default", *(name.decode() for name in names)})
-        argv: list[scripts.Arg] = [self._retention.result_ttl_ms, self._retention.dead_ttl_ms, len(known), *known]
+        ttls = {"result_ttl_ms": self._retention.result_ttl_ms, "dead_ttl_ms": self._retention.dead_ttl_ms}
+        queues_and_jobs: list[Arg] = [*known]
         for job_id, data, queue in zip(ids, payloads, queues, strict=True):
             payload = self._payload(data)
             queue_key = keys.queue_key(queue.decode() if queue else "default")
             result = self._codec.encode_aborted(job_id, queue_key, payload, now_ms)
-            argv += [job_id, result, payload.function if payload else ""]
-        return [said.decode() for said in await scripts.run(self._redis, "abort", 0, *argv)]
+            queues_and_jobs += [job_id, result, payload.function if payload else ""]
+        return [
+            said.decode()
+            for said in await scripts.run(self._redis, "abort", *queues_and_jobs, **ttls, queue_count=len(known))
+        ]
 
     def _payload(self, data: bytes | None) -> Payload | None:
         try:

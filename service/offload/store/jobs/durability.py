@@ -56,12 +56,12 @@ class Confirming:
     async def enqueue(self, ids: Sequence[str], argv: Sequence[scripts.Arg]) -> list[Any]:
         """Run enqueue.lua and return its answer; raises Unavailable, or Unconfirmed where it has run."""
         if not self._confirm.is_asked:
-            return list(await scripts.run(self._redis, "enqueue", 0, *argv))
+            return list(await scripts.run(self._redis, "enqueue", *argv))
         with reaching_redis():
             async with self._redis.client() as one:
                 if not self._is_able:
                     await self._check(one)
-                answer = list(await scripts.run(one, "enqueue", 0, *argv))
+                answer = list(await scripts.run(one, "enqueue", *argv))
                 missing = await self._missing(one, has_written=all(put == 1 for put in answer[1:]))
         if missing is not None:
             raise Unconfirmed(ids, missing)

@@ -21,7 +21,7 @@ async def begin(redis: RedisClient, who: str, key: str, fingerprint: str, stands
     Raises IdempotencyKeyInUse, IdempotencyKeyReused.
     """
     mark = Mark(idempotency.hashed(who, key), orjson.dumps({"fingerprint": fingerprint, "owner": secrets.token_hex(8)}))
-    answer: bytes = await scripts.run(redis, "idempotency", 0, mark.key, mark.value, stands_ms)
+    answer: bytes = await scripts.run(redis, "idempotency", key=mark.key, mark=mark.value, ttl_ms=stands_ms)
     if answer == b"begun":
         return mark
     known = orjson.loads(answer)
@@ -34,4 +34,4 @@ async def begin(redis: RedisClient, who: str, key: str, fingerprint: str, stands
 
 async def give_up(redis: RedisClient, mark: Mark) -> None:
     """Let the key of a request that put nothing in be used again."""
-    await scripts.run(redis, "idempotency", 0, mark.key, mark.value, 0)
+    await scripts.run(redis, "idempotency", key=mark.key, mark=mark.value, ttl_ms=0)

@@ -114,7 +114,15 @@ async def claim(
     """Claim up to `slots` due jobs from `queues` (name, most jobs this worker can take of it), in their order."""
     flat = [part for pair in queues for part in pair]
     now_ms, next_due, left, jobs, aborts = await scripts.run(
-        redis, "claim", 0, worker, sequence, lease_ms, slots, timeout_ms, grace_ms, *flat
+        redis,
+        "claim",
+        *flat,
+        worker=worker,
+        sequence=sequence,
+        lease_ms=lease_ms,
+        slots=slots,
+        timeout_ms=timeout_ms,
+        grace_ms=grace_ms,
     )
     token = f"{worker}:{sequence}"
     claimed = tuple(
@@ -156,9 +164,9 @@ async def keep_waiting(redis: RedisClient, job: Claimed, place: Literal["thread"
 
     While Redis is away neither is done.
     """
-    worker = job.token.rpartition(":")[0]
+    worker, until_ms = job.token.rpartition(":")[0], job.claimed_ms + _WAITING_MS
     with contextlib.suppress(Unavailable):
-        await scripts.run(redis, "wait", 0, worker, job.id, job.token, place, job.claimed_ms + _WAITING_MS)
+        await scripts.run(redis, "wait", worker=worker, job_id=job.id, token=job.token, place=place, until_ms=until_ms)
 
 
 async def hold(redis: RedisClient, job_id: str, seconds: float) -> None:
@@ -169,16 +177,16 @@ async def hold(redis: RedisClient, job_id: str, seconds: float) -> None:
 
 async def renew(redis: RedisClient, worker: str, lease_ms: int) -> tuple[list[str], list[str]]:
     """Extend the leases a worker still holds; return the ids that were lost, and those past their deadline."""
-    lost, overdue, _ = await scripts.run(redis, "renew", 0, worker, lease_ms)
+    lost, overdue, _ = await scripts.run(redis, "renew", worker=worker, lease_ms=lease_ms)
     return [i.decode() for i in lost], [i.decode() for i in overdue]
 
 
 async def finish(redis: RedisClient, worker: str, endings: Sequence[AttemptEnd]) -> list[bool]:
     """Write how attempts ended; False where this worker no longer held the job and nothing was written."""
     argv = [part for ending in endings for part in ending.argv()]
-    return [flag == 1 for flag in await scripts.run(redis, "finish", 0, worker, *argv)]
+    return [flag == 1 for flag in await scripts.run(redis, "finish", *argv, worker=worker)]
 
 
 async def note(redis: RedisClient, lines: int, notes: Sequence[tuple[str, str, str, bytes]]) -> None:
     """Write progress and log lines of running jobs: `(id, token, 'progress', 'log' or 'begun', JSON)` each."""
-    await scripts.run(redis, "note", 0, lines, *(part for one in notes for part in one))
+    await scripts.run(redis, "note", *(part for one in notes for part in one), lines=lines)

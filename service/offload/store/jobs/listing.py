@@ -71,18 +71,28 @@ async def pieces(
     loop = asyncio.get_running_loop()
     now, longest, names = loop.time(), 0.0, lists(which)
     ends = now + seconds
-    window = (_or("-inf", which.enqueued_after_ms), _or("+inf", which.enqueued_before_ms))
-    walked: list[scripts.Arg] = [0, *names] if names else [1, *_OF_EACH_STATUS]
+    after, before = _or("-inf", which.enqueued_after_ms), _or("+inf", which.enqueued_before_ms)
+    walked, is_union = (names, 0) if names else (_OF_EACH_STATUS, 1)
     moves = int(which.status in _MOVED_BY_TIME)
     left, following = limit, cursor
     while True:
         answer = await scripts.run(
-            redis, "list", 0, left, CANDIDATES, moves, *window, following.score, following.job_id, *walked
+            redis,
+            "list",
+            *walked,
+            limit=left,
+            candidates=CANDIDATES,
+            promotes=moves,
+            after=after,
+            before=before,
+            score=following.score,
+            job_id=following.job_id,
+            is_union=is_union,
         )
         ids = tuple(one.decode() for one in answer[0])
         following, moves, left = Cursor(answer[1].decode(), answer[2].decode()), 0, left - len(ids)
-        before, now = now, loop.time()
-        longest = max(longest, now - before)
+        last, now = now, loop.time()
+        longest = max(longest, now - last)
         yield Piece(ids, following if answer[3] else None)
         if not answer[3] or left <= 0 or now + longest >= ends:  # another piece may take as long again
             return
@@ -118,7 +128,7 @@ async def count(redis: RedisClient, which: Filter, *, seconds: float) -> tuple[i
 async def sweep(redis: RedisClient, which: Filter, ids: Sequence[str]) -> None:
     """Take ids that have no record any more out of the lists in which they were found."""
     names = lists(which) or _OF_EACH_STATUS
-    await scripts.run(redis, "sweep", 0, len(names), *names, *ids)
+    await scripts.run(redis, "sweep", *names, *ids, list_count=len(names))
 
 
 def _or(otherwise: str, at_ms: int | None) -> str:

@@ -6,15 +6,15 @@
 -- @include base
 -- @include index
 -- @include terminal
-local keep, kept, queues, said = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), {}
+local keep, kept, queues, said = tonumber(ARGV.result_ttl_ms), tonumber(ARGV.dead_ttl_ms), tonumber(ARGV.queue_count), {}
 
 local function abort(id, result, name)
   local record = 'offload:job:' .. id
   local rec = redis.call('HMGET', record, 'status', 'queue', 'enqueued', 'worker', 'function', 'unique', 'callback')
   local status, q = rec[1], rec[2]
   if q and not redis.call('ZSCORE', queue_key(q), id) then q = nil end -- it has ended, maybe by a stock worker
-  for i = 5, 4 + queues do
-    if not q and redis.call('ZSCORE', queue_key(ARGV[i]), id) then q = ARGV[i] end
+  for n = FIRST, FIRST + queues - 1 do
+    if not q and redis.call('ZSCORE', queue_key(ARGV[n]), id) then q = ARGV[n] end
   end
   if not q then return is_over(status) and status or 'unknown' end
   if redis.call('EXISTS', 'arq:in-progress:' .. id) == 1 then
@@ -37,6 +37,6 @@ local function abort(id, result, name)
   return 'aborted'
 end
 
-for i = 5 + queues, #ARGV, 3 do said[#said + 1] = abort(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+for i = FIRST + queues, #ARGV, SIZE(JOB) do said[#said + 1] = abort(JOB(i).id, JOB(i).result, JOB(i).function) end
 publish()
 return said

@@ -7,25 +7,25 @@
 -- @include index
 -- @include put
 -- @include idempotency
-local answers, touched, request, i = {now}, {}, nil, 2
+local answers, touched, request, i = {now}, {}, nil, FIRST
 
 local function put_next(first)
-  local due, width, fields = tonumber(ARGV[first + 2]), tonumber(ARGV[first + 4]), {}
-  i = first + 5 + width
+  local due, width, fields = tonumber(JOB(first).due), tonumber(JOB(first).width), {}
+  i = first + SIZE(JOB) + width
   if request and not request.stands then return 0 end
   if due == 0 then due = now end
-  for f = 1, width do fields[f] = ARGV[first + 4 + f] end
-  local answer = put(ARGV[first], ARGV[first + 1], due, ARGV[first + 3], fields)
-  if answer == 1 then touched[ARGV[first + 1]] = true end
+  for f = 1, width do fields[f] = ARGV[first + SIZE(JOB) - 1 + f] end
+  local answer = put(JOB(first).id, JOB(first).queue, due, JOB(first).payload, fields)
+  if answer == 1 then touched[JOB(first).queue] = true end
   return answer
 end
 
 while i < #ARGV do
-  if ARGV[i] == '' then
-    request = open_request(ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
-    answers[#answers + 1], i = request.stands and 1 or 0, i + 4
+  if MARK(i).nothing == '' then
+    request = open_request(MARK(i).key, MARK(i).value, MARK(i).jobs)
+    answers[#answers + 1], i = request.stands and 1 or 0, i + SIZE(MARK)
   else
-    local id, answer = ARGV[i], put_next(i)
+    local id, answer = JOB(i).id, put_next(i)
     answers[#answers + 1] = answer
     if request then remember(request, type(answer) == 'string' and answer or id) end
   end

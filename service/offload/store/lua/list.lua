@@ -8,11 +8,11 @@
 -- @include base
 -- @include index
 -- @include walk
-local limit, most, from, before, score, last = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local limit, most, from, before, score, last = tonumber(ARGV.limit), tonumber(ARGV.candidates), ARGV.after, ARGV.before, ARGV.score, ARGV.job_id
 local lists, walked, smallest = {}, 1, nil
-if ARGV[4] == '1' then promote(1000) end
-for i = 10, #ARGV do lists[#lists + 1] = list_of(ARGV[i]) end
-if ARGV[9] == '1' then
+if ARGV.promotes == '1' then promote(1000) end
+for i = FIRST, #ARGV do lists[#lists + 1] = list_of(ARGV[i]) end
+if ARGV.is_union == '1' then
   local found, more
   found, score, last, more = merged(lists, math.min(limit, most), from, before, score, last)
   return {found, score, last, more and 1 or 0}

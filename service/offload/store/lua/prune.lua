@@ -5,7 +5,7 @@
 -- @include base
 -- @include index
 -- @include unique
-local gone = redis.call('ZRANGEBYSCORE', 'offload:expires', '-inf', now, 'LIMIT', 0, ARGV[2])
+local gone = redis.call('ZRANGEBYSCORE', 'offload:expires', '-inf', now, 'LIMIT', 0, ARGV.limit)
 for _, id in ipairs(gone) do forget(id) end
 write_sets()
 
@@ -29,7 +29,7 @@ end
 for _, q in ipairs({'default', unpack(redis.call('SMEMBERS', 'offload:queues'))}) do
   redis.call('ZREMRANGEBYSCORE', 'offload:running-on:' .. q, '-inf', now) -- also of jobs that a stock worker ended
 end
-redis.call('ZREMRANGEBYSCORE', 'arq:abort', '-inf', now - tonumber(ARGV[3]))
+redis.call('ZREMRANGEBYSCORE', 'arq:abort', '-inf', now - tonumber(ARGV.abort_age_ms))
 redis.call('ZREMRANGEBYSCORE', 'offload:workers', '-inf', now - 60000)
 publish()
 return #gone + ended

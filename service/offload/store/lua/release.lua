@@ -11,7 +11,7 @@
 -- @include requeue
 -- @include counts
 -- @include lost
-local worker, culprit, given, dead, touched = ARGV[2], ARGV[6], {}, {}, {}
+local worker, culprit, given, dead, touched = ARGV.worker, ARGV.culprit, {}, {}, {}
 local held = held_by(worker)
 
 local function give_back(id, rec, event)
@@ -25,15 +25,15 @@ for _, one in ipairs(held) do
   local id, rec = one.id, one.rec
   local q, attempt, name = rec[1], tonumber(rec[4]), rec[6] or nil
   local is_counted = culprit == '' or culprit == id
-  local is_last = is_counted and attempt >= tonumber(rec[5] or ARGV[3])
+  local is_last = is_counted and attempt >= tonumber(rec[5] or ARGV.max_tries)
   forget_lease(id, q, worker)
   if is_counted then
-    local lost = lost_beside_others(ARGV[5], held, id, rec[6])
+    local lost = lost_beside_others(ARGV.reason, held, id, rec[6])
     keep_attempt(id, cjson.encode({attempt = attempt, started = tonumber(rec[7]), ended = now, worker = worker, error = lost}),
       lost.fingerprint, rec[3])
     if is_last then
       terminate({id = id, queue = q, from = 'running', enqueued = rec[3], status = 'dead', result = '', keep = 0,
-        kept = tonumber(ARGV[4]), unique = rec[10], callback = rec[11], fields = {'error', cjson.encode(lost)}})
+        kept = tonumber(ARGV.dead_ttl_ms), unique = rec[10], callback = rec[11], fields = {'error', cjson.encode(lost)}})
       emit('dead', id, q, name, nil, attempt)
       dead[#dead + 1] = id
     else

@@ -5,7 +5,7 @@
 -- unless another job has taken its place in max_running.
 -- @include base
 -- @include limits
-local worker, lease = ARGV[2], tonumber(ARGV[3])
+local worker, lease = ARGV.worker, tonumber(ARGV.lease_ms)
 local running = 'offload:running:' .. worker
 local lost, overdue, left = {}, {}, -1
 local held = redis.call('ZRANGE', running, 0, -1, 'WITHSCORES') -- by their deadlines

@@ -38,7 +38,7 @@ local function replay(id)
   return 'queued'
 end
 
-for i = 2, #ARGV do said[#said + 1] = replay(ARGV[i]) end
+for i = FIRST, #ARGV do said[#said + 1] = replay(ARGV[i]) end
 for q in pairs(touched) do wake(q) end
 publish()
 return said

@@ -5,10 +5,10 @@
 -- @include base
 -- @include index
 local gone = 0
-for i = 3 + ARGV[2], #ARGV do
+for i = FIRST + ARGV.list_count, #ARGV do
   if redis.call('EXISTS', 'offload:job:' .. ARGV[i]) == 0 then
     forget(ARGV[i])
-    for l = 3, 2 + ARGV[2] do take_out(list_of(ARGV[l]), ARGV[i]) end
+    for l = FIRST, FIRST + ARGV.list_count - 1 do take_out(list_of(ARGV[l]), ARGV[i]) end
     gone = gone + 1
   end
 end

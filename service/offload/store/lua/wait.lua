@@ -3,8 +3,8 @@
 -- ARGV: now, worker, id, token, 'thread' or 'process', until when it may wait. Returns 1, or 0 where the token no
 -- longer stands. `note.lua` takes the word back when it begins; the token tells one of an earlier attempt.
 -- @include base
-local id, token = ARGV[3], ARGV[4]
+local id, token = ARGV.job_id, ARGV.token
 if redis.call('GET', 'arq:in-progress:' .. id) ~= token then return 0 end
-redis.call('ZADD', 'offload:running:' .. ARGV[2], 'XX', ARGV[6], id)
-redis.call('HSET', 'offload:job:' .. id, 'waits_for', ARGV[5], 'waits_token', token)
+redis.call('ZADD', 'offload:running:' .. ARGV.worker, 'XX', ARGV.until_ms, id)
+redis.call('HSET', 'offload:job:' .. id, 'waits_for', ARGV.place, 'waits_token', token)
 return 1
