@@ -123,13 +123,13 @@ class Client:
         Raises UnknownFunction, InvalidArguments (each field named), Unavailable, and Unconfirmed where it is stored
         but replicas or disks that were to confirm it did not in time.
         """
-        return await self.put(self.check(Request(function, args or {}, options or NO_OPTIONS)))
+        return await self.enqueue_checked(self.check(Request(function, args or {}, options or NO_OPTIONS)))
 
-    async def put(self, checked: Checked, mark: Mark | None = None) -> Enqueued:
+    async def enqueue_checked(self, checked: Checked, mark: Mark | None = None) -> Enqueued:
         """Store one checked request; with a mark only while that stands, else raises IdempotencyKeyInUse."""
         job = self._prepare(checked, now_ms())
         job.mark = mark
-        at_ms, stored = await self._store.put(job)
+        at_ms, stored = await self._store.enqueue(job)
         return Enqueued(job, checked, at_ms, stored)
 
     async def enqueue_many(self, requests: Sequence[Request]) -> list[Enqueued]:
@@ -140,12 +140,12 @@ class Client:
         with gc_tuning.paused():
             checked = [self.check(request) for request in requests]
         if len(checked) <= ONE_STEP:
-            return await self.put_all(checked)
+            return await self.enqueue_all(checked)
         steps: list[asyncio.Task[list[Enqueued]]] = []
         try:
             async with asyncio.TaskGroup() as group:
                 for first in range(0, len(checked), _STEP):
-                    steps.append(group.create_task(self.put_all(checked[first : first + _STEP])))
+                    steps.append(group.create_task(self.enqueue_all(checked[first : first + _STEP])))
                     await asyncio.sleep(0)  # it is on its way
                     if len(steps) > _AHEAD:
                         await steps[-1 - _AHEAD]
@@ -153,23 +153,24 @@ class Client:
             raise errors.exceptions[0] from None
         return [one for step in steps for one in step.result()]
 
-    async def put_all(self, checked: Sequence[Checked], mark: Mark | None = None) -> list[Enqueued]:
-        """Store up to 1,000 checked requests, all or none; with a mark as `put` does."""
+    async def enqueue_all(self, checked: Sequence[Checked], mark: Mark | None = None) -> list[Enqueued]:
+        """Store up to 1,000 checked requests, all or none; with a mark as `enqueue_checked` does."""
         if not checked and mark is None:
             return []
         with gc_tuning.paused():
             made_ms = now_ms()
             ids = new_ids(made_ms, len(checked))
             jobs = [self._prepare(one, made_ms, job_id) for one, job_id in zip(checked, ids, strict=True)]
-        at_ms, stored = await self._store.put_many(jobs, mark)
+        at_ms, stored = await self._store.enqueue_many(jobs, mark)
         with gc_tuning.paused():
             return [Enqueued(job, one, at_ms, said) for job, one, said in zip(jobs, checked, stored, strict=True)]
 
-    async def begin(self, who: str, key: str, fingerprint: str) -> Mark | tuple[str, ...]:
-        """Begin a request that came with an idempotency key, or return the ids of the jobs that it put in before.
+    async def begin_request(self, who: str, key: str, fingerprint: str) -> Mark | tuple[str, ...]:
+        """Begin a request that came with an idempotency key, or return the ids of the jobs that it enqueued before.
 
-        `who` has keys of its own. Raises IdempotencyKeyInUse where the same request is under way, IdempotencyKeyReused
-        where the key came with another one; the mark is for `put` or `put_all`, or for `give_up`.
+        Keys of one `who` do not meet those of another. The mark is for `enqueue_checked`, `enqueue_all`, or
+        `abandon_request`. Raises IdempotencyKeyInUse where the same request is under way, IdempotencyKeyReused where
+        the key came with another request.
         """
         stands_ms = _UNDER_WAY_MS + round(self.longest_confirmation * 1000)
         return await idempotency.begin(self._store.redis, who, key, fingerprint, stands_ms)
@@ -178,9 +179,9 @@ class Client:
         """Return when what a request put in before is confirmed, as it is for new jobs; raises as `enqueue` does."""
         await self._store.confirm_again(ids)
 
-    async def give_up(self, mark: Mark) -> None:
+    async def abandon_request(self, mark: Mark) -> None:
         """Let an idempotency key be used again: its request was refused, and nothing was put in."""
-        await idempotency.give_up(self._store.redis, mark)
+        await idempotency.abandon(self._store.redis, mark)
 
     @property
     def longest_confirmation(self) -> float:

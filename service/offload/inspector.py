@@ -63,12 +63,12 @@ class Inspector:
         """Return the jobs of these ids that are still kept, in their order, without history."""
         return await self._records.get_many(list(ids), now_ms())
 
-    async def page(self, which: Filter = Filter(), limit: int = 50, cursor: str | None = None) -> Page:  # noqa: B008 - a value
+    async def list_jobs(self, which: Filter = Filter(), limit: int = 50, cursor: str | None = None) -> Page:  # noqa: B008 - a value
         """Return a page of the jobs that fit, newest first; `cursor` is the `next` of the page before.
 
         Raises InvalidOptions for what is no cursor.
         """
-        items, follow = await self._records.page(which, limit, cursor, now_ms())
+        items, follow = await self._records.list_jobs(which, limit, cursor, now_ms())
         return Page(tuple(items), follow)
 
     async def result(self, job_id: str) -> bytes:
@@ -196,7 +196,7 @@ class Inspector:
         self, limit: int, cursor: str | None = None, action: str | None = None, who: str | None = None
     ) -> tuple[list[dict[str, Any]], str | None]:
         """Return a page of who did what, newest first, and the cursor of the next; raises InvalidOptions."""
-        return await audit.page(self._redis, limit, cursor, action, who)
+        return await audit.list_entries(self._redis, limit, cursor, action, who)
 
     async def stalls(
         self,
@@ -205,7 +205,7 @@ class Inspector:
         which: StallFilter = StallFilter(),  # noqa: B008 - a value
     ) -> tuple[list[dict[str, Any]], str | None]:
         """Return a page of what held an event loop, newest first, and the cursor of the next; raises InvalidOptions."""
-        return await stalls.page(self._redis, limit, cursor, which)
+        return await stalls.list_stalls(self._redis, limit, cursor, which)
 
     async def ongoing_stalls(self, which: StallFilter = StallFilter()) -> list[dict[str, Any]]:  # noqa: B008 - a value
         """Return what holds an event loop just now, the longest first."""

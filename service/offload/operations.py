@@ -39,7 +39,7 @@ class Operations:
         function = self._catalogue.function(name)
         if runs_in is not None:
             check_movable(function, runs_in)
-        return await overrides.put(self._redis, name, runs_in, who)
+        return await overrides.set_override(self._redis, name, runs_in, who)
 
     async def run_schedule(self, name: str) -> str:
         """Fire a tick now, paused or not, beside those of the plan; return the id of its job. Raises NotFound."""

@@ -23,7 +23,7 @@ class RedisOutage:
         """Note that Redis did not serve a part; return the seconds that it should wait before it tries again."""
         failures, begins = self._outage.failed(part, time.monotonic())
         if begins:
-            log.warning("redis_away", part=part, error=str(error), **self._about)
+            log.warning("redis_unavailable", part=part, error=str(error), **self._about)
         return RECONNECT.pause(failures, random.random())  # noqa: S311 - spreads tries, keeps no secret
 
     async def pause(self, part: str, error: Exception) -> None:
@@ -33,4 +33,4 @@ class RedisOutage:
     def served(self, part: str) -> None:
         """Note that Redis served a part; it costs next to nothing while nothing is wrong."""
         if lasted := self._outage.served(part, time.monotonic()):
-            log.warning("redis_back", away_s=round(lasted[0], 1), tries=lasted[1], **self._about)
+            log.warning("redis_recovered", unavailable_s=round(lasted[0], 1), tries=lasted[1], **self._about)

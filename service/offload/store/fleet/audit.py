@@ -14,7 +14,7 @@ async def write(redis: RedisClient, who: str, action: str, target: str, count: i
     await capped_stream.append(redis, keys.AUDIT, entry, _MOST)
 
 
-async def page(
+async def list_entries(
     redis: RedisClient, limit: int, cursor: str | None, action: str | None, who: str | None
 ) -> tuple[list[Entry], str | None]:
     """Return a page of entries, newest first, of one action or person where that is said."""
@@ -22,4 +22,4 @@ async def page(
     def fits(entry: Entry) -> bool:
         return (action is None or entry["action"] == action) and (who is None or entry["who"] == who)
 
-    return await capped_stream.page(redis, keys.AUDIT, limit, cursor, fits if action or who else None)
+    return await capped_stream.list_entries(redis, keys.AUDIT, limit, cursor, fits if action or who else None)

@@ -29,7 +29,7 @@ async def append(redis: RedisClient, key: str, entry: Entry, most: int) -> None:
         await redis.xadd(key, words(entry), maxlen=most, approximate=True)
 
 
-async def page(
+async def list_entries(
     redis: RedisClient,
     key: str,
     limit: int,

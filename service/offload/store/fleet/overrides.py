@@ -10,7 +10,7 @@ from offload.store.connection import scripts
 from offload.store.connection.connection import RedisClient, reaching_redis
 
 
-async def put(redis: RedisClient, function: str, runs_in: Place | None, who: str) -> bool:
+async def set_override(redis: RedisClient, function: str, runs_in: Place | None, who: str) -> bool:
     """Move a function, or with None take that back; return whether that changed something."""
     return bool(await scripts.run(redis, "override", function=function, place=runs_in or "", who=who))
 

@@ -27,7 +27,7 @@ Stall = dict[str, Any]
 EVERY = StallFilter()
 
 
-async def page(
+async def list_stalls(
     redis: RedisClient, limit: int, cursor: str | None, which: StallFilter = EVERY
 ) -> tuple[list[Stall], str | None]:
     """Return a page of the stalls that fit, newest first; raises InvalidOptions for what is no cursor."""
@@ -35,7 +35,9 @@ async def page(
     def fits(stall: Stall) -> bool:
         return which.takes(stall) and which.is_in_window(stall["at"])
 
-    return await capped_stream.page(redis, keys.STALLS, limit, cursor, None if which == EVERY else fits, which.after_ms)
+    return await capped_stream.list_entries(
+        redis, keys.STALLS, limit, cursor, None if which == EVERY else fits, which.after_ms
+    )
 
 
 async def ongoing(redis: RedisClient, at_ms: int, which: StallFilter = EVERY) -> list[Stall]:

@@ -32,6 +32,6 @@ async def begin(redis: RedisClient, who: str, key: str, fingerprint: str, stands
     return tuple(known["ids"])
 
 
-async def give_up(redis: RedisClient, mark: Mark) -> None:
+async def abandon(redis: RedisClient, mark: Mark) -> None:
     """Let the key of a request that put nothing in be used again."""
     await scripts.run(redis, "idempotency", key=mark.key, mark=mark.value, ttl_ms=0)

@@ -44,7 +44,7 @@ class Records:
         """Return the jobs of these ids that still exist, in their order, without history."""
         return [record for record in await self._load(ids, now_ms) if record is not None]
 
-    async def page(
+    async def list_jobs(
         self, which: Filter, limit: int, cursor: str | None, now_ms: int
     ) -> tuple[list[JobRecord], str | None]:
         """Return a page of what fits, newest first, and the cursor of the next; raises InvalidOptions for a bad cursor.

@@ -5,7 +5,7 @@
 -- each '': 1, or 0 where the mark no longer stands}. Nothing is changed for a job that is not 1, nor for those of a mark at 0.
 -- @include base
 -- @include index
--- @include put
+-- @include enqueue_job
 -- @include idempotency
 local answers, touched, request, i = {now}, {}, nil, FIRST
 
@@ -15,7 +15,7 @@ local function put_next(first)
   if request and not request.stands then return 0 end
   if due == 0 then due = now end
   for f = 1, width do fields[f] = ARGV[first + SIZE(JOB) - 1 + f] end
-  local answer = put(JOB(first).id, JOB(first).queue, due, JOB(first).payload, fields)
+  local answer = enqueue_job(JOB(first).id, JOB(first).queue, due, JOB(first).payload, fields)
   if answer == 1 then touched[JOB(first).queue] = true end
   return answer
 end

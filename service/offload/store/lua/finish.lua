@@ -11,14 +11,14 @@
 -- @include requeue
 -- @include fetch
 -- @include counts
--- @include untaken
+-- @include unclaimed
 local worker, written, touched, leases = ARGV.worker, {}, {}, {}
 for i = FIRST, #ARGV, SIZE(END) do leases[#leases + 1] = 'arq:in-progress:' .. END(i).id end
 local holders = fetch(leases)
 
 local function finish(i)
   local id, verb, lease = END(i).id, END(i).verb, 'arq:in-progress:' .. END(i).id
-  if holders[lease] ~= END(i).token and (holders[lease] ~= false or not is_untaken(id, END(i).token)) then return 0 end
+  if holders[lease] ~= END(i).token and (holders[lease] ~= false or not is_unclaimed(id, END(i).token)) then return 0 end
   holders[lease] = nil
   local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'enqueued', 'attempt', 'due', 'priority', 'unique', 'started', 'callback', 'function')
   local q, enqueued, attempt, fields = rec[1], rec[2], tonumber(rec[3]), fields_of(END(i).fields, END(i).loop)

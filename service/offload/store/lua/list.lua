@@ -7,7 +7,7 @@
 -- Returns {ids, score and id of the cursor to go on from, 1 if there are more candidates}.
 -- @include base
 -- @include index
--- @include walk
+-- @include pages
 local limit, most, from, before, score, last = tonumber(ARGV.limit), tonumber(ARGV.candidates), ARGV.after, ARGV.before, ARGV.score, ARGV.job_id
 local lists, walked, smallest = {}, 1, nil
 if ARGV.promotes == '1' then promote(1000) end

@@ -4,7 +4,7 @@
 -- Returns {1 if this call fired, the time of the tick to come, paused or not, now}.
 -- @include base
 -- @include index
--- @include put
+-- @include enqueue_job
 local key, at, following = 'offload:schedule:' .. ARGV.schedule, tonumber(ARGV.at_ms), ARGV.following_ms
 local state = redis.call('HMGET', key, 'next', 'paused')
 local by_hand = at == 0
@@ -20,7 +20,7 @@ if not by_hand then
 end
 local fields = {}
 for i = FIRST, #ARGV do fields[#fields + 1] = ARGV[i] end
-local fired = put(ARGV.job_id, ARGV.queue, now, ARGV.payload, fields)
+local fired = enqueue_job(ARGV.job_id, ARGV.queue, now, ARGV.payload, fields)
 redis.call('HSET', key, 'last', by_hand and now or at, 'last_job', ARGV.job_id)
 if by_hand then redis.call('SADD', 'offload:schedules', ARGV.schedule) end
 redis.call('SADD', 'offload:queues', ARGV.queue)

@@ -53,5 +53,5 @@ local function wake(q)
   end
 end
 
--- @include gather
+-- @include writes
 -- @include feed
