@@ -40,7 +40,7 @@ async def list_entries(
     """Return up to `limit` entries that fit, newest first, each with `at`, and the cursor of the next page.
 
     None is older than `since_ms`. A page may be short, or empty, and still have a next one: it looks at 2,000 entries
-    at most. Raises InvalidOptions for what is no cursor.
+    at most. Raises InvalidOptions for a bad cursor.
     """
     found: list[Entry] = []
     last, seen = f"({_checked(cursor)}" if cursor else "+", 0

@@ -36,7 +36,7 @@ async def tick(redis: RedisClient, schedule: str, at_ms: int, following_ms: int,
 
 
 async def run(redis: RedisClient, schedule: str, job: NewJob) -> None:
-    """Fire one tick now, paused or not, beside those of the plan."""
+    """Fire one tick now, paused or not, besides those of the plan."""
     await _tick(redis, schedule, 0, 0, job)
 
 
@@ -57,7 +57,7 @@ async def _tick(redis: RedisClient, schedule: str, at_ms: int, following_ms: int
 
 
 async def pause(redis: RedisClient, schedule: str, *, paused: bool) -> None:
-    """Let ticks of a schedule go by, or fire again from the next on; what ticked before is left alone."""
+    """Skip the ticks of a schedule, or fire again from the next on; earlier jobs are left alone."""
     with reaching_redis():
         pipe = redis.pipeline(transaction=True)
         pipe.sadd(keys.SCHEDULES, schedule)

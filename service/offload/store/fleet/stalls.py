@@ -1,4 +1,4 @@
-"""What held an event loop for too long: recorded by one script, listed, by cause, and what holds one just now."""
+"""Stalls of event loops: recorded by one script, listed, grouped by cause; and those under way."""
 
 import time
 from collections import deque
@@ -21,7 +21,7 @@ FRESH_S = 15
 """So long it is believed that a loop is held when its process says no more."""
 _WAITING = 200  # records that one process keeps for a Redis that is away
 _AGAIN_S = 2.0  # until it tries again: meanwhile others are only logged, and wait for no Redis
-_LATE_MS = 1000  # a record that is written so much later brings its own time
+_LATE_MS = 1000  # a record that is written later than this brings its own time
 
 Stall = dict[str, Any]
 EVERY = StallFilter()
@@ -73,7 +73,7 @@ async def groups(redis: RedisClient, limit: int, cursor: str | None) -> tuple[li
 
 
 async def totals(redis: RedisClient) -> dict[tuple[str, str], tuple[int, int]]:
-    """Return how many stalls there were since Redis is there, and for how many ms they held, by kind and name."""
+    """Return the number of stalls since the data was created, and their ms, by kind and name."""
     with reaching_redis():
         row = {counter.decode(): int(n) for counter, n in (await redis.hgetall(keys.STALL_TOTALS)).items()}
     return {
@@ -97,7 +97,7 @@ def blamed(redis: Any, workers: Collection[str]) -> list[Stall]:
 
 
 def write(redis: Any, stall: Mapping[str, Any], process: str) -> None:
-    """Record a stall of a process, over a blocking connection: the one way in. Raises Unavailable."""
+    """Record a stall of a process, over a blocking client. Raises Unavailable."""
     record = {**stall, "fingerprint": stalls.fingerprint(stall)}
     kind, name = record["kind"], stalls.name_of(record)
     scripts.run_blocking(
@@ -150,7 +150,7 @@ class StallWriter:
         return bool(self._waiting)
 
     def blocked(self, stall: Stall, *, is_news: bool) -> None:
-        """Say that the loop is held just now; the feed is told where that is news."""
+        """Report a stall under way; with `is_news` the feed gets an event."""
         if time.monotonic() < self._again_at:
             return
         try:

@@ -11,7 +11,7 @@ from offload.store.connection.connection import RedisClient, reaching_redis
 from offload.store.fleet import queues
 
 _HOUR_MS = 3_600_000
-# What the scripts count beside the endings: for how long those that succeeded ran, steps over their loop budget.
+# Counted besides the endings: the ms that successful attempts ran, and steps over their loop budget.
 _RAN, _OVER = "ms", "over"
 
 
@@ -50,7 +50,7 @@ async def series(redis: RedisClient, now_ms: int, step: Literal["minute", "hour"
 async def totals(redis: RedisClient) -> tuple[dict[tuple[str, str], int], dict[str, int], dict[str, int]]:
     """Return how often attempts ended, by ending and function; for how many ms each function's ran; over budget.
 
-    All since Redis is there; the last is the number of steps over the loop budget, by function.
+    All since the data was created; the last is the number of steps over the loop budget, by function.
     """
     (row,) = await _rows(redis, [keys.TOTALS])
     counters = [(name.decode().partition(" "), int(n)) for name, n in row.items()]

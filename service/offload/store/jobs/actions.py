@@ -1,4 +1,4 @@
-"""What a person does to jobs from outside, to one or to all that fit a filter: abort, replay, forget."""
+"""Actions on existing jobs, on one or on all that match a filter: abort, replay, forget."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,14 +17,14 @@ from offload.store.jobs.codec import Codec, Payload, Undecodable
 from offload.store.jobs.listing import Cursor
 
 BULK_SECONDS = 5.0
-"""A bulk call takes no longer, and says that there is more."""
+"""The most time of a bulk call; one that is not done by then answers that there is more."""
 _AT_ONCE = 500
 
 Act = Callable[[Sequence[str]], Awaitable[list[str]]]
 
 
 class Actions:
-    """Changes jobs that are there already; each call is one script for up to 500 of them."""
+    """Changes existing jobs; each call is one script for up to 500 of them."""
 
     def __init__(self, redis: RedisClient, codec: Codec, retention: Retention) -> None:
         self._redis = redis
@@ -42,7 +42,7 @@ class Actions:
         return said
 
     async def replay(self, job_id: str) -> None:
-        """Put a dead or aborted job back, or make a deferred or retrying one due now; raises NotFound, Conflict."""
+        """Replay a dead or aborted job, or make a deferred or retrying one due now; raises NotFound, Conflict."""
         [said] = await self._run("replay", [job_id])
         if said == "unknown":
             raise NotFound("job", job_id)

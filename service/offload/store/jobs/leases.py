@@ -20,7 +20,7 @@ class Claimed:
     """A job that this worker may run: `attempt` counts this run, `payload` is None when it has expired.
 
     `lost_worker` names the worker that held the attempt before and never ended it; `options` is JSON or empty.
-    Nothing changes one, though it is not frozen: a frozen one takes three times as long to make, for each job.
+    Nothing changes it. It is not frozen: a frozen one takes three times as long to make, for each job.
     """
 
     id: str
@@ -39,7 +39,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one claim brought: jobs, when the next falls due (None: none known), whether due ones had to be left."""
+    """The answer to one claim: jobs, the next due time (None: none known), and whether due jobs had to be left."""
 
     jobs: tuple[Claimed, ...]
     now_ms: int
@@ -88,7 +88,7 @@ class AttemptEnd:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the job does not run again by itself."""
+        """True if the job does not run again by itself."""
         return self.verb not in ("retry", "putback")
 
     def argv(self) -> list[scripts.Arg]:
@@ -146,7 +146,7 @@ async def claim(
 
 
 async def held(redis: RedisClient, worker: str) -> dict[str, str]:
-    """Return what Redis says this worker runs: the token of each job by its id."""
+    """Return the jobs that this worker runs by Redis' account: the token of each by its id."""
     with reaching_redis():
         ids = [i.decode() for i in await redis.zrange(keys.RUNNING + worker, 0, -1)]
         tokens = await redis.mget([keys.ARQ_IN_PROGRESS + i for i in ids]) if ids else []
@@ -160,9 +160,9 @@ async def count_from(redis: RedisClient, job_id: str, attempt: int) -> None:
 
 
 async def keep_waiting(redis: RedisClient, job: Claimed, place: Literal["thread", "process"]) -> None:
-    """Say that a job waits in its worker for a thread or process, and let its lease be renewed for up to a day.
+    """Record that a job waits in its worker for a thread or process, and let its lease be renewed for up to a day.
 
-    While Redis is away neither is done.
+    Does neither while Redis is unavailable.
     """
     worker, until_ms = job.token.rpartition(":")[0], job.claimed_ms + _WAITING_MS
     with contextlib.suppress(Unavailable):

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Abort jobs: one that waits at once; one that runs by telling its worker (and arq's abort set, for stock ones).
--- ARGV: now, keep ms, record kept ms, how many queues to look in for jobs that a stock producer made, these queues, then
---       for each job: id, result for arq's Job.result() ('' for none), its function ('' where nobody knows).
+-- Abort jobs: a waiting one at once; a running one by a message to its worker (and arq's abort set, for stock workers).
+-- ARGV: now, TTLs of result and record, the number of queues to search for jobs that a stock producer made, these queues,
+--       then for each job a JOB: id, result for arq's Job.result() ('' for none), function ('' where it is unknown).
 -- Returns for each 'aborted', 'aborting', 'unknown', or the terminal status it has.
 -- @include base
 -- @include index
@@ -30,7 +30,7 @@ local function abort(id, result, name)
   local enqueued = rec[3] or now
   learn_queue(id, rec[2], q, enqueued)
   if not rec[5] then learn_function(id, name, enqueued) end
-  if status == 'running' then forget_lease(id, q, rec[4]) end -- its lease ran out and nobody has taken it up
+  if status == 'running' then forget_lease(id, q, rec[4]) end -- its lease ran out and no worker has claimed it since
   terminate({id = id, queue = q, from = status, enqueued = enqueued, status = 'aborted', result = result,
     keep = keep, kept = kept, unique = rec[6], callback = rec[7], fields = {'enqueued', enqueued}})
   emit('aborted', id, q, rec[5])

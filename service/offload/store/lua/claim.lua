@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Give a worker the right to run due jobs, for one lease, over its queues in the order given.
--- ARGV: now, worker, sequence of this claim, lease ms, slots, default timeout ms, grace ms,
---       then per queue: name, how many of its jobs this worker can take.
+-- ARGV: now, worker, sequence of this claim, lease, free slots, default timeout, grace; then for each queue a QUEUE: name,
+--       and the most jobs of it that this worker can take.
 -- Returns {now, next due ms or -1, 1 if due jobs had to be left, jobs, ids to abort}; a job is
 -- {id, queue, attempt, payload or false, enqueued, due, options, function, lost worker or false, to be aborted or not}.
 -- A job's score becomes the end of its lease, so the queue is its own lease table: nobody has to recover anything.

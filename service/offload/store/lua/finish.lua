@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Record how attempts ended, all that ended since the last call, each fenced by its claim's token.
+-- Record the ends of attempts, all since the last call, each fenced by its claim's token.
 -- ARGV: now, worker, then for each attempt an END: `verb` is succeeded, dead, aborted, retry or putback; `result` is in
 -- arq's bytes or ''; `due` of 0 keeps the place of a job put back; `failed_attempt` is JSON or '' (dead without one: no
 -- attempt was made, and none is counted); `fields` is a flat JSON list for the record; `loop` is JSON or ''.

@@ -1,5 +1,5 @@
--- Begin a request that came with an idempotency key, unless one did before; or give the key up.
--- ARGV: now, key (hash), mark (JSON: {fingerprint, owner}), ms for which the mark stands by itself; 0: give the key up.
+-- Begin a request that came with an idempotency key, unless one did before; or free the key.
+-- ARGV: now, key (hash), mark (JSON: {fingerprint, owner}), ms until the mark expires; 0: free the key.
 -- Returns 'begun', or the value of the key: the mark of a request under way, or {fingerprint, ids} in JSON.
 -- @include base
 local key = 'offload:idempotency:' .. ARGV.key

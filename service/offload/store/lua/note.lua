@@ -1,7 +1,7 @@
--- Write down what running jobs say of themselves: progress (the last one counts) and log lines (a bounded list).
--- ARGV: now, lines kept per job, then per note: id, token, 'progress', 'log' or 'begun' (it waited, and has a thread
---       or process now), JSON.
--- Returns 1 or 0 for each: 0 where the token no longer stands.
+-- Record the notes of running jobs: progress (the last one counts) and log lines (a bounded list).
+-- ARGV: now, lines kept for each job, then for each note a NOTE: id, token, kind ('progress', 'log', or 'begun': it
+--       waited, and has a thread or process now), JSON.
+-- Returns 1 or 0 for each: 0 where the token is no longer that of the lease.
 -- @include base
 local written = {}
 for i = FIRST, #ARGV, SIZE(NOTE) do
@@ -12,7 +12,7 @@ for i = FIRST, #ARGV, SIZE(NOTE) do
     redis.call('HDEL', 'offload:job:' .. id, 'waits_for', 'waits_token')
   elseif ours then
     local said, about = cjson.decode(note), redis.call('HMGET', 'offload:job:' .. id, 'queue', 'function')
-    said.queue, said['function'] = about[1] or nil, about[2] or nil -- by which a reader of all events chooses
+    said.queue, said['function'] = about[1] or nil, about[2] or nil -- readers of all events filter by these
     if NOTE(i).kind == 'progress' then
       redis.call('HSET', 'offload:job:' .. id, 'progress', note)
     else

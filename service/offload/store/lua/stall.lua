@@ -1,5 +1,5 @@
--- Record what held an event loop, in one step: its entry, its group, the fleet's totals, the mark on its job, the event.
--- ARGV: now, record (JSON), event (JSON), job's id or '', fingerprint, kind, name of what it was or '-', held ms,
+-- Record a stall of an event loop in one step: its entry, its group, the fleet's totals, the mark on its job, the event.
+-- ARGV: now, record (JSON), event (JSON), job's id or '', fingerprint, kind, name of its function or route or '-', held ms,
 --       process whose loop it was, '1' where that kind of stall blames somebody. Returns now.
 -- @include base
 local ENTRIES, GROUPS, COUNTERS, KEPT_S = 1000, 500, 1000, 2592000
@@ -43,7 +43,7 @@ redis.call('ZREM', 'offload:ongoing', ARGV.process)
 
 local said, record = cjson.decode(ARGV.event), 'offload:job:' .. id
 if id ~= '' and redis.call('EXISTS', record) == 1 then
-  said.queue = redis.call('HGET', record, 'queue') or nil -- by which a reader of all events chooses
+  said.queue = redis.call('HGET', record, 'queue') or nil -- readers of all events filter by it
   if ARGV.blames == '1' then redis.call('HINCRBY', record, 'stalls', 1) end
 end
 said.event, said.id = 'stalled', id

@@ -1,6 +1,6 @@
 -- Fire one tick of a schedule, exactly once over any number of workers: the first to bring the tick's time wins.
 -- ARGV: now, schedule, the tick's time ms, the next tick's time ms, job id, queue, payload, then fields of the record.
--- A schedule not seen before is only noted. A tick's time of 0 fires one now, paused or not, beside those of the plan.
+-- A schedule not seen before is only recorded. A tick's time of 0 fires one now, paused or not, besides those of the plan.
 -- Returns {1 if this call fired, the time of the tick to come, paused or not, now}.
 -- @include base
 -- @include index

@@ -1,5 +1,5 @@
--- The callback of a job that ended, by whatever script: a job of its own that tells of it, put in together with the end.
--- It stands ready in the record since the enqueue: `callback` is its payload, `callback_job` JSON {queue, fields, options}.
+-- The callback of a job that ended, by any script: a job of its own, enqueued in the same step. The record has it ready
+-- since the enqueue: `callback` is its payload, `callback_job` JSON {queue, fields, options}.
 -- @include enqueue_job
 -- CALLBACK_KEPT, from domain/callbacks.py: how long in ms a job with a callback is kept at least.
 local called = {}
