@@ -1,4 +1,4 @@
-"""What callers call to look at work: jobs, pages, results, events, queues, workers. Writing is `offload.client`."""
+"""The read side: jobs, results, events, queues, workers. Writing is `offload.client`."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -63,12 +63,12 @@ class Inspector:
         """Return the jobs of these ids that are still kept, in their order, without history."""
         return await self._records.get_many(list(ids), now_ms())
 
-    async def page(self, which: Filter = Filter(), limit: int = 50, cursor: str | None = None) -> Page:  # noqa: B008 - a value
-        """Return a page of the jobs that fit, newest first; `cursor` is the `next` of the page before.
+    async def list_jobs(self, which: Filter = Filter(), limit: int = 50, cursor: str | None = None) -> Page:  # noqa: B008 - a value
+        """Return a page of the jobs that match, newest first; `cursor` is the `next` of the page before.
 
         Raises InvalidOptions for what is no cursor.
         """
-        items, follow = await self._records.page(which, limit, cursor, now_ms())
+        items, follow = await self._records.list_jobs(which, limit, cursor, now_ms())
         return Page(tuple(items), follow)
 
     async def result(self, job_id: str) -> bytes:
@@ -120,7 +120,7 @@ class Inspector:
         return follow.all_jobs(self._feed, wanted, after, keep_alive)
 
     async def explain(self, job_id: str) -> Explanation:
-        """Say why a job stands where it stands; raises NotFound."""
+        """Explain why a job has its state and place; raises NotFound."""
         return explain(await facts.gather(self._redis, await self.get(job_id)))
 
     async def queues(self) -> list[QueueState]:
@@ -160,7 +160,7 @@ class Inspector:
         return artifact, path
 
     async def overrides(self) -> dict[str, Override]:
-        """Return which functions were moved at run time, by whom and when."""
+        """Return the functions that were moved at run time, each with person and time."""
         return await overrides.everything(self._redis)
 
     async def recent(self) -> dict[str, FunctionStats]:
@@ -195,8 +195,8 @@ class Inspector:
     async def audit(
         self, limit: int, cursor: str | None = None, action: str | None = None, who: str | None = None
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """Return a page of who did what, newest first, and the cursor of the next; raises InvalidOptions."""
-        return await audit.page(self._redis, limit, cursor, action, who)
+        """Return a page of the audit, newest first, and the cursor of the next; raises InvalidOptions."""
+        return await audit.list_entries(self._redis, limit, cursor, action, who)
 
     async def stalls(
         self,
@@ -204,11 +204,11 @@ class Inspector:
         cursor: str | None = None,
         which: StallFilter = StallFilter(),  # noqa: B008 - a value
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """Return a page of what held an event loop, newest first, and the cursor of the next; raises InvalidOptions."""
-        return await stalls.page(self._redis, limit, cursor, which)
+        """Return a page of stalls, newest first, and the cursor of the next; raises InvalidOptions."""
+        return await stalls.list_stalls(self._redis, limit, cursor, which)
 
     async def ongoing_stalls(self, which: StallFilter = StallFilter()) -> list[dict[str, Any]]:  # noqa: B008 - a value
-        """Return what holds an event loop just now, the longest first."""
+        """Return the stalls under way, the longest first."""
         return await stalls.ongoing(self._redis, now_ms(), which)
 
     async def stall_groups(self, limit: int, cursor: str | None = None) -> tuple[list[StallGroup], str | None]:

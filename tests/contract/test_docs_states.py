@@ -6,6 +6,7 @@ from typing import Any
 
 from offload.domain.states import MOVES, TERMINAL, Status
 from offload.store.connection import scripts
+from offload.store.connection.script_arguments import NAMED
 from offload.store.jobs.enqueue import NewJob
 from offload.store.jobs.leases import AttemptEnd
 
@@ -68,7 +69,9 @@ class Ledger:
         """Run a script and note every job whose state it changed."""
         self.now += later_ms
         before = {i: await self.status(i) for i in self.ids}
-        answer = await scripts.run(self.redis, script, self.now, *args)
+        names = NAMED[script][1:]
+        named = dict(zip(names, args, strict=False))
+        answer = await scripts.run(self.redis, script, *args[len(names) :], now=self.now, **named)
         for job_id, old in before.items():
             if (new := await self.status(job_id)) != old:
                 self.moves.add((script, old, new))

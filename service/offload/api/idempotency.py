@@ -40,7 +40,7 @@ async def once(
         raise InvalidParameters([FieldError("Idempotency-Key", message, "idempotency_key")])
     who = scope.get(scopes.KEY, ANONYMOUS).name
     wanted = idempotency.fingerprint(scope["method"], scope["path"], scope["query_string"], body)
-    begun = await given.promptly(given.client.begin(who, key, wanted), part="writes")
+    begun = await given.promptly(given.client.begin_request(who, key, wanted), part="writes")
     if not isinstance(begun, Mark):
         if wait := given.client.longest_confirmation:
             await given.promptly(given.client.confirm(begun), wait, "writes")
@@ -49,5 +49,5 @@ async def once(
         return await put(begun)
     except InvalidRequest:
         with contextlib.suppress(Unavailable):
-            await given.promptly(given.client.give_up(begun), part="writes")
+            await given.promptly(given.client.abandon_request(begun), part="writes")
         raise

@@ -1,4 +1,4 @@
-"""Queues as values: a queue is the unit of limits, so it is declared beside the resource it protects."""
+"""Queues as values: a queue is the unit of limits, so it is declared next to the resource that it protects."""
 
 import re
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Queue:
 
 
 def check_queue_name(name: str) -> str:
-    """Return the name, or raise InvalidDefinition that says what a queue may be called."""
+    """Return the name; raises InvalidDefinition, with the rule, for a bad one."""
     if not _NAME.fullmatch(name):
         msg = f"{name!r} is no queue name: letters, digits and _ . : - up to 100, starting with a letter or digit"
         raise InvalidDefinition(msg)
@@ -59,5 +59,5 @@ def due_of(score: float) -> int:
 
 
 def priority_of(score: float) -> int:
-    """Return the priority, 0 to 9, by which a job stands where it does; 0 for one that is not due yet."""
+    """Return the priority, 0 to 9, that the score has; 0 for a job that is not due yet."""
     return -(int(score) // BAND_MS) if score < 0 else 0

@@ -47,7 +47,7 @@ def parse(url: str) -> RedisAddress:
 
 
 def has_known_scheme(url: str) -> bool:
-    """Whether an address begins as one of Redis does."""
+    """Return True for an address with the scheme of a Redis address."""
     return urlsplit(url).scheme in SCHEMES
 
 

@@ -8,6 +8,7 @@ from offload.domain.errors import ErrorInfo
 from offload.store import keys
 from offload.store.connection import blocking, scripts
 from offload.store.connection.connection import reaching_redis
+from offload.store.connection.script_arguments import Arg
 from offload.store.fleet import stalls
 
 
@@ -29,7 +30,7 @@ class LeaseGuard:
 
     def renew(self) -> Renewed:
         """Extend the leases that the worker holds. Raises Unavailable."""
-        lost, overdue, left = self._run("renew", self.worker, self.lease_ms)
+        lost, overdue, left = self._run("renew", lease_ms=self.lease_ms)
         return Renewed([i.decode() for i in lost], [i.decode() for i in overdue], None if left < 0 else left / 1000)
 
     def release(
@@ -39,8 +40,13 @@ class LeaseGuard:
 
         Where the `culprit` is known, the job that cost the worker, no other job's attempt counts.
         """
-        why = json.dumps(reason.as_dict())
-        requeued, dead = self._run("release", self.worker, max_tries, dead_ttl_ms, why, culprit or "")
+        requeued, dead = self._run(
+            "release",
+            max_tries=max_tries,
+            dead_ttl_ms=dead_ttl_ms,
+            reason=json.dumps(reason.as_dict()),
+            culprit=culprit or "",
+        )
         return [i.decode() for i in requeued], [i.decode() for i in dead]
 
     def running(self) -> list[tuple[str, str | None]]:
@@ -60,5 +66,5 @@ class LeaseGuard:
         """Close the connection, and those to sentinels."""
         blocking.close(self._redis)
 
-    def _run(self, name: str, *args: scripts.Arg) -> Any:
-        return scripts.run_blocking(self._redis, name, 0, *args)
+    def _run(self, script: str, **named: Arg) -> Any:
+        return scripts.run_blocking(self._redis, script, now=0, worker=self.worker, **named)

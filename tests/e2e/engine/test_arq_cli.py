@@ -37,7 +37,7 @@ async def test_a_worker_settings_of_ones_own_runs_on_our_engine(b, arq, project,
     (project / "e2e_own.py").write_text(SETTINGS.format(path=str(redis_server.socket_path)))
     codec = Codec.named("pickle")
     job = NewJob("own", "default", 0, codec.encode_job("add", {"a": 1, "b": 2}, 1_700_000_000_000), {"function": "add"})
-    await JobStore(b.redis, codec).put(job)
+    await JobStore(b.redis, codec).enqueue(job)
     code = await arq("--burst", of="e2e_own.WorkerSettings").ended()
     stored = codec.decode_result(await b.redis.get("arq:result:own"))
 

@@ -7,7 +7,7 @@ import pwd
 import pytest
 
 from offload.store.connection.connection import client, settings_of
-from offload.store.fleet.capped_stream import page
+from offload.store.fleet.capped_stream import list_entries
 
 ME = f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
 
@@ -18,7 +18,7 @@ async def audited(redis_server):
 
     async def audited():
         redis = client(settings_of(redis_server.url))
-        entries, _ = await page(redis, "offload:audit", 100, None)
+        entries, _ = await list_entries(redis, "offload:audit", 100, None)
         await redis.aclose()
         return [(one["action"], one["target"], one["who"]) for one in reversed(entries)]
 

@@ -143,7 +143,7 @@ async def test_an_old_answer_does_not_undo_a_newer_one(bench, redis):
         heard = await overrides_of(worker)
         slow = asyncio.create_task(heard.hear(late()))
         await asyncio.sleep(0)
-        await overrides.put(redis, "o.where", "process", "ops")
+        await overrides.set_override(redis, "o.where", "process", "ops")
         await heard.look()
         held.set()
         await slow
@@ -172,7 +172,7 @@ async def test_what_runs_is_left_alone(bench, move):
 
 async def test_an_override_that_cannot_hold_is_ignored(bench, redis):
     """The code of a function may have changed since: it runs where its code says, and the log says why."""
-    await overrides.put(redis, "o.async", "process", "ops")
+    await overrides.set_override(redis, "o.async", "process", "ops")
     async with bench(on_loop) as b, b.worker():
         ended = await b.run("o.async")
 
@@ -184,7 +184,7 @@ async def test_moving_twice_keeps_who_did_it_first(bench, move, redis):
     async with bench(where) as b:
         changes = [await move(b, "o.where", place) for place in ("process", "process", "thread", None, None)]
         await move(b, "o.where", "process")
-        await overrides.put(redis, "o.where", "process", "another")
+        await overrides.set_override(redis, "o.where", "process", "another")
         found = (await b.inspector.overrides())["o.where"]
 
     assert changes == [True, False, True, True, False]

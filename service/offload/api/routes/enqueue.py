@@ -57,7 +57,9 @@ class _One:
         client = self._given.client
         wanted = self._options()
         checked = client.check(Request(self._name, self._arguments(), wanted), is_json=True)
-        stored = await self._given.promptly(client.put(checked, mark), client.longest_confirmation, "writes")
+        stored = await self._given.promptly(
+            client.enqueue_checked(checked, mark), client.longest_confirmation, "writes"
+        )
         if stored.is_new:
             record = await self._held(stored.record)
             return self._answer(record, STANDS if record.status.is_terminal else ACCEPTED)
@@ -131,7 +133,7 @@ class _Many:
     async def _put(self, mark: Mark | None) -> Answer:
         client = self._given.client
         checked = batch.read(client, asgi.json_of(self._body, self._sent), _trace(self._sent))
-        stored = await self._given.promptly(client.put_all(checked, mark), client.longest_confirmation, "writes")
+        stored = await self._given.promptly(client.enqueue_all(checked, mark), client.longest_confirmation, "writes")
         held = [one.id for one in stored if not one.is_new]
         found = (
             {one.id: one for one in await self._given.promptly(self._given.inspector.get_many(held))} if held else {}

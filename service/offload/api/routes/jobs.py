@@ -60,7 +60,7 @@ async def list_jobs(request: Request, given: Given, listing: Annotated[Listing, 
     job that fits all the while once. The `args` of a job that succeeded are with its result, and null in a list.
     """
     check_once(request)
-    page = await given.promptly(given.inspector.page(listing.value(), listing.limit, listing.cursor))
+    page = await given.promptly(given.inspector.list_jobs(listing.value(), listing.limit, listing.cursor))
     return documents.answer({"items": [views.summary(record) for record in page.items], "next": page.next})
 
 

@@ -39,7 +39,7 @@ def list_jobs(
 ) -> None:
     """List jobs that fit all filters, newest first."""
     fits = filters.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
-    page = session.run(lambda offload: offload.inspector.page(fits, limit, cursor))
+    page = session.run(lambda offload: offload.inspector.list_jobs(fits, limit, cursor))
     if as_json:
         output.print_json({"items": documents.jobs(page.items), "next": page.next})
         return

@@ -38,7 +38,7 @@ _REFUSALS = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY ", "UNBLOCKED")
 
 @dataclass(repr=False)
 class SentinelSettings(RedisSettings):
-    """arq's settings, and what the sentinels themselves ask for; they have users and passwords of their own."""
+    """arq's settings, with the credentials of the sentinels themselves."""
 
     sentinel_username: str | None = None
     sentinel_password: str | None = None
@@ -46,7 +46,7 @@ class SentinelSettings(RedisSettings):
 
 @contextmanager
 def reaching_redis() -> Iterator[None]:
-    """Raise Unavailable for whatever means that Redis is away, or cannot write now."""
+    """Raise Unavailable for every error that means that Redis is unavailable, or cannot write now."""
     try:
         yield
     except _AWAY as error:
@@ -99,7 +99,7 @@ def client(
 ) -> ArqRedis:
     """Make a client (no connection is opened yet); `answer_timeout` in seconds, None for blocking reads.
 
-    With `most` it has no more connections than that, however many callers come in one moment.
+    `most` limits the number of its connections; further callers wait for one.
     """
     common: dict[str, Any] = {
         "db": settings.database,
@@ -153,7 +153,7 @@ async def check(redis: ArqRedis, address: str) -> None:
 
 
 def settings_of_client(redis: ArqRedis) -> RedisSettings:
-    """Return settings that reach the same Redis as a client that somebody else made (arq's `redis_pool=`)."""
+    """Return settings for the Redis of a client that was made elsewhere (arq's `redis_pool=`)."""
     pool: Any = redis.connection_pool
     used = pool.connection_kwargs
     known = {

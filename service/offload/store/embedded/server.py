@@ -1,7 +1,7 @@
 """A real Redis server of our own, for a machine that has none: it starts with its parent and never outlives it.
 
-It listens on a unix socket in a private directory, and on no port. What it holds is appended to disk once a second, so
-jobs survive a restart. Between parent and server stands `supervisor`, which ends the server when the parent is gone,
+It listens on a unix socket in a private directory, and on no port. Its data is appended to disk once a second, so jobs
+survive a restart. Between parent and server stands `supervisor`, which ends the server when the parent is gone,
 be it by SIGKILL. A lock, held by the server itself, keeps two servers off one data directory.
 """
 
@@ -88,7 +88,7 @@ class EmbeddedRedis:
 
     @property
     def is_running(self) -> bool:
-        """Whether the server has not ended by itself."""
+        """True until the server ends by itself."""
         return self._supervisor.poll() is None
 
     def stop(self) -> None:

@@ -13,13 +13,13 @@ from offload.domain.clock import now_ms
 from offload.domain.events import Event, Wanted, missed
 
 KEPT = 2000
-"""So many events wait for a reader; when it is slower than that it loses the oldest."""
+"""The number of events kept for a reader; one that is slower loses the oldest."""
 AT_ONCE = 16
-"""So few readers are woken together as soon as something happens."""
+"""Up to this number, readers are woken together as soon as something happens."""
 BATCH = 64
-"""So many events a reader takes at once: what it has not passed on yet is the only thing kept for it alone."""
+"""The most events that a reader takes at once: those it has not passed on yet are kept for it alone."""
 STEP = 2
-"""So many of a crowd are woken in one turn of the loop, some 0.1 ms each: what else is ready waits for them."""
+"""The readers of a crowd that are woken in one turn of the loop, some 0.1 ms each, while other work waits."""
 _REST = 3.0
 _LONGEST_REST = 1.0
 
@@ -56,7 +56,7 @@ class Channel:
 
 
 class Reader:
-    """One reader's place in a channel; when it is too slow it loses the oldest events, and is told how many."""
+    """One reader's place in a channel; one that is too slow loses the oldest events, and gets their number."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -86,7 +86,7 @@ class Reader:
         return events[0] if events else None
 
     async def _wait(self, timeout: float | None) -> None:
-        """Wait for an event; among many readers for one's turn, so that each is told much at once."""
+        """Wait for an event; among many readers, for its turn, so that each gets many events at once."""
         behind = self._channel.end - self._at
         if self._at < self._until or (behind and (behind > KEPT // 2 or len(self._channel.readers) <= AT_ONCE)):
             return

@@ -1,4 +1,4 @@
-"""What a reader of the feed is told: first what it missed or the state as it is, then what happens, each event once."""
+"""The events for one reader: first those it missed, or the present state, then new ones, each event once."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing

@@ -21,7 +21,7 @@ _BLOCK_MS = 2000
 _PROBE_MS = 50  # after a failure: whether Redis is back is to be known sooner
 _AFTER_ALL = 1000  # an index behind that of every event in one entry of the stream
 _PAGE = 20  # entries of up to 100 events each: what a reader that comes back is given at once
-_REPLAYS = 4  # so many readers that come back are served at a time; a thousand may come in one moment
+_REPLAYS = 4  # readers that come back are served at a time; a thousand may come at once
 _EVENT_ID = re.compile(r"(\d{1,19})-(\d{1,19})(?:\.(\d{1,9}))?", re.ASCII)  # Redis has 64 bits for each of the first
 _BEGINNING = (0, 0, _AFTER_ALL)
 
@@ -91,7 +91,7 @@ class Feed:
             self._reading = None
 
     def _channel(self, wanted: Wanted) -> Channel:
-        """Return the channel of what is wanted, the one there is or a new one."""
+        """Return the channel for these events, an existing or a new one."""
         channel = self._channels.get(wanted)
         if channel is None:
             channel = self._channels[wanted] = Channel(wanted, self._rounds)
@@ -149,7 +149,7 @@ class Feed:
 
 
 def _events(row_id: bytes, fields: dict[bytes, bytes]) -> list[Event]:
-    """Read an entry: a list of what was told, each of one job (`id`) or the same of several (`ids`)."""
+    """Read an entry: a list of events, each of one job (`id`) or of several (`ids`)."""
     base, events = row_id.decode(), list[Event]()
     for item in orjson.loads(fields[b"e"]):
         name, at_ms = item.pop("event"), item.pop("at")

@@ -19,7 +19,9 @@ async def beat(redis: RedisClient, worker: str, about: dict[str, Any], now_ms: i
     Returns the overrides of job functions: so every worker knows them, whatever words to it were lost.
     """
     said = orjson.dumps({**about, "beat": now_ms})
-    return overrides.read(await scripts.run(redis, "beat", now_ms, worker, said, _DEAD_AFTER_S))
+    return overrides.read(
+        await scripts.run(redis, "beat", now=now_ms, worker=worker, description=said, ttl_s=_DEAD_AFTER_S)
+    )
 
 
 async def leave(redis: RedisClient, worker: str, queues: list[str]) -> None:

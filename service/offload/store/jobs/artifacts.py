@@ -1,4 +1,4 @@
-"""Files that jobs make: the bytes in a directory, what they are in Redis, both for as long as the job's record."""
+"""Files that jobs make: the bytes in a directory, their description in Redis."""
 
 import contextlib
 import hashlib
@@ -81,13 +81,13 @@ def describe(name: str, data: bytes, media_type: str | None = None) -> Artifact:
 
 
 async def register(redis: RedisClient, artifact: Artifact, keep_ms: int) -> None:
-    """Note what a file is, for `keep_ms`."""
+    """Store the description of a file for `keep_ms`."""
     with reaching_redis():
         await redis.set(keys.ARTIFACT + artifact.id, artifact.model_dump_json(), px=keep_ms)
 
 
 async def find(redis: RedisClient, artifact_id: str) -> Artifact:
-    """Return what a file is; raises NotFound when it never was or is no longer kept."""
+    """Return the description of a file; raises NotFound when it never existed or is no longer kept."""
     with reaching_redis():
         data = await redis.get(keys.ARTIFACT + artifact_id)
     if data is None:

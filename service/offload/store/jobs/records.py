@@ -1,4 +1,4 @@
-"""Reading jobs back: one record, a page of them, what went wrong in each attempt."""
+"""Reads of job records: one with its failed attempts and log lines, or a page of them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,7 +33,7 @@ class Records:
         self._functions = functions
 
     def knows(self, function: str | None) -> bool:
-        """Whether this is one of the functions whose secret arguments are known."""
+        """Return True for a function with known secret arguments."""
         return function in self._functions
 
     async def get(self, job_id: str, now_ms: int) -> JobRecord | None:
@@ -44,7 +44,7 @@ class Records:
         """Return the jobs of these ids that still exist, in their order, without history."""
         return [record for record in await self._load(ids, now_ms) if record is not None]
 
-    async def page(
+    async def list_jobs(
         self, which: Filter, limit: int, cursor: str | None, now_ms: int
     ) -> tuple[list[JobRecord], str | None]:
         """Return a page of what fits, newest first, and the cursor of the next; raises InvalidOptions for a bad cursor.

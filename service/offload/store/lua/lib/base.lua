@@ -1,6 +1,6 @@
 -- Shared by every script: the time, the names of keys, waking a worker, the feed.
--- ARGV[1] is the time in ms, or 0 for the server's own clock: one clock for the whole fleet.
-local now = tonumber(ARGV[1])
+-- ARGV.now is the time in ms, or 0 for the server's own clock: one clock for the whole fleet.
+local now = tonumber(ARGV.now)
 if now == 0 then
   local t = redis.call('TIME')
   now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -53,5 +53,5 @@ local function wake(q)
   end
 end
 
--- @include gather
+-- @include writes
 -- @include feed

@@ -1,4 +1,4 @@
--- The jobs of a request that came with an idempotency key: put in once, and remembered by their ids for a day.
+-- The jobs of a request that came with an idempotency key: enqueued once, and remembered by their ids for a day.
 -- offload:idempotency:<hash> is JSON: {fingerprint, owner} while the request is under way, {fingerprint, ids} then.
 local function open_request(hash, mark, count)
   local key = 'offload:idempotency:' .. hash

@@ -2,8 +2,8 @@
 -- was given longer, until then. A record has the hash as `unique` and, where there is a longer time, `unique_until` in ms.
 local function unique_key(hash) return 'offload:unique:' .. hash end
 
--- Whether the holder of a key still keeps others out. Whoever ends a job lets go of its key, but for a stock worker, which
--- knows of none: the queue tells. A job that was forgotten, or whose id is another's by now, holds nothing.
+-- True if the holder of a key still keeps others out. A job that ends frees its key, unless a stock worker, which knows of
+-- no keys, ends it: the queue shows that. A job that was forgotten, or whose id is another's by now, holds nothing.
 local function holds(id, key)
   write_sets()
   local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'unique', 'unique_until')
@@ -18,7 +18,7 @@ local function take_unique(id, key)
   redis.call('SET', key, id)
 end
 
--- Let go of the key of a job that ended. Returns for how many ms from now it keeps others out, which its record must last.
+-- Free the key of a job that ended. Returns the ms from now for which it keeps others out; its record must last as long.
 local function leave_unique(id, hash)
   local key = unique_key(hash)
   if redis.call('GET', key) ~= id then return 0 end

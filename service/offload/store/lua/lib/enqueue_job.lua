@@ -1,8 +1,8 @@
 -- @include unique
--- Putting one new job in. Returns 1, 0 when a job of this id exists, in any form, or the id of the job that has its unique key.
+-- Enqueueing one new job. Returns 1, 0 when a job of this id exists, in any form, or the id of the job that has its unique key.
 -- fields: flat list for the record (function, options …), `unique` (a hash), `unique_for` (ms from now);
 -- payload: arq's serialised job.
-local function put(id, q, due, payload, fields)
+local function enqueue_job(id, q, due, payload, fields)
   local record = 'offload:job:' .. id
   if redis.call('EXISTS', 'arq:job:' .. id, 'arq:result:' .. id, record) > 0 then return 0 end
   local priority, tags

@@ -1,7 +1,7 @@
 -- Gathered writes: one call for each sorted set and for all keys that go; `publish` (feed.lua) writes what is gathered.
 -- A call costs Redis as much as ten members of one: half of what a job costs.
--- Who reads a sorted set that may have been written to calls `write_sets` first. The last word on a member counts.
--- By key: how many words the call has by now, and the words. A set is added to or taken from; before the other, it is written.
+-- A script that reads a sorted set after writes to it calls `write_sets` first. The last write of a member counts.
+-- By key: the number of arguments of the call so far, and these. A set is added to or taken from; before the other, it is written.
 local sets = {}
 local function gathered(key, verb)
   local one = sets[key]
