@@ -26,7 +26,6 @@ from offload.api.routes import (
     events,
     fleet,
     functions,
-    job_fast_path,
     jobs,
     pages,
     probes,
@@ -68,6 +67,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         catalogue,
         needs_key=bool(settings.api_keys),
         open_docs=settings.open_docs,
+        fast_routes=[*enqueue.fast_routes, *jobs.fast_routes],
         docs_url=None,  # `pages` has it
         redoc_url=None,
         title="Backend",
@@ -77,11 +77,8 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         exception_handlers=responses.HANDLERS,
         redirect_slashes=False,
     )
-    app.router.routes[:0] = enqueue.routes
     for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet, stalls, probes, registry, pages):
         app.include_router(room.router)
-    app.add_middleware(enqueue.FastPath)
-    app.add_middleware(job_fast_path.FastPath)
     app.add_middleware(Head)
     _guard(app, settings, instruments)
     return app

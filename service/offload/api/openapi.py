@@ -1,7 +1,7 @@
 """OpenAPI 3.1 of the whole API: what FastAPI knows of its routes, and one typed operation for each job function."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from offload.api import options
+from offload.api import etags, options, waiting
+from offload.api.fast_path import FastPath, FastRoute
 from offload.api.middleware import scopes
 from offload.api.parameters import never_null
 from offload.api.problems import responses
@@ -27,8 +28,18 @@ Document = dict[str, Any]
 class OffloadAPI(FastAPI):
     """An application whose OpenAPI document has the job functions of a catalogue."""
 
-    def __init__(self, catalogue: Catalogue, *, needs_key: bool, open_docs: bool = False, **about: Any) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        needs_key: bool,
+        open_docs: bool = False,
+        fast_routes: Sequence[FastRoute] = (),
+        **about: Any,
+    ) -> None:
         super().__init__(**about)
+        self._fast_routes = fast_routes
+        self.router.routes[:0] = fast_routes  # for the other methods of their paths: 405, with all that are allowed
         self._catalogue = catalogue
         self._needs_key = needs_key
         self._open_docs = open_docs
@@ -42,6 +53,7 @@ class OffloadAPI(FastAPI):
         """
         stack: ASGIApp = AsyncExitStackMiddleware(self.router)
         stack = ExceptionMiddleware(stack, handlers=self.exception_handlers)
+        stack = FastPath(stack, self._fast_routes)
         for around, args, named in reversed(self.user_middleware):
             stack = around(stack, *args, **named)
         return stack
@@ -74,6 +86,7 @@ def whole(plain: Document, catalogue: Catalogue) -> Document:
     for name in sorted(catalogue.functions):
         operation = _operation(catalogue.functions[name], bodies[name], components["schemas"], taken)
         paths[f"/v1/functions/{quote(name, safe='')}/jobs"] = {"post": operation}
+    paths["/v1/jobs/{job_id}"] = {"get": _job()} | paths.get("/v1/jobs/{job_id}", {})
     paths["/v1/jobs"] = {**paths.get("/v1/jobs", {}), "post": _batch(catalogue, bodies, components["schemas"])}
     return {**plain, "paths": paths, "components": components}
 
@@ -154,6 +167,26 @@ def _batch(catalogue: Catalogue, bodies: Mapping[str, Document], schemas: Docume
         "responses": {
             "200": {"description": "All were put in before: by this key, or with their unique keys", "content": listed},
             "202": {"description": "The jobs are stored and will run", "content": listed},
+            **{str(status): about for status, about in statuses.items()},
+        },
+    }
+
+
+def _job() -> Document:
+    """Return the operation that shows one job."""
+    wait = waiting.Waiting.model_json_schema()["properties"]["wait"]
+    wait_parameter = {"name": "wait", "in": "query", "required": False, "description": wait["description"]}
+    job_id = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "title": "Job Id"}}
+    shown = {"application/json": {"schema": {"$ref": _REF + "JobDocument"}}}
+    statuses = etags.NOT_MODIFIED | responses.responses(404, 422, 503)
+    return {
+        "tags": ["jobs"],
+        "summary": "Look at a job",
+        "description": "Look at one job as it stands, or as it ended where that comes within `wait` seconds.",
+        "operationId": "get_job",
+        "parameters": [job_id, {**wait_parameter, "schema": wait}],
+        "responses": {
+            "200": {"description": "Successful Response", "content": shown},
             **{str(status): about for status, about in statuses.items()},
         },
     }

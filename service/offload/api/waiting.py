@@ -5,13 +5,37 @@ import re
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from offload.api.options import LONGEST_WAIT_S
+from offload.api.problems.request_errors import InvalidParameters
+from offload.domain.arguments import field_errors
 
 T = TypeVar("T")
 _WAIT = re.compile(rb"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
+
+
+class Waiting(BaseModel):
+    """The query of a call that shows a job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    wait: float = Field(
+        0, ge=0, le=LONGEST_WAIT_S, description="Seconds to hold the answer until the job ends; then as it stands."
+    )
+
+
+def requested(query: bytes) -> float:
+    """Return the seconds of `?wait=N`, 0 where nothing is asked for; raises InvalidParameters."""
+    if not query:
+        return 0
+    try:
+        return Waiting.model_validate(dict(QueryParams(query))).wait
+    except ValidationError as error:
+        raise InvalidParameters(field_errors(error)) from None
 
 
 def preferred(prefer: bytes | None) -> int | None:

@@ -1,37 +1,29 @@
-"""Putting jobs in over HTTP: one by the typed call of its function, or many of any functions in one step.
+"""Enqueueing over HTTP: one job by the typed call of its function, or a batch of any functions in one step."""
 
-Both are ASGI applications of their own: FastAPI's way to a handler costs as much as all that is done here. One route
-serves all functions; `openapi` documents it as one typed operation for each.
-"""
-
-import re
 from collections.abc import Sequence
 from functools import partial
 
 import orjson
 from starlette.datastructures import QueryParams
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from offload.api import asgi, batch, documents, options, waiting
 from offload.api.asgi import Answer, Headers
+from offload.api.fast_path import FastRoute
 from offload.api.idempotency import HEADER, once
 from offload.api.problems.request_errors import InvalidParameters
-from offload.api.problems.responses import respond
 from offload.api.state import State
 from offload.client import Enqueued, Request
-from offload.domain.errors import FieldError, InvalidArguments, JobNotKept, NotFound, OffloadError, Unavailable
+from offload.domain.errors import FieldError, InvalidArguments, JobNotKept, NotFound, Unavailable
 from offload.domain.functions import EnqueueOptions
 from offload.domain.idempotency import Mark
 from offload.domain.records import JobRecord
 from offload.domain.tracing import traceparent as valid_traceparent
 
 ACCEPTED, STANDS = 202, 200
-ONE, MANY = "/v1/functions/{name}/jobs", "/v1/jobs"
-_PATH = re.compile(r"/v1/functions/([^/]+)/jobs")
 
 
-class _One:
+class _EnqueueRequest:
     """One request for one job: 202 and its document, 200 where it has ended, or where there was one already."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -106,7 +98,7 @@ class _One:
         return Answer(status, orjson.dumps(documents.job(record)), headers)
 
 
-class _Many:
+class _BatchRequest:
     """One request for many jobs, all or none: 202 and their documents in order, 200 where none is new."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -142,47 +134,21 @@ class _Many:
         return _answer_many(await _kept(self._given, ids), STANDS)
 
 
-class _Endpoint:
-    """An ASGI application that makes its answer for each request."""
-
-    def __init__(self, path: str, name: str, handler: type[_One | _Many]) -> None:
-        self._handler = handler
-        self.route = Route(path, self, methods=["POST"], name=name, include_in_schema=False)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        scope["route"] = self.route  # for the log and the metrics
-        answer = await self._handler(scope, receive).answer()
-        await answer.send(send)
+async def _enqueue_job(scope: Scope, receive: Receive, send: Send) -> None:
+    answer = await _EnqueueRequest(scope, receive).answer()
+    await answer.send(send)
 
 
-class FastPath:
-    """Goes straight to these calls; for FastAPI's router and what it has around its routes is not needed for them."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        endpoint = _endpoint_of(scope) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if endpoint is None:
-            await self._app(scope, receive, send)
-            return
-        try:
-            await endpoint(scope, receive, send)
-        except OffloadError as error:
-            await respond(error, scope, receive, send)
+async def _enqueue_batch(scope: Scope, receive: Receive, send: Send) -> None:
+    answer = await _BatchRequest(scope, receive).answer()
+    await answer.send(send)
 
 
-def _endpoint_of(scope: Scope) -> _Endpoint | None:
-    path: str = scope["path"]
-    if path == MANY:
-        return _MANY
-    match = _PATH.fullmatch(path)
-    if match is None:
-        return None
-    scope["path_params"] = {"name": match[1]}
-    return _ONE
+fast_routes = [
+    FastRoute("POST", "/v1/functions/{name}/jobs", _enqueue_job),
+    FastRoute("POST", "/v1/jobs", _enqueue_batch),
+]
+"""`openapi` describes them, the first as one typed operation for each function."""
 
 
 def _trace(sent: Headers) -> str | None:
@@ -215,8 +181,3 @@ async def _kept(given: State, ids: Sequence[str]) -> Sequence[JobRecord]:
 def _answer_many(records: Sequence[JobRecord], status: int) -> Answer:
     items = [documents.summary(record) for record in records]
     return Answer(status, orjson.dumps({"items": items, "next": None}), [])
-
-
-_ONE, _MANY = _Endpoint(ONE, "enqueue", _One), _Endpoint(MANY, "enqueue_many", _Many)
-routes = [_ONE.route, _MANY.route]
-"""The same calls for the router, which knows then what else is not allowed there."""

@@ -2,20 +2,21 @@
 
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from offload.api import documents, etags
+from offload.api import documents, etags, waiting
 from offload.api.background import BackgroundTask
+from offload.api.fast_path import FastRoute
 from offload.api.filters import FilterDocument, check_once
 from offload.api.problems import responses
-from offload.api.state import Given
-from offload.api.waiting import while_connected
+from offload.api.state import Given, State
 from offload.domain.errors import Conflict
 from offload.domain.states import Status
 
-LONGEST_WAIT_S = 60.0
 PAGE_LIMIT = 200
 
 router = APIRouter(tags=["jobs"])
@@ -26,16 +27,6 @@ class Listing(FilterDocument):
 
     limit: int = Field(50, ge=1, le=PAGE_LIMIT, description="How many jobs a page has.")
     cursor: str | None = Field(None, description="The `next` of the page before, as it is.")
-
-
-class Waiting(BaseModel):
-    """How long to hold the answer."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    wait: float = Field(
-        0, ge=0, le=LONGEST_WAIT_S, description="Seconds to hold the answer until the job ends; then as it stands."
-    )
 
 
 class Nothing(BaseModel):
@@ -62,19 +53,22 @@ async def list_jobs(request: Request, given: Given, listing: Annotated[Listing, 
     return documents.answer({"items": [documents.summary(record) for record in page.items], "next": page.next})
 
 
-@router.get(
-    "/v1/jobs/{job_id}",
-    operation_id="get_job",
-    summary="Look at a job",
-    responses={200: {"model": documents.JobDocument}, **etags.NOT_MODIFIED, **responses.responses(404, 422, 503)},
-)
-async def get_job(job_id: str, request: Request, given: Given, waiting: Annotated[Waiting, Query()]) -> Response:
-    """Look at one job as it stands, or as it ended where that comes within `wait` seconds."""
+async def _get_job(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with one job as it is, or as it ended if that happens within `wait` seconds."""
+    given: State = scope["app"].state.offload
+    job_id: str = scope["path_params"]["job_id"]
+    wait = waiting.requested(scope["query_string"])
     record = await given.promptly(given.inspector.get(job_id))
-    if waiting.wait and not record.status.is_terminal:
-        ended = while_connected(request.receive, given.inspector.wait(job_id, waiting.wait))
-        record = await given.promptly(ended, waiting.wait)
-    return etags.conditional(request, documents.job(record))
+    if wait and not record.status.is_terminal:
+        ended = waiting.while_connected(receive, given.inspector.wait(job_id, wait))
+        record = await given.promptly(ended, wait)
+    known = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"), None)
+    response = etags.answer(orjson.dumps(documents.job(record)), known)
+    await response(scope, receive, send)
+
+
+fast_routes = [FastRoute("GET", "/v1/jobs/{job_id}", _get_job)]
+"""Clients poll this one; `openapi` describes it."""
 
 
 @router.delete(
