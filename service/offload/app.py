@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
-from ipaddress import ip_address
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from offload import loader, logs, wiring
 from offload.api.breaker import Breaker
-from offload.api.metrics import registry
+from offload.api.metrics.registry import Metrics
 from offload.api.middleware.access_log import AccessLog
 from offload.api.middleware.api_keys import ApiKeyAuth
 from offload.api.middleware.head import Head
@@ -27,6 +26,7 @@ from offload.api.routes import (
     fleet,
     functions,
     jobs,
+    metrics,
     pages,
     probes,
     queues,
@@ -35,6 +35,7 @@ from offload.api.routes import (
 )
 from offload.api.state import Defaults, State
 from offload.domain.catalogue import Catalogue
+from offload.domain.security.addresses import is_loopback
 from offload.domain.security.api_keys import Keyring
 from offload.loopwatch.asgi import Watched
 from offload.loopwatch.reporter import Reporter
@@ -62,7 +63,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     settings = settings or get_settings()
     logs.configure(settings.log_level, settings.log_format)
     catalogue = catalogue or loader.load(settings.jobs)
-    instruments = registry.Metrics()
+    instruments = Metrics()
     app = OffloadAPI(
         catalogue,
         needs_key=bool(settings.api_keys),
@@ -77,14 +78,14 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         exception_handlers=responses.HANDLERS,
         redirect_slashes=False,
     )
-    for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet, stalls, probes, registry, pages):
+    for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet, stalls, probes, metrics, pages):
         app.include_router(room.router)
     app.add_middleware(Head)
     _guard(app, settings, instruments)
     return app
 
 
-def _guard(app: FastAPI, settings: Settings, instruments: registry.Metrics) -> None:
+def _guard(app: FastAPI, settings: Settings, instruments: Metrics) -> None:
     """Put around the routes what a request must pass; the last one added is the outermost."""
     keys = Keyring.of([key.get_secret_value() for key in settings.api_keys])
     if keys:
@@ -100,7 +101,7 @@ def _guard(app: FastAPI, settings: Settings, instruments: registry.Metrics) -> N
 
 def check_exposure(settings: Settings) -> None:
     """Raise SettingsError where the API would be open to others than this machine without asking for a key."""
-    if settings.api_keys or _is_loopback(settings.host):
+    if settings.api_keys or is_loopback(settings.host):
         return
     raise SettingsError(
         f"OFFLOAD_HOST: {settings.host!r} can be reached from other machines, so OFFLOAD_API_KEYS must be set; "
@@ -108,27 +109,20 @@ def check_exposure(settings: Settings) -> None:
     )
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _lifespan(
-    settings: Settings, catalogue: Catalogue, instruments: registry.Metrics
+    settings: Settings, catalogue: Catalogue, instruments: Metrics
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (
-            wiring.connect(settings, catalogue, must_answer=False) as offload,
-            Breaker(offload.inspector.ready) as breaker,
-            _watched(settings, offload.stalls, instruments) as loop,
+            wiring.connect(settings, catalogue, must_answer=False) as backend,
+            Breaker(backend.inspector.ready) as breaker,
+            _watched(settings, backend.stalls, instruments) as loop,
         ):
             app.state.loop = loop
             defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result, settings.loop_budget_ms)
             app.state.offload = State(
-                offload.client, offload.inspector, offload.operations, defaults, offload.away, instruments, breaker
+                backend.client, backend.inspector, backend.operations, defaults, backend.away, instruments, breaker
             )
             yield
 
@@ -136,9 +130,7 @@ def _lifespan(
 
 
 @asynccontextmanager
-async def _watched(
-    settings: Settings, writer: StallWriter, instruments: registry.Metrics
-) -> AsyncIterator[WatchedLoop]:
+async def _watched(settings: Settings, writer: StallWriter, instruments: Metrics) -> AsyncIterator[WatchedLoop]:
     """Watch the loop that this runs on."""
     reporter = Reporter("api", None, writer)
     loop = WatchedLoop(reporter, settings.stall_ms / 1000)

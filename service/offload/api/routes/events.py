@@ -120,7 +120,7 @@ async def follow_all(
     after = (last_event_id or listening.last_event_id or "").removesuffix(END)
     events = given.inspector.all_events(wanted, after or None, KEEP_ALIVE_S)
     await given.promptly(anext(events))  # before the answer begins, so that a Redis that is away is a 503
-    return EventStream(_all(events, given.frames), events)
+    return EventStream(_all(events, given.encoder), events)
 
 
 @router.get(
@@ -159,19 +159,19 @@ async def follow_job(
     if last_seen != after and first is not None and first.name in TERMINAL and first.id == after:
         await events.aclose()
         return Response(status_code=204)
-    return EventStream(_one(events, first, inspector, given.frames), events)
+    return EventStream(_one(events, first, inspector, given.encoder), events)
 
 
-async def _all(events: AsyncGenerator[list[Event], None], frames: SseEncoder) -> AsyncGenerator[bytes, None]:
+async def _all(events: AsyncGenerator[list[Event], None], encoder: SseEncoder) -> AsyncGenerator[bytes, None]:
     try:
         async for some in events:
-            yield frames.together(some) or KEEP_ALIVE
+            yield encoder.together(some) or KEEP_ALIVE
     except Unavailable as error:  # the reader connects again, with the last id it saw
         log.warning("event_stream_cut", error=str(error))
 
 
 async def _one(
-    events: AsyncGenerator[Event | None, None], first: Event | None, inspector: Inspector, frames: SseEncoder
+    events: AsyncGenerator[Event | None, None], first: Event | None, inspector: Inspector, encoder: SseEncoder
 ) -> AsyncGenerator[bytes, None]:
     async def document(job_id: str) -> documents.JobDocument | None:
         try:
@@ -182,7 +182,7 @@ async def _one(
     async def encoded(event: Event | None) -> bytes:
         if event is None:
             return KEEP_ALIVE
-        return await frames.ending(event, document) if event.name in TERMINAL else frames.of(event)
+        return await encoder.ending(event, document) if event.name in TERMINAL else encoder.of(event)
 
     try:
         yield await encoded(first)
