@@ -14,7 +14,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from offload.api import etags, options, waiting
 from offload.api.fast_path import FastPath, FastRoute
 from offload.api.middleware import scopes
-from offload.api.parameters import never_null
 from offload.api.problems import responses
 from offload.client import ONE_STEP
 from offload.domain.catalogue import Catalogue
@@ -82,13 +81,38 @@ def whole(plain: Document, catalogue: Catalogue) -> Document:
     known |= {"Problem": responses.schema(), "EnqueueOptions": options.BatchOptions.model_json_schema(), "Batch": {}}
     bodies, schemas = _bodies(catalogue, taken=set(known))
     components = {"schemas": known | schemas, "parameters": options.parameters() | _HEADERS}
-    paths, taken = never_null(plain["paths"]), set[str]()
+    paths, taken = _never_null(plain["paths"]), set[str]()
     for name in sorted(catalogue.functions):
         operation = _operation(catalogue.functions[name], bodies[name], components["schemas"], taken)
         paths[f"/v1/functions/{quote(name, safe='')}/jobs"] = {"post": operation}
     paths["/v1/jobs/{job_id}"] = {"get": _job()} | paths.get("/v1/jobs/{job_id}", {})
     paths["/v1/jobs"] = {**paths.get("/v1/jobs", {}), "post": _batch(catalogue, bodies, components["schemas"])}
     return {**plain, "paths": paths, "components": components}
+
+
+def _never_null(paths: Document) -> Document:
+    """Return the paths with no parameter that can be null.
+
+    FastAPI describes an optional parameter as Python sees it. Over HTTP it is left out, never null; a client generated
+    from the document, or a tool that tests by it, would send the word.
+    """
+    return {path: {method: _without_null(about) for method, about in item.items()} for path, item in paths.items()}
+
+
+def _without_null(about: Document) -> Document:
+    if "parameters" not in about:
+        return about
+    return {**about, "parameters": [_never_null_parameter(parameter) for parameter in about["parameters"]]}
+
+
+def _never_null_parameter(parameter: Document) -> Document:
+    """Take `null` out of the schema of a parameter, and the default that says it."""
+    schema = parameter.get("schema", {})
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind.get("type") != "null"]
+    if len(kinds) == len(schema.get("anyOf", ())):
+        return parameter
+    rest = {key: value for key, value in schema.items() if key != "anyOf" and not (key == "default" and value is None)}
+    return {**parameter, "schema": {**rest, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds})}}
 
 
 def _bodies(catalogue: Catalogue, taken: set[str]) -> tuple[dict[str, Document], Document]:
