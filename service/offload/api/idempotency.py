@@ -21,7 +21,7 @@ from offload.domain.security.api_keys import ANONYMOUS
 HEADER = b"idempotency-key"
 
 
-async def once(
+async def answer_once(
     given: State,
     scope: Scope,
     sent: bytes,

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from offload.api import asgi, batch, documents, options, waiting
 from offload.api.asgi import Answer, Headers
 from offload.api.fast_path import FastRoute
-from offload.api.idempotency import HEADER, once
+from offload.api.idempotency import HEADER, answer_once
 from offload.api.problems.request_errors import InvalidParameters
 from offload.api.state import State
 from offload.client import Enqueued, Request
@@ -42,7 +42,7 @@ class _EnqueueRequest:
         key = self._sent.get(HEADER)
         if key is None:
             return await self._put(None)
-        return await once(self._given, self._scope, key, self._body, self._put, self._again)
+        return await answer_once(self._given, self._scope, key, self._body, self._put, self._again)
 
     async def _put(self, mark: Mark | None) -> Answer:
         client = self._given.client
@@ -117,7 +117,7 @@ class _BatchRequest:
         key = self._sent.get(HEADER)
         if key is None:
             return await self._put(None)
-        return await once(self._given, self._scope, key, self._body, self._put, self._again)
+        return await answer_once(self._given, self._scope, key, self._body, self._put, self._again)
 
     async def _put(self, mark: Mark | None) -> Answer:
         client = self._given.client

@@ -20,10 +20,10 @@ _FEWEST = 100
 
 def config(app: ASGIApp, settings: Settings, *, drain: int) -> uvicorn.Config:
     """Return uvicorn's configuration; a stopping server lets open requests end for `drain` seconds."""
-    patience = ProtocolLimits(request_s=settings.request_timeout, connections=max(_open_files() - _SPARED, _FEWEST))
+    limits = ProtocolLimits(request_s=settings.request_timeout, connections=max(_open_files() - _SPARED, _FEWEST))
     return uvicorn.Config(
         app,
-        http=protocol(patience),
+        http=protocol(limits),
         ws="none",
         log_config=None,
         access_log=False,
