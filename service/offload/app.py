@@ -1,4 +1,4 @@
-"""The web process put together: job modules, Redis, the API. Nothing else knows all three."""
+"""Builds the web application from settings: job modules, the backend, the API."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -43,8 +43,8 @@ from offload.loopwatch.watched import WatchedLoop
 from offload.settings import Settings, SettingsError, get_settings
 from offload.store.fleet.stalls import StallWriter
 
-_ABOUT = """Job functions as HTTP endpoints: put work in with `POST /v1/functions/{name}/jobs`, which answers at once,
-then wait for it, follow it, or come back for it. Whatever goes wrong is `application/problem+json` (RFC 9457)."""
+_ABOUT = """Job functions as HTTP endpoints: enqueue with `POST /v1/functions/{name}/jobs`, which answers at once, then
+wait for the job, follow its events, or get it later. Errors are `application/problem+json` (RFC 9457)."""
 
 CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
@@ -57,7 +57,7 @@ CORS: dict[str, Any] = {
 def create_app(settings: Settings | None = None, catalogue: Catalogue | None = None) -> FastAPI:
     """Build the application; `uvicorn --factory offload.app:create_app` serves it.
 
-    Redis need not be there: the API starts without it and answers 503 until it is.
+    The API starts without Redis, and answers 503 until Redis is available.
     Raises SettingsError, JobsNotLoaded and InvalidDefinition.
     """
     settings = settings or get_settings()
@@ -86,7 +86,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
 
 
 def _guard(app: FastAPI, settings: Settings, instruments: Metrics) -> None:
-    """Put around the routes what a request must pass; the last one added is the outermost."""
+    """Add the middleware; the last one added is the outermost."""
     keys = Keyring.of([key.get_secret_value() for key in settings.api_keys])
     if keys:
         app.add_middleware(ApiKeyAuth, keys=keys, open_docs=settings.open_docs)
@@ -100,12 +100,12 @@ def _guard(app: FastAPI, settings: Settings, instruments: Metrics) -> None:
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raise SettingsError where the API would be open to others than this machine without asking for a key."""
+    """Raise SettingsError if other machines could reach the API without a key."""
     if settings.api_keys or is_loopback(settings.host):
         return
     raise SettingsError(
-        f"OFFLOAD_HOST: {settings.host!r} can be reached from other machines, so OFFLOAD_API_KEYS must be set; "
-        "without keys the API listens on 127.0.0.1 only"
+        f"OFFLOAD_HOST: {settings.host!r} is reachable from other machines, so OFFLOAD_API_KEYS must be set; "
+        "without keys the API listens on loopback addresses only"
     )
 
 

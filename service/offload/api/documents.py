@@ -1,7 +1,7 @@
-"""The shapes that the API answers with; each is declared once, for the type checker and for OpenAPI alike.
+"""The documents that the API answers with, each declared once for the type checker and for OpenAPI.
 
-Times are RFC 3339 in UTC, durations seconds. A name that is not here is not part of the API. The document of a job
-stands in `offload.domain.documents`, for callbacks carry it too.
+Times are RFC 3339 in UTC, durations are seconds. The document of a job is in `offload.domain.documents`, since
+callbacks carry it too; those of explanations, schedules and statistics are in `offload.domain.reports`.
 """
 
 from collections.abc import Mapping
@@ -34,11 +34,11 @@ class JobList(TypedDict):
 
 
 class BulkDocument(TypedDict):
-    """What became of all jobs that fit a filter.
+    """The outcome of a bulk call.
 
-    `matched` counts those that fit and that the action is for: in a dry run all, else those it took on. `done` counts
-    those that it worked on; the others had moved on meanwhile. `ids` has the first hundred. Where `more` is true there
-    may be others: call again.
+    `matched` counts the jobs that match the filter in a status that allows the action, up to the limit (in a dry run
+    all). `done` counts the changed ones; the others changed their status meanwhile. `ids` has the first hundred. If
+    `more` is true there may be others: call again.
     """
 
     matched: int
@@ -57,9 +57,9 @@ class BackoffDocument(TypedDict):
 
 
 class PolicyDocument(TypedDict):
-    """When a failed attempt is tried again, and how long things take and last, in seconds.
+    """Retries, time limits and retention of a job function; durations in seconds.
 
-    `loop_budget_ms` is how long one step of an async job may hold the event loop; over it, `over_budget` is done.
+    `loop_budget_ms` is how long one step of an async job may hold the event loop; beyond it, `over_budget` applies.
     """
 
     max_tries: int
@@ -72,7 +72,7 @@ class PolicyDocument(TypedDict):
 
 
 class OverrideDocument(TypedDict):
-    """Who had a job function run somewhere else than its code says, and since when."""
+    """An override of the executor of a job function: by whom, and since when."""
 
     runs_in: Literal["thread", "process"]
     by: str
@@ -82,8 +82,8 @@ class OverrideDocument(TypedDict):
 class FunctionDocument(TypedDict):
     """One job function; `arguments` and `result` are JSON schemas.
 
-    `runs_in` is where it runs, by its code or by `override`, which is null where nobody moved it. `recent` counts its
-    endings of the last 24 hours; `mean_ms` is for how long those attempts that succeeded ran.
+    `runs_in` is where it runs, by its code or by `override`, which is null if not moved. `recent` counts the ends of
+    its attempts in the last 24 hours; `mean_ms` is the mean duration of those that succeeded.
     """
 
     name: str

@@ -46,9 +46,9 @@ class OffloadAPI(FastAPI):
         self._whole: Document = {}
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Put together what stands around the routes: FastAPI's, without what others of ours do or nobody uses.
+        """Return the middleware around the routes: ours, the fast path, and the part of FastAPI's that its routes need.
 
-        That is: answers to what nobody foresaw (`access`), limits of bodies (`limits`), telemetry.
+        FastAPI's answer to unexpected errors is left out (`access_log` has one), and so is its telemetry.
         """
         stack: ASGIApp = AsyncExitStackMiddleware(self.router)
         stack = ExceptionMiddleware(stack, handlers=self.exception_handlers)
@@ -58,7 +58,7 @@ class OffloadAPI(FastAPI):
         return stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request: FastAPI's own way, without its look at a prefix and at telemetry, which are not used."""
+        """Serve one request without FastAPI's prefix and telemetry, which are not used."""
         if scope["type"] != "http" or self.middleware_stack is None:
             await super().__call__(scope, receive, send)
             return
@@ -66,7 +66,7 @@ class OffloadAPI(FastAPI):
         await self.middleware_stack(scope, receive, send)
 
     def openapi(self) -> Document:
-        """Return the document; made anew when routes were added."""
+        """Return the document; rebuilt when routes were added."""
         plain = super().openapi()
         if plain is not self._plain:
             self._plain, self._whole = plain, whole(plain, self._catalogue)
@@ -150,7 +150,7 @@ def _operation(function: JobFunction[Any, Any], body: Document, schemas: Documen
         },
         "responses": {
             "200": _answered(
-                "The job has ended within `wait`, or it was put in before: by this key, or with its unique key"
+                "The job finished within `wait`, or already existed (same `Idempotency-Key` or unique key)"
             ),
             "202": _answered("The job is stored and will run"),
             **{str(status): about for status, about in statuses.items()},
@@ -159,7 +159,7 @@ def _operation(function: JobFunction[Any, Any], body: Document, schemas: Documen
 
 
 def _batch(catalogue: Catalogue, bodies: Mapping[str, Document], schemas: Document) -> Document:
-    """Return the operation that puts in many jobs; each is typed by its function, as the single calls are."""
+    """Return the operation that enqueues a batch; each job is typed by its function, as in the single calls."""
     items, examples = [], []
     for name in sorted(catalogue.functions):
         needed = bool(_resolved(bodies[name], schemas).get("required"))
@@ -184,12 +184,15 @@ def _batch(catalogue: Catalogue, bodies: Mapping[str, Document], schemas: Docume
         "operationId": "enqueue_many",
         "tags": ["jobs"],
         "summary": "Enqueue many jobs",
-        "description": f"Put in up to {ONE_STEP:,} jobs, of any functions, all or none. They come back in their order, "
+        "description": f"Enqueue up to {ONE_STEP:,} jobs of any functions, all or none. They are returned in order, "
         "without results, failed attempts and logs.",
         "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in ("Idempotency-Key", "traceparent")],
         "requestBody": {"required": True, "content": {"application/json": content}},
         "responses": {
-            "200": {"description": "All were put in before: by this key, or with their unique keys", "content": listed},
+            "200": {
+                "description": "All jobs already existed (same `Idempotency-Key` or unique keys)",
+                "content": listed,
+            },
             "202": {"description": "The jobs are stored and will run", "content": listed},
             **{str(status): about for status, about in statuses.items()},
         },
@@ -205,20 +208,20 @@ def _job() -> Document:
     statuses = etags.NOT_MODIFIED | responses.responses(404, 422, 503)
     return {
         "tags": ["jobs"],
-        "summary": "Look at a job",
-        "description": "Look at one job as it stands, or as it ended where that comes within `wait` seconds.",
+        "summary": "Get a job",
+        "description": "Get a job as it is, or wait for it to finish for at most `wait` seconds.",
         "operationId": "get_job",
         "parameters": [job_id, {**wait_parameter, "schema": wait}],
         "responses": {
-            "200": {"description": "Successful Response", "content": shown},
+            "200": {"description": "The job", "content": shown},
             **{str(status): about for status, about in statuses.items()},
         },
     }
 
 
 def _answered(description: str) -> Document:
-    location = {"description": "Where the job is", "schema": {"type": "string", "format": "uri-reference"}}
-    applied = {"description": "`wait=N`, where `Prefer` asked for it", "schema": {"type": "string"}}
+    location = {"description": "URL of the job", "schema": {"type": "string", "format": "uri-reference"}}
+    applied = {"description": "`wait=N`, if `Prefer` requested it", "schema": {"type": "string"}}
     return {
         "description": description,
         "headers": {"Location": location, "Preference-Applied": applied},
@@ -239,8 +242,8 @@ def _header(name: str, description: str, **schema: Any) -> Document:
 _HEADERS: Document = {
     "Idempotency-Key": _header(
         "Idempotency-Key",
-        "Names this request, for a day. Sent again with the same key it does nothing, and is answered with the job "
-        "that it put in, status 200. Another request with the same key is 422, the same while it is under way 409.",
+        "Identifies this request for a day. Repeated with the same key it enqueues nothing and returns the first job, "
+        "with status 200. Another request with the same key is 422, the same one while it is in progress 409.",
         minLength=1,
         maxLength=LONGEST_KEY,
         pattern=r"^[!-~]([ -~]*[!-~])?$",

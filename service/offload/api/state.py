@@ -1,4 +1,4 @@
-"""What every route is given: the ways in and out of Redis, and the worker's defaults that documents show."""
+"""The state of the application that every route gets: the backend, and the workers' defaults that documents show."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds for a job function that says nothing itself; `timeout` and `keep_result` in seconds."""
+    """The defaults of a job function's policy; `timeout` and `keep_result` in seconds."""
 
     max_tries: int
     timeout: float
@@ -45,10 +45,10 @@ class State:
     encoder: SseEncoder = field(default_factory=SseEncoder)
 
     async def promptly(self, answer: Awaitable[T], wait: float = 0, part: Literal["reads", "writes"] = "reads") -> T:
-        """Return what Redis answers; raises Unavailable when it hangs, after 3 s beyond the `wait` that was asked for.
+        """Return Redis' answer; raises Unavailable if there is none, 3 s after the requested `wait`.
 
-        While it is known to hang every call is refused at once. A Redis without memory serves reads and refuses
-        writes, so the two are told apart.
+        While Redis is known to hang, calls are refused at once. A Redis out of memory serves reads and refuses writes,
+        so an outage is recorded for either apart.
         """
         self._refuse_while_unavailable(answer)
         began = asyncio.get_running_loop().time()
@@ -83,7 +83,7 @@ class State:
 
 
 def state_of(request: Request) -> State:
-    """Return what the application was started with."""
+    """Return the state of the application of a request."""
     state: State = request.app.state.offload
     return state
 

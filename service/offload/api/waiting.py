@@ -1,4 +1,4 @@
-"""Holding an answer until a job has ended: as long as was asked for, and as long as the client is there."""
+"""Waiting for a job to finish before answering, within the requested time and while the client is connected."""
 
 import asyncio
 import re
@@ -24,12 +24,12 @@ class Waiting(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     wait: float = Field(
-        0, ge=0, le=LONGEST_WAIT_S, description="Seconds to hold the answer until the job ends; then as it stands."
+        0, ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the job to finish; then it is shown as it is."
     )
 
 
 def requested(query: bytes) -> float:
-    """Return the seconds of `?wait=N`, 0 where nothing is asked for; raises InvalidParameters."""
+    """Return the seconds of `?wait=N`, 0 without it; raises InvalidParameters."""
     if not query:
         return 0
     try:
@@ -39,16 +39,16 @@ def requested(query: bytes) -> float:
 
 
 def preferred(prefer: bytes | None) -> int | None:
-    """Return the seconds of `Prefer: wait=N` (RFC 7240, 4.3), at most 60; None where that is not asked for.
+    """Return the seconds of `Prefer: wait=N` (RFC 7240, 4.3), at most 60; None without it.
 
-    A preference that is not understood is ignored, as section 2 of the RFC says.
+    An unknown preference is ignored, as section 2 of the RFC says.
     """
     found = _WAIT.search(prefer) if prefer else None
     return min(int(found[1]), int(LONGEST_WAIT_S)) if found else None
 
 
 async def while_connected(receive: Receive, answer: Awaitable[T]) -> T:
-    """Return the answer; raises ClientDisconnect, and awaits it no longer, when the client goes away before it comes.
+    """Return the answer; if the client disconnects first, cancel it and raise ClientDisconnect.
 
     Only for a request whose body has been read.
     """

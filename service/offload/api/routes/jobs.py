@@ -1,4 +1,4 @@
-"""Jobs over HTTP: look at one, list them, wait, abort, retry, forget."""
+"""Jobs over HTTP: get, list, wait, abort, retry, delete."""
 
 from typing import Annotated
 
@@ -23,10 +23,10 @@ router = APIRouter(tags=["jobs"])
 
 
 class Listing(FilterDocument):
-    """Which jobs, and which page of them; an unknown filter is refused, for it would show all."""
+    """The query of a list of jobs: filter and page; unknown parameters are refused."""
 
-    limit: int = Field(50, ge=1, le=PAGE_LIMIT, description="How many jobs a page has.")
-    cursor: str | None = Field(None, description="The `next` of the page before, as it is.")
+    limit: int = Field(50, ge=1, le=PAGE_LIMIT, description="Page size.")
+    cursor: str | None = Field(None, description="`next` of the previous page.")
 
 
 class Nothing(BaseModel):
@@ -42,11 +42,11 @@ class Nothing(BaseModel):
     responses={200: {"model": documents.JobList}, **responses.responses(422, 503)},
 )
 async def list_jobs(request: Request, given: Given, listing: Annotated[Listing, Query()]) -> Response:
-    """List jobs that fit all filters, newest first, without results, failed attempts and logs.
+    """List jobs that match all filters, newest first, without results, failed attempts and logs.
 
-    A page may have fewer jobs than `limit`, even none, before the last: where what fits is rare, it is looked for in
-    steps. `next` is null on the last page only. A cursor stays good while jobs move and go: following `next` shows each
-    job that fits all the while once. The `args` of a job that succeeded are with its result, and null in a list.
+    A page may have fewer jobs than `limit`, even none, and not be the last: rare matches are searched in steps. `next`
+    is null only on the last page. A cursor stays valid while jobs change and expire; each job that matches throughout
+    is listed exactly once. `args` of jobs that succeeded are stored with their results, and null in a list.
     """
     check_once(request)
     page = await given.promptly(given.inspector.page(listing.value(), listing.limit, listing.cursor))
@@ -74,12 +74,12 @@ fast_routes = [FastRoute("GET", "/v1/jobs/{job_id}", _get_job)]
 @router.delete(
     "/v1/jobs/{job_id}",
     operation_id="forget_job",
-    summary="Forget a job",
+    summary="Delete a job",
     status_code=204,
-    responses={204: {"description": "Nothing of it is kept any more"}, **responses.responses(404, 409, 503)},
+    responses={204: {"description": "The job is deleted"}, **responses.responses(404, 409, 503)},
 )
 async def forget_job(job_id: str, given: Given, after: BackgroundTask) -> Response:
-    """Remove all that is kept of a job that has ended: record, failed attempts, log, result. Else abort it first."""
+    """Delete a finished job: record, failed attempts, log, result. Abort an unfinished one first."""
     await given.promptly(given.client.forget(job_id), part="writes")
     after.audit("job.forget", job_id)
     return Response(status_code=204)
@@ -88,11 +88,11 @@ async def forget_job(job_id: str, given: Given, after: BackgroundTask) -> Respon
 @router.get(
     "/v1/jobs/{job_id}/result",
     operation_id="get_result",
-    summary="Fetch a result",
-    responses={200: {"description": "The bare result, as JSON"}, **responses.responses(404, 409, 410, 503)},
+    summary="Get a result",
+    responses={200: {"description": "The result as JSON"}, **responses.responses(404, 409, 410, 503)},
 )
 async def get_result(job_id: str, given: Given) -> Response:
-    """Fetch the bare result: 409 while the job is unfinished or failed, 410 when it is no longer kept."""
+    """Get the result alone: 409 if the job is unfinished or failed, 410 if the result has expired."""
     return Response(await given.promptly(given.inspector.result(job_id)), media_type="application/json")
 
 
@@ -101,19 +101,19 @@ async def get_result(job_id: str, given: Given) -> Response:
     operation_id="abort_job",
     summary="Abort a job",
     responses={
-        200: {"model": documents.JobDocument, "description": "It is aborted"},
-        202: {"model": documents.JobDocument, "description": "It runs, and its worker has been told"},
+        200: {"model": documents.JobDocument, "description": "The job is aborted"},
+        202: {"model": documents.JobDocument, "description": "The job is running; its worker has been notified"},
         **responses.responses(404, 409, 503),
     },
 )
 async def abort_job(job_id: str, given: Given, after: BackgroundTask) -> Response:
-    """Stop a job: at once where it waits, by its worker where it runs. An aborted job can be aborted again."""
-    said = await given.promptly(given.client.abort(job_id), part="writes")
-    if said in (Status.SUCCEEDED, Status.DEAD):
-        raise Conflict(f"job {job_id} is {said}; only a job that has not ended can be aborted")
+    """Abort a job: at once if it is waiting, by its worker if it is running. Idempotent."""
+    outcome = await given.promptly(given.client.abort(job_id), part="writes")
+    if outcome in (Status.SUCCEEDED, Status.DEAD):
+        raise Conflict(f"job {job_id} is {outcome}; only an unfinished job can be aborted")
     after.audit("job.abort", job_id)
     record = await given.promptly(given.inspector.get(job_id))
-    return documents.answer(documents.job(record), 202 if said == "aborting" else 200)
+    return documents.answer(documents.job(record), 202 if outcome == "aborting" else 200)
 
 
 @router.post(
@@ -124,7 +124,7 @@ async def abort_job(job_id: str, given: Given, after: BackgroundTask) -> Respons
     responses={202: {"model": documents.JobDocument}, **responses.responses(404, 409, 503)},
 )
 async def retry_job(job_id: str, given: Given, after: BackgroundTask) -> Response:
-    """Put a dead or aborted job back, with all its attempts, or run a deferred or retrying one now."""
+    """Requeue a dead or aborted job, with all its attempts, or run a deferred or retrying one now."""
     await given.promptly(given.client.retry(job_id), part="writes")
     after.audit("job.retry", job_id)
     record = await given.promptly(given.inspector.get(job_id))

@@ -35,7 +35,7 @@ class Corked:
         self._transport.write(data)
 
     def is_closing(self) -> bool:
-        """Whether the transport is."""
+        """Return True if the transport is closing."""
         return self._transport.is_closing()
 
     def close(self) -> None:
