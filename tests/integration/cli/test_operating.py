@@ -60,7 +60,7 @@ def test_a_job_is_explained_in_a_sentence(on_redis):
     said = on_redis("jobs", "explain", job_id)
     document = on_redis("jobs", "explain", job_id, "--json").json
 
-    assert said.out == "It waits for a worker: no live worker serves queue 'default'.\n"
+    assert said.out == "Waiting for a worker: no live worker serves queue 'default'.\n"
     assert (document["reason"], document["job_id"]) == ("no-worker", job_id)
 
 

@@ -1,4 +1,4 @@
-"""Who may call: whoever presents one of the configured keys, if that key's scopes cover the call."""
+"""Authentication by API key: a call needs one of the configured keys, with the scope of the call."""
 
 import hashlib
 import time
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class ApiKeyAuth:
-    """Answers 401 to calls without a right key, 403 to those whose key lacks the scope, 429 after many wrong keys."""
+    """Answers 401 to calls without a valid key, 403 if the key lacks the scope, 429 after many invalid keys."""
 
     def __init__(
         self, app: ASGIApp, keys: Keyring, *, open_docs: bool = False, throttle: Throttle | None = None
@@ -51,11 +51,11 @@ class ApiKeyAuth:
         if key is not None:
             self._throttle.served(address, digest)
             return key
-        if not presented:  # nobody guesses so
-            raise Unauthorized("this call needs a key: `Authorization: Bearer <key>`")
+        if not presented:  # not a guess
+            raise Unauthorized("API key required: `Authorization: Bearer <key>`")
         if self._throttle.failed(address):
             log.warning("wrong_keys_refused", client=address)
-        raise Unauthorized("this is none of the service's keys, or no longer")
+        raise Unauthorized("invalid or revoked API key")
 
 
 def _presented(scope: Scope) -> bytes:

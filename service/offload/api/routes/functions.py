@@ -20,12 +20,12 @@ router = APIRouter(tags=["functions"])
 
 
 class MoveRequest(BaseModel):
-    """Where a job function is to run."""
+    """The executor of a job function."""
 
     model_config = ConfigDict(extra="forbid")
 
     runs_in: Literal["thread", "process"] | None = Field(
-        description="`thread` or `process`; null: where its code says.", examples=["process"]
+        description="`thread` or `process`; null resets it to what the code declares.", examples=["process"]
     )
 
 
@@ -44,11 +44,11 @@ _BODY = {
     responses={200: {"model": FunctionList}, **responses.responses(503)},
 )
 async def list_functions(given: Given) -> Response:
-    """List all job functions by name, with their schemas, policies and recent endings."""
-    catalogue, recent = given.inspector.catalogue, await given.promptly(given.inspector.recent())
+    """List all job functions by name, with schemas, policies and recent counts."""
+    catalogue, function_stats = given.inspector.catalogue, await given.promptly(given.inspector.recent())
     moved = await given.promptly(given.inspector.overrides())
     items = [
-        views.function(catalogue.functions[name], given.defaults, recent.get(name), moved.get(name))
+        views.function(catalogue.functions[name], given.defaults, function_stats.get(name), moved.get(name))
         for name in sorted(catalogue.functions)
     ]
     return documents.answer({"items": items, "next": None})
@@ -57,11 +57,11 @@ async def list_functions(given: Given) -> Response:
 @router.get(
     "/v1/functions/{name}",
     operation_id="get_function",
-    summary="Describe a job function",
+    summary="Get a job function",
     responses={200: {"model": FunctionDocument}, **responses.responses(404, 503)},
 )
 async def get_function(name: str, given: Given) -> Response:
-    """Describe one job function: JSON schemas of its arguments and result, queue, policy, recent endings."""
+    """Get one job function: JSON schemas of arguments and result, queue, policy, recent counts."""
     return await _described(name, given)
 
 
@@ -73,10 +73,10 @@ async def get_function(name: str, given: Given) -> Response:
     openapi_extra=_BODY,
 )
 async def move_function(name: str, request: Request, given: Given, after: BackgroundTask) -> Response:
-    """Run a `def` job function in a thread or in a process, whatever its code says: without a deployment.
+    """Run a `def` job function in a thread or in a process, overriding its code without a deployment.
 
-    It holds over the whole fleet, from the next start of each job on, and over restarts, until null takes it back; what
-    runs goes on where it is. An `async def` cannot be moved, nor what no child process could import.
+    Applies to all workers from the next start of each job, across restarts, until reset with null. Running jobs are not
+    affected. An `async def` cannot be moved, nor can a function that a child process could not import.
     """
     try:
         asked = MoveRequest.model_validate(json_of(await request.body(), headers_of(request.scope)))
@@ -89,6 +89,6 @@ async def move_function(name: str, request: Request, given: Given, after: Backgr
 
 async def _described(name: str, given: State) -> Response:
     function = given.inspector.catalogue.function(name)
-    recent = await given.promptly(given.inspector.recent())
+    function_stats = await given.promptly(given.inspector.recent())
     moved = await given.promptly(given.inspector.overrides())
-    return documents.answer(views.function(function, given.defaults, recent.get(name), moved.get(name)))
+    return documents.answer(views.function(function, given.defaults, function_stats.get(name), moved.get(name)))

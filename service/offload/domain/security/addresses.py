@@ -1,4 +1,4 @@
-"""Which addresses are public: the special-purpose registries of IANA, in the words of a refusal."""
+"""Kinds of addresses: public ones, by the special-purpose registries of IANA, and those of this machine alone."""
 
 import ipaddress
 
@@ -37,6 +37,20 @@ _NETWORKS_V4 = tuple((ipaddress.IPv4Network(network), kind) for network, kind in
 _NETWORKS_V6 = tuple((ipaddress.IPv6Network(network), kind) for network, kind in _REFUSED_V6)
 _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def is_loopback(host: str) -> bool:
+    """Return True if only this machine can be meant: `localhost` or a loopback address, with brackets or without."""
+    name = host.strip("[]").lower()
+    if name == "localhost":
+        return True
+    try:
+        ip: Address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped  # Python says so by itself from 3.13 on
+    return ip.is_loopback
 
 
 def why_refused(address: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The plain look at a job, which goes past FastAPI, answers as the route of `jobs` does, which has the query."""
+"""`GET /v1/jobs/{id}` on the fast path: with and without a query, by any id, and what it hands on to FastAPI."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def shown(response):
     return response.status_code, headers, response.content
 
 
-async def test_both_ways_give_the_same_answer(api, enqueue, worker):
+async def test_a_query_that_asks_for_nothing_changes_nothing(api, enqueue, worker):
     """Body, status and headers, of a job that waits, runs, and has ended."""
     job = await enqueue()
     here, seen = f"/v1/jobs/{job['id']}", []
@@ -27,18 +27,18 @@ async def test_both_ways_give_the_same_answer(api, enqueue, worker):
     await worker.succeed(running, b"3")
     await look()
 
-    assert all(plain == routed for plain, routed in seen)
+    assert all(plain == queried for plain, queried in seen)
     assert len({plain[2] for plain, _ in seen}) == 3
 
 
-async def test_both_ways_leave_out_what_is_known(api, enqueue):
+async def test_what_is_known_is_left_out_with_and_without_a_query(api, enqueue):
     """304 with the same headers."""
     job = await enqueue()
     here = f"/v1/jobs/{job['id']}"
     known = {"If-None-Match": (await api.get(here)).headers["etag"]}
-    plain, routed = await api.get(here, headers=known), await api.get(here, params={"wait": 0}, headers=known)
+    plain, queried = await api.get(here, headers=known), await api.get(here, params={"wait": 0}, headers=known)
 
-    assert shown(plain) == shown(routed)
+    assert shown(plain) == shown(queried)
     assert plain.status_code == 304
 
 
@@ -72,3 +72,33 @@ async def test_a_look_is_logged_and_counted_by_its_route(api, enqueue):
 
     assert 'route="/v1/jobs/{job_id}"' in metrics
     assert job["id"] not in metrics
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [("wait=long", "wait"), ("wait=61", "wait"), ("wait=-1", "wait"), ("wait=", "wait"), ("w=1", "w")],
+)
+async def test_a_wrong_query_is_named(api, enqueue, query, path):
+    """422 with the parameter that is wrong, or unknown."""
+    job = await enqueue()
+    answer = await api.get(f"/v1/jobs/{job['id']}?{query}")
+
+    assert is_problem(answer, 422, "invalid-parameters")
+    assert [error["path"] for error in answer.json()["errors"]] == [path]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PATCH", "/v1/jobs/x", "GET, HEAD, DELETE"),
+        ("GET", "/v1/functions/numbers.add/jobs", "POST"),
+        ("PUT", "/v1/jobs", "GET, HEAD, POST"),
+    ],
+)
+async def test_other_methods_of_a_fast_route_name_those_allowed(api, method, path, allowed):
+    """405 with the methods of the fast path and of FastAPI together, logged by the route."""
+    answer = await api.request(method, path)
+
+    assert is_problem(answer, 405, "method-not-allowed")
+    assert answer.headers["allow"] == allowed
+    assert 'route="-"' not in (await api.get("/metrics")).text
