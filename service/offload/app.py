@@ -43,7 +43,7 @@ from offload.loopwatch.watched import WatchedLoop
 from offload.settings import Settings, SettingsError, get_settings
 from offload.store.fleet.stalls import StallWriter
 
-_ABOUT = """Job functions as HTTP endpoints: put work in with `POST /v1/functions/{name}/jobs`, which answers at once,
+_ABOUT = """Job functions as HTTP endpoints: enqueue a job with `POST /v1/functions/{name}/jobs`, which answers at once,
 then wait for it, follow it, or come back for it. Whatever goes wrong is `application/problem+json` (RFC 9457)."""
 
 CORS: dict[str, Any] = {
@@ -70,7 +70,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         open_docs=settings.open_docs,
         docs_url=None,  # `pages` has it
         redoc_url=None,
-        title="Backend",
+        title="Offload",
         version=_version(),
         description=_ABOUT,
         lifespan=_lifespan(settings, catalogue, instruments),

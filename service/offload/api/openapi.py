@@ -30,7 +30,7 @@ class OffloadAPI(FastAPI):
     def __init__(self, catalogue: Catalogue, *, needs_key: bool, open_docs: bool = False, **about: Any) -> None:
         super().__init__(**about)
         self._catalogue = catalogue
-        self._needs_key = needs_key
+        self.needs_key = needs_key
         self._open_docs = open_docs
         self._plain: Document | None = None
         self._whole: Document = {}
@@ -59,7 +59,7 @@ class OffloadAPI(FastAPI):
         plain = super().openapi()
         if plain is not self._plain:
             self._plain, self._whole = plain, whole(plain, self._catalogue)
-            if self._needs_key:
+            if self.needs_key:
                 scopes.document(self._whole, open_docs=self._open_docs)
         return self._whole
 
