@@ -22,7 +22,7 @@ def loaded_by(page):
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/problems/not-found"])
 async def test_a_page_loads_files_of_this_service_alone(api, path):
-    """What a page loads is served here, and no script or style is written into it."""
+    """A page loads files that are served here alone, and has no script or style written into it."""
     page = await api.get(path)
     urls = loaded_by(page)
     answers = [await api.get(url) for url in urls]
