@@ -72,7 +72,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         fast_routes=[*enqueue.fast_routes, *jobs.fast_routes],
         docs_url=None,  # `pages` has it
         redoc_url=None,
-        title="Backend",
+        title="Offload",
         version=_version(),
         description=_ABOUT,
         lifespan=_lifespan(settings, catalogue, instruments),

@@ -40,7 +40,7 @@ class OffloadAPI(FastAPI):
         self._fast_routes = fast_routes
         self.router.routes[:0] = fast_routes  # for the other methods of their paths: 405, with all that are allowed
         self._catalogue = catalogue
-        self._needs_key = needs_key
+        self.needs_key = needs_key
         self._open_docs = open_docs
         self._plain: Document | None = None
         self._whole: Document = {}
@@ -70,7 +70,7 @@ class OffloadAPI(FastAPI):
         plain = super().openapi()
         if plain is not self._plain:
             self._plain, self._whole = plain, whole(plain, self._catalogue)
-            if self._needs_key:
+            if self.needs_key:
                 scopes.document(self._whole, open_docs=self._open_docs)
         return self._whole
 

@@ -99,8 +99,8 @@ class Settings(BaseSettings):
     )
     open_docs: bool = Field(
         default=False,
-        description="Show `/docs` and `/openapi.json` without a key, where keys are set: a browser sends none. They "
-        "name every job function with its arguments.",
+        description="Show `/`, `/docs` and `/openapi.json` without a key, where keys are set: a browser sends none. "
+        "They name every job function with its arguments.",
     )
     encryption_keys: EncryptionKeys = Field(
         default=[],

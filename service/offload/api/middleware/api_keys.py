@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from offload.api.middleware import scopes
 from offload.api.middleware.throttle import Throttle, address_of
+from offload.api.pages import locked
 from offload.api.problems.request_errors import TooManyFailures, Unauthorized
 from offload.api.problems.responses import respond
 from offload.domain.errors import OffloadError
@@ -34,10 +35,20 @@ class ApiKeyAuth:
             if wanted is not None:
                 try:
                     scopes.allow(scope, self._caller(scope), wanted)
+                except Unauthorized as error:
+                    await self._refuse(error, scope, receive, send)
+                    return
                 except OffloadError as error:
                     await respond(error, scope, receive, send)
                     return
         await self._app(scope, receive, send)
+
+    async def _refuse(self, error: Unauthorized, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 401: to a browser that asks for a page by one that says how to open it, to all others by a problem."""
+        if locked.is_asked_for(scope):
+            await locked.locked(scope, error)(scope, receive, send)
+        else:
+            await respond(error, scope, receive, send)
 
     def _caller(self, scope: Scope) -> ApiKey:
         """Return the key that was presented; raises Unauthorized, TooManyFailures."""

@@ -16,10 +16,10 @@ from offload.domain.security.api_keys import ABOUT, ANONYMOUS, ApiKey, Scope
 
 KEY = "offload.key"  # in the ASGI scope: the ApiKey of whoever calls
 
-OPEN = frozenset({"/livez", "/readyz", "/problems/{slug}"})
-"""Probes, and the pages that explain problems, need no key."""
+OPEN = frozenset({"/livez", "/readyz", "/problems/{slug}", "/favicon.ico", "/assets/{digest}/{name}"})
+"""Probes, the pages that explain problems, and the style of pages need no key."""
 
-DOCS = frozenset({"/docs", "/openapi.json"})
+DOCS = frozenset({"/", "/docs", "/docs/{digest}/{name}", "/openapi.json"})
 """Open too with OFFLOAD_OPEN_DOCS."""
 
 READING = frozenset({"GET", "HEAD"})
@@ -42,12 +42,14 @@ WRITING: Mapping[tuple[str, str], Scope] = {
     ("DELETE", "/v1/stalls"): Scope.OPERATE,
 }
 
+_OPEN = re.compile(r"/livez|/readyz|/favicon\.ico|/problems/.*|/assets/[^/]+/[^/]+", re.DOTALL)
+_DOCS = re.compile(r"/|/docs|/docs/[^/]+/[^/]+|/openapi\.json")
 _ENQUEUES = re.compile(r"/v1/jobs|/v1/functions/[^/]+/jobs")
 
 
 def needed(method: str, path: str, *, open_docs: bool = False) -> Scope | None:
     """Return the scope that a call requires, None if it needs no key; `path` may be a template."""
-    if path in OPEN or path.startswith("/problems/") or (open_docs and path in DOCS):
+    if _OPEN.fullmatch(path) or (open_docs and _DOCS.fullmatch(path)):
         return None
     if method in READING:
         return Scope.READ
