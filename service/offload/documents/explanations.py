@@ -20,7 +20,7 @@ Reason = TypeAliasType(
             "runs-elsewhere",
             "deferred",
             "retrying",
-            "put-back",
+            "requeued",
             "not-queued",
             "queue-paused",
             "no-worker",

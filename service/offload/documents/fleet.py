@@ -94,7 +94,7 @@ class WorkerList(TypedDict):
 class PointDocument(TypedDict):
     """How attempts ended in the minute, or hour, from `at`; `mean_ms` is how long those that succeeded ran.
 
-    `failed` ones were to be tried again, `putback` ones were interrupted or not known where they were taken.
+    `failed` ones were to be tried again, `requeued` ones were interrupted or not known where they were taken.
     """
 
     at: str | None
@@ -102,7 +102,7 @@ class PointDocument(TypedDict):
     failed: int
     dead: int
     aborted: int
-    putback: int
+    requeued: int
     mean_ms: float | None
 
 

@@ -42,7 +42,7 @@ class Arguments:
         return cls(function, (), None)
 
     @classmethod
-    def of(cls, function: str, fn: Callable[..., Any]) -> "Arguments":
+    def from_signature(cls, function: str, fn: Callable[..., Any]) -> "Arguments":
         """Read the signature after the context; raise InvalidDefinition where it cannot be typed."""
         try:
             parameters = list(inspect.signature(fn, eval_str=True).parameters.values())
@@ -96,7 +96,7 @@ class Arguments:
         return {name: getattr(built, field) for name, field in self._fields}
 
     @cached_property
-    def takes_nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether there is nothing to check in no arguments at all."""
         return self.model is None or not self._fields
 
@@ -174,7 +174,7 @@ class ResultType:
         return cls(None)
 
     @classmethod
-    def of(cls, fn: Callable[..., Any]) -> "ResultType":
+    def from_annotation(cls, fn: Callable[..., Any]) -> "ResultType":
         """Read the return annotation; one that pydantic cannot serialise counts as none."""
         try:
             annotation = inspect.signature(fn, eval_str=True).return_annotation

@@ -25,7 +25,7 @@ class Reason(StrEnum):
     RUNS_ELSEWHERE = "runs-elsewhere"
     DEFERRED = "deferred"
     RETRYING = "retrying"
-    PUT_BACK = "put-back"
+    REQUEUED = "requeued"
     NOT_QUEUED = "not-queued"
     QUEUE_PAUSED = "queue-paused"
     NO_WORKER = "no-worker"
@@ -69,7 +69,7 @@ class Facts:
     `position` is how many due jobs stand before it, None where it is not due; `before` names the first of them,
     `holders` what runs of its queue. `offered_ms` is when its queue offers it: a running job's is the end of its lease.
     `next_start_ms` is when the queue's rate allows another start, None where it does now. `waits_for` is `thread` or
-    `process` where its worker has it and has none free. `put_back` is why a worker could not run it, the last time.
+    `process` where its worker has it and has none free. `requeue_reason` is why a worker could not run it last.
     """
 
     record: JobRecord
@@ -83,7 +83,7 @@ class Facts:
     is_leased: bool = False
     next_start_ms: int | None = None
     waits_for: str | None = None
-    put_back: str | None = None
+    requeue_reason: str | None = None
 
     @property
     def serving(self) -> list[WorkerView]:
@@ -182,8 +182,8 @@ def _waits_for_its_time(facts: Facts) -> _Found:
         case Status.DEFERRED:
             return Reason.DEFERRED, f"It may not start before {when}."
         case _:
-            why = f": {facts.put_back}" if facts.put_back else ""
-            return Reason.PUT_BACK, f"A worker that could not run it put it back{why}; it is offered again at {when}."
+            why = f": {facts.requeue_reason}" if facts.requeue_reason else ""
+            return Reason.REQUEUED, f"A worker that could not run it requeued it{why}; it is offered again at {when}."
 
 
 def _blocked_for_long(facts: Facts) -> Iterator[_Found]:

@@ -118,7 +118,7 @@ class StallFilter:
             msg = "after is not before before; no stall can fit both"
             raise InvalidOptions(msg)
 
-    def takes(self, stall: Mapping[str, Any]) -> bool:
+    def matches(self, stall: Mapping[str, Any]) -> bool:
         """Whether a stall is one of these, whenever it was."""
         names = ("kind", "function", "route", "worker", "job_id", "fingerprint")
         return all(getattr(self, name) in (None, stall.get(name)) for name in names)

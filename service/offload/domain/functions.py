@@ -56,7 +56,7 @@ class JobFunction(Generic[P, R]):
         """Call the function itself."""
         return self.fn(*args, **kwargs)
 
-    def policy(self, default_max_tries: int, override: int | None = None) -> RetryPolicy:
+    def retry_policy(self, default_max_tries: int, override: int | None = None) -> RetryPolicy:
         """Return the retry policy of one job: its own `max_tries`, else the function's, else the worker's."""
         tries = override or self.max_tries or default_max_tries
         return RetryPolicy(tries, self.backoff, self.retry_on, self.give_up_on)
@@ -132,8 +132,8 @@ def define(
         fn=fn,
         name=name,
         runs_in=_place(name, fn, runs_in),
-        arguments=Arguments.of(name, fn),
-        result_type=ResultType.of(fn),
+        arguments=Arguments.from_signature(name, fn),
+        result_type=ResultType.from_annotation(fn),
         queue=queue,
         timeout=timeout,
         keep_result=keep_result,
@@ -147,7 +147,7 @@ def define(
     )
 
 
-def plain(
+def plain_function(
     name: str,
     coroutine: Callable[..., Coroutine[Any, Any, Any]],
     *,

@@ -41,7 +41,7 @@ def check_movable(function: JobFunction[Any, Any], runs_in: MovableTo) -> None:
         )
 
 
-def in_force(function: JobFunction[Any, Any], override: Override | None) -> JobFunction[Any, Any]:
+def with_override(function: JobFunction[Any, Any], override: Override | None) -> JobFunction[Any, Any]:
     """Return the function as it runs; raises NotMovable."""
     if override is None or override.runs_in == function.runs_in:
         return function
@@ -49,10 +49,10 @@ def in_force(function: JobFunction[Any, Any], override: Override | None) -> JobF
     return replace(function, runs_in=override.runs_in)
 
 
-def place(function: JobFunction[Any, Any], override: Override | None) -> RunsIn:
+def effective_runs_in(function: JobFunction[Any, Any], override: Override | None) -> RunsIn:
     """Return where a function runs; an override that cannot hold, since its code has changed, does not."""
     try:
-        return in_force(function, override).runs_in
+        return with_override(function, override).runs_in
     except NotMovable:
         return function.runs_in
 

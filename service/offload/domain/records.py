@@ -110,7 +110,7 @@ class QueueState:
 class Point:
     """One point of a time series: how attempts ended in the time from `at_ms`, and how long those that succeeded ran.
 
-    `endings` counts `succeeded`, `dead`, `aborted`, `failed` (to be tried again) and `putback`; none that did not come.
+    `endings` counts `succeeded`, `dead`, `aborted`, `failed` (to be retried) and `requeued`, without zeros.
     """
 
     at_ms: int

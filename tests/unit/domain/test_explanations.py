@@ -57,7 +57,7 @@ CASES = {
         facts(replace(JOB, status=Status.RETRYING, attempt=2), offered_ms=NOW + 300_000, position=None),
         "Attempt 2 of 5 failed, and the next may start at 2025-11-22T08:31:40.000Z, in 5 min.",
     ),
-    Reason.PUT_BACK: (facts(offered_ms=NOW + 2000, position=None), "put it back"),
+    Reason.REQUEUED: (facts(offered_ms=NOW + 2000, position=None), "requeued it"),
     Reason.RUNS_ELSEWHERE: (facts(is_leased=True), "A stock arq worker holds it"),
     Reason.NOT_QUEUED: (facts(offered_ms=None, position=None), "No queue that is known holds it"),
     Reason.RUNNING: (

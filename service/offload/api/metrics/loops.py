@@ -45,18 +45,18 @@ class OwnLoop(Collector):
         yield taken
 
 
-def of_fleet(vitals: FleetMetrics) -> Iterator[Metric]:
+def of_fleet(fleet_metrics: FleetMetrics) -> Iterator[Metric]:
     """Yield what held event loops of the fleet, and how the workers' loops are doing."""
     labels = ("kind", "name")
     count = CounterMetricFamily("offload_stalls", "What held an event loop, since Redis is there.", labels=labels)
     seconds = CounterMetricFamily("offload_stalled_seconds", "For how long.", labels=labels)
-    for of, (times, held_ms) in sorted(vitals.stalls.items()):
+    for of, (times, held_ms) in sorted(fleet_metrics.stalls.items()):
         count.add_metric(of, times)
         seconds.add_metric(of, held_ms / 1000)
     yield count
     yield seconds
-    yield GaugeMetricFamily("offload_stalls_ongoing", "Event loops that are held just now.", vitals.ongoing)
-    yield from _of_workers(vitals.loops)
+    yield GaugeMetricFamily("offload_stalls_ongoing", "Event loops that are held just now.", fleet_metrics.ongoing)
+    yield from _of_workers(fleet_metrics.loops)
 
 
 _SIZES = (

@@ -79,9 +79,9 @@ class Metrics:
         """Count work after an answer that failed."""
         self._failures.labels(task).inc()
 
-    def render(self, vitals: FleetMetrics | None, at_ms: int) -> bytes:
+    def render(self, fleet_metrics: FleetMetrics | None, at_ms: int) -> bytes:
         """Return the text of a scrape; without vitals Redis is away."""
-        self._fleet.vitals, self._fleet.at_ms = vitals, at_ms
+        self._fleet.fleet_metrics, self._fleet.at_ms = fleet_metrics, at_ms
         return generate_latest(self._registry)
 
 
@@ -89,25 +89,27 @@ class _Fleet(Collector):
     """Turns the vitals of one scrape into metrics."""
 
     def __init__(self) -> None:
-        self.vitals: FleetMetrics | None = None
+        self.fleet_metrics: FleetMetrics | None = None
         self.at_ms = 0
 
     def collect(self) -> Iterator[Metric]:
         """Yield what the vitals have; only that Redis is away where there are none."""
-        yield GaugeMetricFamily("offload_redis_up", "Whether Redis answered this scrape.", int(self.vitals is not None))
-        if self.vitals is None:
+        yield GaugeMetricFamily(
+            "offload_redis_up", "Whether Redis answered this scrape.", int(self.fleet_metrics is not None)
+        )
+        if self.fleet_metrics is None:
             return
-        yield _gauge("offload_jobs", "Kept jobs.", "status", self.vitals.statuses.items())
+        yield _gauge("offload_jobs", "Kept jobs.", "status", self.fleet_metrics.statuses.items())
         for name, about, value in _QUEUE:
-            yield _gauge(name, about, "queue", ((q.name, value(q, self.at_ms)) for q in self.vitals.queues))
+            yield _gauge(name, about, "queue", ((q.name, value(q, self.at_ms)) for q in self.fleet_metrics.queues))
         ended = CounterMetricFamily(
             "offload_attempts_ended", "Attempts that ended, since Redis is there.", labels=("function", "ending")
         )
-        for (ending, function), n in self.vitals.endings.items():
+        for (ending, function), n in self.fleet_metrics.endings.items():
             ended.add_metric((function, ending), n)
         yield ended
         ran = CounterMetricFamily("offload_run_seconds", "Time that attempts ran that succeeded.", labels=("function",))
-        for function, ran_ms in self.vitals.ran_ms.items():
+        for function, ran_ms in self.fleet_metrics.ran_ms.items():
             ran.add_metric((function,), ran_ms / 1000)
         yield ran
         over = CounterMetricFamily(
@@ -115,14 +117,14 @@ class _Fleet(Collector):
             "Steps that held an event loop for longer than their budget.",
             labels=("function",),
         )
-        for function, steps in self.vitals.over_budget.items():
+        for function, steps in self.fleet_metrics.over_budget.items():
             over.add_metric((function,), steps)
         yield over
-        yield GaugeMetricFamily("offload_workers", "Live workers.", self.vitals.workers)
-        yield GaugeMetricFamily("offload_worker_slots", "Jobs that they can run at once.", self.vitals.slots)
-        yield GaugeMetricFamily("offload_worker_running", "Jobs that they run.", self.vitals.running)
-        yield from loops.of_fleet(self.vitals)
-        yield from executors.of_fleet(self.vitals)
+        yield GaugeMetricFamily("offload_workers", "Live workers.", self.fleet_metrics.workers)
+        yield GaugeMetricFamily("offload_worker_slots", "Jobs that they can run at once.", self.fleet_metrics.slots)
+        yield GaugeMetricFamily("offload_worker_running", "Jobs that they run.", self.fleet_metrics.running)
+        yield from loops.of_fleet(self.fleet_metrics)
+        yield from executors.of_fleet(self.fleet_metrics)
 
 
 def _age_s(queue: QueueState, at_ms: int) -> float:
@@ -159,7 +161,7 @@ async def metrics(given: Given) -> Response:
     """
     try:
         async with asyncio.timeout(SCRAPE_S):
-            vitals = await given.inspector.vitals()
+            fleet_metrics = await given.inspector.fleet_metrics()
     except (Unavailable, TimeoutError):
-        vitals = None
-    return Response(given.metrics.render(vitals, now_ms()), media_type=CONTENT_TYPE_LATEST)
+        fleet_metrics = None
+    return Response(given.metrics.render(fleet_metrics, now_ms()), media_type=CONTENT_TYPE_LATEST)

@@ -33,7 +33,7 @@ async def page(
     """Return a page of the stalls that fit, newest first; raises InvalidOptions for what is no cursor."""
 
     def fits(stall: Stall) -> bool:
-        return which.takes(stall) and which.is_in_window(stall["at"])
+        return which.matches(stall) and which.is_in_window(stall["at"])
 
     return await capped_stream.page(redis, keys.STALLS, limit, cursor, None if which == EVERY else fits, which.after_ms)
 
@@ -46,7 +46,7 @@ async def ongoing(redis: RedisClient, at_ms: int, which: StallFilter = EVERY) ->
     held = []
     for since, _, record in (one.partition(b" ") for one in found if one):
         stall = {**orjson.loads(record), "at": rfc3339(int(since)), "held_ms": max(0, at_ms - int(since))}
-        if which.takes(stall):
+        if which.matches(stall):
             held.append(stall)
     return sorted(held, key=lambda stall: str(stall["at"]))
 

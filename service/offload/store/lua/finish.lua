@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Record how attempts ended, all that ended since the last call, each fenced by its claim's token.
--- ARGV: now, worker, then per attempt twelve: id, token, verb (succeeded dead aborted retry putback), result (arq's bytes
---       or ''), keep ms, record kept ms, due ms (putback: 0 keeps its place), failed attempt (JSON or ''; dead without
+-- ARGV: now, worker, then per attempt twelve: id, token, verb (succeeded dead aborted retry requeued), result (arq's bytes
+--       or ''), keep ms, record kept ms, due ms (requeued: 0 keeps its place), failed attempt (JSON or ''; dead without
 --       one: none was made, and none is counted), function, fields for the record (flat JSON list), error's fingerprint or '', the loop's time or ''.
 -- Returns 1 or 0 for each: 0 where another holds the job, or has ended it, and then nothing was written.
 -- @include base
@@ -27,9 +27,9 @@ local function finish(i)
   forget_lease(id, q, worker)
   touched[q] = touched[q] or verb == 'retry' -- a worker must learn when it is due, else it is late by a poll
   local due = tonumber(ARGV[i + 6])
-  if verb == 'retry' or verb == 'putback' then
+  if verb == 'retry' or verb == 'requeued' then
     local status = verb == 'retry' and due > now and 'retrying' or 'queued'
-    if verb == 'putback' then -- costs no attempt, and keeps the job's place unless it must wait
+    if verb == 'requeued' then -- costs no attempt, and keeps the job's place unless it must wait
       uncount(id)
       if due == 0 then due = tonumber(rec[4]) end
     else
