@@ -7,7 +7,7 @@ from offload.domain.errors import InvalidDefinition
 
 DEFAULT_QUEUE = "default"
 BAND_MS = 10_000_000_000_000
-"""What lies between two priorities in the scores of a queue (base.lua has the same): more than any time is."""
+"""The distance between two priorities in the scores of a queue (the same as in base.lua), larger than any time."""
 QUEUE_PATTERN = "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"
 _NAME = re.compile(QUEUE_PATTERN)
 _RATE = re.compile(r"(\d+)/(\d*)(s|m|h|d)")

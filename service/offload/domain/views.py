@@ -88,12 +88,12 @@ def job(record: JobRecord) -> JobDocument:
 
 
 def location(job_id: str) -> str:
-    """Return where a job is; stock producers choose ids freely."""
+    """Return the path of a job; it is quoted, since arq's producers choose ids freely."""
     return f"/v1/jobs/{job_id if job_id.isascii() and job_id.isalnum() else quote(job_id, safe='')}"
 
 
 def links(record: JobRecord) -> dict[str, str]:
-    """Name where to go from a job; `abort` and `retry` stand there only while they can be done."""
+    """Return the links of a job; `abort` and `retry` only while they are possible."""
     here = location(record.id)
     found = {"self": here, "result": f"{here}/result", "events": f"{here}/events"}
     if record.callback_id is not None:
@@ -106,7 +106,7 @@ def links(record: JobRecord) -> dict[str, str]:
 
 
 def bulk(outcome: BulkOutcome) -> BulkDocument:
-    """Describe what a bulk call came to."""
+    """Describe the outcome of a bulk call."""
     return {
         "matched": outcome.matched,
         "done": outcome.done,
@@ -119,7 +119,7 @@ def bulk(outcome: BulkOutcome) -> BulkDocument:
 def function(
     one: JobFunction[Any, Any], defaults: Defaults, recent: FunctionStats | None, override: Override | None = None
 ) -> FunctionDocument:
-    """Describe a job function, with the worker's defaults where it says nothing itself."""
+    """Describe a job function, with the worker's defaults where it has no value of its own."""
     here = f"/v1/functions/{quote(one.name, safe='')}"
     return {
         "name": one.name,

@@ -77,7 +77,7 @@ def test_an_async_def_elsewhere_is_refused(place):
 @pytest.mark.parametrize(
     ("fn", "options", "advice"),
     [
-        (in_a_thread.fn, {"loop_budget_ms": 50}, "no async def, so it holds no event loop"),
+        (in_a_thread.fn, {"loop_budget_ms": 50}, "not async def, so it does not run on the event loop"),
         (coroutine, {"loop_budget_ms": 0}, "loop_budget_ms=0 must be more than 0"),
         (coroutine, {"loop_budget_ms": 50, "over_budget": "kill"}, "write 'warn' or 'fail'"),
         (coroutine, {"over_budget": "fail"}, "needs loop_budget_ms"),

@@ -1,4 +1,4 @@
-"""Which addresses are public: the special-purpose registries of IANA, in the words of a refusal."""
+"""Tells public addresses from others, by the special-purpose registries of IANA; names the kind of the others."""
 
 import ipaddress
 
@@ -40,7 +40,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def why_refused(address: str) -> str | None:
-    """Say what kind of address this is if jobs may not reach it; None when it is public.
+    """Return the kind of an address that jobs may not reach; None for a public one.
 
     IPv4 inside IPv6 (mapped, NAT64) is judged by the IPv4 address that is reached in the end.
     """
