@@ -221,7 +221,7 @@ class Client:
         `is_json` means that the arguments came as JSON, so that they need no conversion to JSON values.
         """
         function = self._catalogue.function(request.function)
-        if not request.args and request.options is NO_OPTIONS and function.arguments.takes_nothing:
+        if not request.args and request.options is NO_OPTIONS and function.arguments.is_empty:
             return Checked(function, request, b"{}")
         try:
             encoded = encode_arguments(request.args)

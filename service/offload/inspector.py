@@ -10,7 +10,7 @@ from offload.domain.artifacts import Artifact
 from offload.domain.catalogue import Catalogue
 from offload.domain.clock import now_ms
 from offload.domain.errors import JobFailed, NotFinished, NotFound, ResultExpired, Unavailable, Unreadable
-from offload.domain.events import Event, Wanted
+from offload.domain.events import Event, EventFilter
 from offload.domain.explanations import Explanation, explain
 from offload.domain.filters import Filter, StallFilter
 from offload.domain.overrides import Override
@@ -90,7 +90,7 @@ class Inspector:
         """Return the job when it has ended, or as it stands after `timeout` seconds; raises NotFound."""
         loop = asyncio.get_running_loop()
         ends = None if timeout is None else loop.time() + timeout
-        async with self._feed.listen(wanted=Wanted(job_id, names=follow.ENDINGS)) as reader:
+        async with self._feed.listen(wanted=EventFilter(job_id, names=follow.ENDINGS)) as reader:
             while True:
                 record = await self.get(job_id)
                 left = _LOOK_AGAIN_S if ends is None else min(_LOOK_AGAIN_S, ends - loop.time())
@@ -110,7 +110,7 @@ class Inspector:
         return follow.one_job(self._feed, self.get, job_id, after, keep_alive)
 
     def all_events(
-        self, wanted: Wanted, after: str | None = None, keep_alive: float = 15.0
+        self, wanted: EventFilter, after: str | None = None, keep_alive: float = 15.0
     ) -> AsyncGenerator[list[Event], None]:
         """Yield what is wanted of what happens to all jobs, some events at a time; [] when `keep_alive` s were quiet.
 
@@ -139,13 +139,13 @@ class Inspector:
         """Return the schedules of the code, by name."""
         plans = [self.catalogue.schedules[name] for name in sorted(self.catalogue.schedules)]
         states = await schedules.states(self._redis, [plan.name for plan in plans])
-        return [_planned(plan, state) for plan, state in zip(plans, states, strict=True)]
+        return [_schedule_view(plan, state) for plan, state in zip(plans, states, strict=True)]
 
     async def schedule(self, name: str) -> ScheduleView:
         """Return one schedule of the code; raises NotFound."""
         if name not in self.catalogue.schedules:
             raise NotFound("schedule", name)
-        return _planned(self.catalogue.schedules[name], await schedules.state(self._redis, name))
+        return _schedule_view(self.catalogue.schedules[name], await schedules.state(self._redis, name))
 
     async def workers(self) -> list[dict[str, Any]]:
         """Return the live workers."""
@@ -171,7 +171,7 @@ class Inspector:
         """Return how attempts ended in each of the last 60 minutes or 24 hours, oldest first."""
         return await stats.series(self._redis, now_ms(), step)
 
-    async def vitals(self) -> FleetMetrics:
+    async def fleet_metrics(self) -> FleetMetrics:
         """Return what a scrape of metrics shows; its cost is bounded, however many jobs and queues there are."""
         names = sorted(await queues.known(self._redis) - set(self.catalogue.queue_names))
         shown = [*self.catalogue.queue_names, *names][:_MOST_QUEUES]
@@ -230,7 +230,7 @@ class Inspector:
             raise Unavailable(msg) from None
 
 
-def _planned(plan: Schedule, state: ScheduleState) -> ScheduleView:
+def _schedule_view(plan: Schedule, state: ScheduleState) -> ScheduleView:
     return ScheduleView(
         name=plan.name,
         function=plan.function,

@@ -136,7 +136,7 @@ async def test_scripts_make_the_documented_moves_and_no_other(redis):
     await ledger.replay(await ledger.put("e", delay_ms=1000))
     await ledger.replay(await ledger.abort(await ledger.put("f", delay_ms=1000)))
     await ledger.abort(await ledger.put("g"))
-    for verb in ("succeeded", "dead", "aborted", "putback"):
+    for verb in ("succeeded", "dead", "aborted", "requeued"):
         await ledger.finish(await ledger.running(f"ends-{verb}"), verb)
     await ledger.replay("ends-dead")
     for job_id in ("r1", "r2", "r3", "r4"):

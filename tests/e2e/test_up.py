@@ -226,7 +226,7 @@ def test_a_second_ctrl_c_stops_at_once(up):
     took = time.monotonic() - began
 
     assert took < 10
-    assert f"job_put_back             job_id={job_id}" in up.said
+    assert f"job_requeued             job_id={job_id}" in up.said
     assert up.processes() == {}
 
 

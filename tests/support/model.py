@@ -248,7 +248,7 @@ class Model:
         self.deadlines.pop((token.rpartition(":")[0], one), None)
         job.function = job.function or "t.f"
         job.errors |= {error} - {""}
-        if verb == "putback":
+        if verb == "requeued":
             job.attempts -= 1
             self._wait(job, "queued", due or job.due)
         elif verb == "retry":

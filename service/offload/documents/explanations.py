@@ -20,7 +20,7 @@ Reason = TypeAliasType(
             "runs-elsewhere",
             "deferred",
             "retrying",
-            "put-back",
+            "requeued",
             "not-queued",
             "queue-paused",
             "no-worker",
@@ -48,7 +48,7 @@ class JobRefDocument(TypedDict):
 
 
 class LimitsDocument(TypedDict):
-    """What holds the queue back; `holders` are up to five of its running jobs.
+    """The limits of the queue; `holders` are up to five of its running jobs.
 
     `next_start_at` is when its rate allows another start, null where it does now.
     """
@@ -64,7 +64,7 @@ class LimitsDocument(TypedDict):
 
 
 class WorkerCountsDocument(TypedDict):
-    """The live workers: how many there are, serve the queue, know the function too; and the slots of these."""
+    """Counts of live workers: all, those that serve the queue, those that know the function too, with their slots."""
 
     live: int
     serving: int
@@ -74,7 +74,7 @@ class WorkerCountsDocument(TypedDict):
 
 
 class JobWorkerDocument(TypedDict):
-    """The worker that has the job: since when, and when it was last heard of."""
+    """The worker that runs the job, since when, and its last heartbeat."""
 
     id: str
     since: str | None
@@ -108,8 +108,8 @@ class JobWorkerDocument(TypedDict):
 class ExplanationDocument(TypedDict):
     """Why a job is not running: `reason` is a stable word, `sentence` for a person, the rest the facts behind both.
 
-    `also` names what will hold it back after that. `position` is how many jobs are before it in its queue, and `before`
-    the first five of them; null where it is not due. `run_at` is when its queue offers it.
+    `also` names further reasons that hold it back after that. `position` is the number of jobs before it in its queue,
+    and `before` the first five of them; null where it is not due. `run_at` is when its queue offers it.
     """
 
     job_id: str

@@ -10,12 +10,12 @@ ExecutorKind: TypeAlias = Literal["thread", "process"]
 
 
 class LoopDocument(TypedDict):
-    """How a worker's event loop is doing, as of its last beat.
+    """A worker's event loop, as of the worker's last heartbeat.
 
-    `lag_ms` is by how much the loop was late, `max_lag_ms` the most of that since the beat before, `busy` the share of
-    that time in which steps of jobs held it. Since the worker began: `functions` has what jobs took of the loop in ms,
-    of the ten that took most; `stalls` counts by kind; of these `stalls_dropped` found no room in the worker, and
-    `stalls_lost` no way to Redis.
+    `lag_ms` is how late the loop was, `max_lag_ms` the maximum since the heartbeat before, `busy` the share of that
+    time in which steps of jobs held it. Since the worker started: `functions` has the loop time in ms of the ten job
+    functions that took most; `stalls` counts by kind; `stalls_dropped` of them found the worker's queue full, and
+    `stalls_lost` could not be written to Redis.
     """
 
     lag_ms: float
@@ -30,8 +30,8 @@ class LoopDocument(TypedDict):
 class ExecutorDocument(TypedDict):
     """The threads or the processes that one worker has for a queue.
 
-    `busy` of `size` run something; `waiting` jobs and steps have none. `leaked` threads run a call that was to end, for
-    its job was aborted or its time was up, and cannot be stopped; up to `size` of them hold no place of the others.
+    `busy` of `size` run something; `waiting` jobs and steps wait for one. `leaked` threads run a call of a job that was
+    aborted or timed out, and cannot be stopped; up to `size` of them take no place from others.
     """
 
     queue: str
@@ -65,7 +65,7 @@ class ExecutorDocument(TypedDict):
     executors=[{"queue": "mail", "kind": "thread", "size": 6, "busy": 2, "waiting": 0, "leaked": 0}],
 )
 class WorkerDocument(TypedDict):
-    """A live worker, as it describes itself; `loop` is null where its event loop is not watched.
+    """A live worker, as of its last heartbeat; `loop` is null where its event loop is not watched.
 
     `executors` has its threads and processes, for each queue whose jobs run there.
     """
@@ -92,9 +92,9 @@ class WorkerList(TypedDict):
 
 
 class PointDocument(TypedDict):
-    """How attempts ended in the minute, or hour, from `at`; `mean_ms` is how long those that succeeded ran.
+    """Endings of attempts in the minute, or hour, from `at`; `mean_ms` is the mean run time of those that succeeded.
 
-    `failed` ones were to be tried again, `putback` ones were interrupted or not known where they were taken.
+    `failed` ones were to be retried; `requeued` ones were interrupted, or their worker did not know their function.
     """
 
     at: str | None
@@ -102,14 +102,14 @@ class PointDocument(TypedDict):
     failed: int
     dead: int
     aborted: int
-    putback: int
+    requeued: int
     mean_ms: float | None
 
 
 class StatsDocument(TypedDict):
     """Kept jobs by status, endings by function in the last 24 hours, and time series, oldest first.
 
-    `minutes` are the last 60, `hours` the last 24; the last point of each is still under way.
+    `minutes` are the last 60, `hours` the last 24; the last point of each is not complete.
     """
 
     statuses: dict[str, int]
@@ -122,7 +122,7 @@ class StatsDocument(TypedDict):
     at="2026-11-22T09:30:00.125Z", who="ops", action="queue.pause", target="mail", count=1, detail={"changed": True}
 )
 class AuditEntry(TypedDict):
-    """One thing that somebody did: `who` is the name of a key, `anonymous`, or `cli:<user>`; `count` to how many."""
+    """One action of a person, on `count` jobs or other things: `who` is a key's name, `anonymous`, or `cli:<user>`."""
 
     at: str
     who: str

@@ -21,9 +21,10 @@ class BackoffDocument(TypedDict):
 
 
 class PolicyDocument(TypedDict):
-    """When a failed attempt is tried again, and how long things take and last, in seconds.
+    """The retry policy, and durations in seconds.
 
-    `loop_budget_ms` is how long one step of an async job may hold the event loop; over it, `over_budget` is done.
+    `loop_budget_ms` is the time for which one step of an async job may hold the event loop; `over_budget` is the action
+    on a longer step.
     """
 
     max_tries: int
@@ -36,7 +37,7 @@ class PolicyDocument(TypedDict):
 
 
 class OverrideDocument(TypedDict):
-    """Who had a job function run somewhere else than its code says, and since when."""
+    """The move of a job function away from the place that its code declares: new place, person, time."""
 
     runs_in: MovableTo
     by: str
@@ -47,7 +48,7 @@ class FunctionDocument(TypedDict):
     """One job function; `arguments` and `result` are JSON schemas.
 
     `runs_in` is where it runs, by its code or by `override`, which is null where nobody moved it. `recent` counts its
-    endings of the last 24 hours; `mean_ms` is for how long those attempts that succeeded ran.
+    endings of the last 24 hours; `mean_ms` is the mean run time of the attempts that succeeded.
     """
 
     name: str

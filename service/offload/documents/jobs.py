@@ -29,7 +29,7 @@ class ErrorDocument(TypedDict):
 
 
 class ProgressDocument(TypedDict):
-    """How far a job says it is; `fraction` is from 0 to 1, or null where it cannot know."""
+    """The progress that a job reported; `fraction` is from 0 to 1, or null where it is unknown."""
 
     fraction: float | None
     message: str | None
@@ -47,10 +47,10 @@ class AttemptDocument(TypedDict):
 
 
 class JobSummary(TypedDict):
-    """One job in a list: all but its result, its failed attempts and its log.
+    """One job in a list: without its result, failed attempts and log.
 
-    Of the event loop it took `loop_ms` in `steps`, the longest `max_step_ms`; `stalls` of them were too long. It waited
-    `executor_wait_ms` in its worker for a thread or a process; the latter took `cpu_ms`, and `peak_rss_bytes` at most.
+    It held the event loop for `loop_ms` in `steps` steps, the longest of `max_step_ms`; `stalls` of them were too long.
+    It waited `executor_wait_ms` in its worker for a thread or a process; a process used `cpu_ms` and `peak_rss_bytes`.
     """
 
     id: str
@@ -88,7 +88,7 @@ class JobSummary(TypedDict):
 
 
 class JobDocument(JobSummary):
-    """One job as it stands, secrets among `args` masked; `result` is null until it has succeeded, and once expired."""
+    """One job, with secrets among `args` masked; `result` is null until the job has succeeded, and once expired."""
 
     result: Any
     attempts: list[AttemptDocument]
@@ -103,11 +103,11 @@ class JobList(TypedDict):
 
 
 class BulkDocument(TypedDict):
-    """What became of all jobs that fit a filter.
+    """The outcome of an action on all jobs that fit a filter.
 
-    `matched` counts those that fit and that the action is for: in a dry run all, else those it took on. `done` counts
-    those that it worked on; the others had moved on meanwhile. `ids` has the first hundred. Where `more` is true there
-    may be others: call again.
+    `matched` counts the jobs that fit and allow the action: in a dry run all, else those that were selected. `done`
+    counts the jobs on which it worked; the others had moved on meanwhile. `ids` has the first hundred. Where `more` is
+    true there may be others: call again.
     """
 
     matched: int

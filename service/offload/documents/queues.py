@@ -20,7 +20,7 @@ class QueueDocument(TypedDict):
 
 
 class QueueList(TypedDict):
-    """All queues that are declared or were ever used."""
+    """All queues that are declared or have been used."""
 
     items: list[QueueDocument]
     next: None

@@ -17,7 +17,7 @@ from offload.documents.schema import example
     links={"self": "/v1/schedules/report.daily", "run": "/v1/schedules/report.daily/run"},
 )
 class ScheduleDocument(TypedDict):
-    """One schedule of the code: its plan, when it fires next and did last, and the job of that tick.
+    """One schedule of the code: its plan, its next and last tick, and the job of the last tick.
 
     `next_at` is null until a worker has seen the schedule.
     """

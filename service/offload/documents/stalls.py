@@ -35,7 +35,7 @@ _STALL: dict[str, Any] = {
 
 
 class SuspectDocument(TypedDict):
-    """A thread that may have kept the loop from the GIL: what it works on, and where it was, if that was seen."""
+    """A thread that may have kept the loop from the GIL: its job, and its place, where they are known."""
 
     thread: str
     job_id: str | None
@@ -47,12 +47,12 @@ class SuspectDocument(TypedDict):
 
 @example(**_STALL)
 class StallDocument(TypedDict):
-    """What held an event loop for too long: which job or route, which line, for how long, and what to do instead.
+    """A stall of an event loop: job or route, line, time and hint.
 
-    Only the kinds `step` and `callback` blame anyone. Stalls of one cause share their `fingerprint`. Of one that
-    lasts, `at` is when it began. Of `held_ms` the loop's thread computed for `cpu_ms`, Python collected garbage for
-    `gc_ms`, and a processor was waited for for `waited_ms`; `suspects` are threads that may have held the GIL;
-    `reason` is why the worker was killed, if it was.
+    Only the kinds `step` and `callback` blame a job, a route or a line. Stalls of one cause share their `fingerprint`.
+    Of a stall that lasts, `at` is its beginning. Of `held_ms` the loop's thread computed for `cpu_ms`, Python collected
+    garbage for `gc_ms`, and the thread waited for a processor for `waited_ms`; `suspects` are threads that may have
+    held the GIL; `reason` is why the worker was killed, if it was.
     """
 
     at: str
@@ -81,7 +81,7 @@ class StallDocument(TypedDict):
 
 
 class StallList(TypedDict):
-    """One page of stalls, newest first, and those that fit and last just now, the longest first."""
+    """One page of stalls, newest first, and those that last, the longest first."""
 
     items: list[StallDocument]
     ongoing: list[StallDocument]
@@ -98,7 +98,7 @@ class StallList(TypedDict):
     last=_STALL,
 )
 class StallGroupDocument(TypedDict):
-    """All stalls of one cause: how many, for how many ms in all and the longest, from when to when, and the last."""
+    """All stalls of one cause: count, total and longest time in ms, first and last time, the last stall."""
 
     fingerprint: str
     count: int
@@ -110,7 +110,7 @@ class StallGroupDocument(TypedDict):
 
 
 class StallGroupList(TypedDict):
-    """One page of causes, most time held first."""
+    """One page of causes, the most total time first."""
 
     items: list[StallGroupDocument]
     next: str | None
@@ -118,6 +118,6 @@ class StallGroupList(TypedDict):
 
 @example(cleared=12)
 class ClearedDocument(TypedDict):
-    """How many stalls were listed until now."""
+    """The number of stalls that were listed."""
 
     cleared: int

@@ -24,7 +24,7 @@ class Reason(StrEnum):
     RUNS_ELSEWHERE = "runs-elsewhere"
     DEFERRED = "deferred"
     RETRYING = "retrying"
-    PUT_BACK = "put-back"
+    REQUEUED = "requeued"
     NOT_QUEUED = "not-queued"
     QUEUE_PAUSED = "queue-paused"
     NO_WORKER = "no-worker"
@@ -68,7 +68,7 @@ class Facts:
     `position` is the number of due jobs before it, None if it is not due; `before` names the first of them, `holders`
     the running jobs of its queue. `offered_ms` is when a worker may claim it: for a running job, when its lease ends.
     `next_start_ms` is when the queue's rate allows another start, None if it does now. `waits_for` is `thread` or
-    `process` if its worker has claimed it and has none free. `put_back` is why a worker last could not run it.
+    `process` if its worker has claimed it and has none free. `requeue_reason` is why a worker last could not run it.
     """
 
     record: JobRecord
@@ -82,7 +82,7 @@ class Facts:
     is_leased: bool = False
     next_start_ms: int | None = None
     waits_for: str | None = None
-    put_back: str | None = None
+    requeue_reason: str | None = None
 
     @property
     def serving(self) -> list[WorkerView]:
@@ -181,8 +181,8 @@ def _waits_for_its_time(facts: Facts) -> _Found:
         case Status.DEFERRED:
             return Reason.DEFERRED, f"Deferred until {when}."
         case _:
-            why = f": {facts.put_back}" if facts.put_back else ""
-            return Reason.PUT_BACK, f"Requeued by a worker that could not run it{why}; available again at {when}."
+            why = f": {facts.requeue_reason}" if facts.requeue_reason else ""
+            return Reason.REQUEUED, f"Requeued by a worker that could not run it{why}; available again at {when}."
 
 
 def _blocked_for_long(facts: Facts) -> Iterator[_Found]:

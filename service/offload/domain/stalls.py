@@ -79,11 +79,13 @@ def complaint(stalls: Iterable[Stall], here: str) -> str:
         longest = max(same, key=lambda stall: int(stall["held_ms"]))
         times = f", {len(same)} times" if len(same) > 1 else ""
         held = f"{longest['held_ms'] / 1000:.2f} s"
-        lines.append(f"  {shown_name(longest)} at {place(longest, here)}: {held}{times}: {longest.get('hint', '')}")
+        lines.append(
+            f"  {shown_name(longest)} at {shown_place(longest, here)}: {held}{times}: {longest.get('hint', '')}"
+        )
     return "\n".join(lines)
 
 
-def place(stall: Stall, here: str) -> str:
+def shown_place(stall: Stall, here: str) -> str:
     """Return file and line: relative to `here` where the file is under it, else the last two parts of its path."""
     if not stall.get("file"):
         return "?"

@@ -21,7 +21,7 @@ from offload.domain.errors import ErrorInfo
 from offload.domain.explanations import Explanation, Facts, JobRef
 from offload.domain.filters import BulkOutcome
 from offload.domain.functions import JobFunction
-from offload.domain.overrides import Override, place
+from offload.domain.overrides import Override, effective_runs_in
 from offload.domain.records import FailedAttempt, FunctionStats, JobRecord, Point, QueueState, ScheduleView, StallGroup
 from offload.domain.states import Status
 
@@ -88,12 +88,12 @@ def job(record: JobRecord) -> JobDocument:
 
 
 def location(job_id: str) -> str:
-    """Return where a job is; stock producers choose ids freely."""
+    """Return the path of a job; it is quoted, since arq's producers choose ids freely."""
     return f"/v1/jobs/{job_id if job_id.isascii() and job_id.isalnum() else quote(job_id, safe='')}"
 
 
 def links(record: JobRecord) -> dict[str, str]:
-    """Name where to go from a job; `abort` and `retry` stand there only while they can be done."""
+    """Return the links of a job; `abort` and `retry` only while they are possible."""
     here = location(record.id)
     found = {"self": here, "result": f"{here}/result", "events": f"{here}/events"}
     if record.callback_id is not None:
@@ -106,7 +106,7 @@ def links(record: JobRecord) -> dict[str, str]:
 
 
 def bulk(outcome: BulkOutcome) -> BulkDocument:
-    """Describe what a bulk call came to."""
+    """Describe the outcome of a bulk call."""
     return {
         "matched": outcome.matched,
         "done": outcome.done,
@@ -119,13 +119,13 @@ def bulk(outcome: BulkOutcome) -> BulkDocument:
 def function(
     one: JobFunction[Any, Any], defaults: Defaults, recent: FunctionStats | None, override: Override | None = None
 ) -> FunctionDocument:
-    """Describe a job function, with the worker's defaults where it says nothing itself."""
+    """Describe a job function, with the worker's defaults where it has no value of its own."""
     here = f"/v1/functions/{quote(one.name, safe='')}"
     return {
         "name": one.name,
         "description": one.description,
         "queue": one.queue,
-        "runs_in": place(one, override),
+        "runs_in": effective_runs_in(one, override),
         "override": None
         if override is None
         else {"runs_in": override.runs_in, "by": override.by, "at": rfc3339(override.at_ms)},
@@ -197,14 +197,14 @@ def explanation(why: Explanation) -> ExplanationDocument:
         "also": cast("list[ReasonWord]", list(why.also)),
         "run_at": None if record.status.is_terminal or facts.is_leased else rfc3339(facts.offered_ms),
         "position": facts.position,
-        "before": [_named(one) for one in facts.before],
+        "before": [_job_ref(one) for one in facts.before],
         "limits": {
             "paused": queue.paused,
             "paused_by": queue.paused_by,
             "paused_at": rfc3339(queue.paused_ms),
             "max_running": queue.max_running,
             "running": queue.running,
-            "holders": [_named(one) for one in facts.holders],
+            "holders": [_job_ref(one) for one in facts.holders],
             "rate": queue.rate,
             "next_start_at": rfc3339(facts.next_start_ms),
         },
@@ -215,7 +215,7 @@ def explanation(why: Explanation) -> ExplanationDocument:
             "slots": sum(one.slots for one in able),
             "running": sum(one.running for one in able),
         },
-        "worker": _runner(facts),
+        "worker": _job_worker(facts),
     }
 
 
@@ -228,7 +228,7 @@ def points(series: Sequence[Point]) -> list[PointDocument]:
             "failed": one.endings.get("failed", 0),
             "dead": one.endings.get("dead", 0),
             "aborted": one.endings.get("aborted", 0),
-            "putback": one.endings.get("putback", 0),
+            "requeued": one.endings.get("requeued", 0),
             "mean_ms": one.mean_ms,
         }
         for one in series
@@ -276,11 +276,11 @@ def _error(error: ErrorInfo) -> ErrorDocument:
     return document
 
 
-def _named(one: JobRef) -> JobRefDocument:
+def _job_ref(one: JobRef) -> JobRefDocument:
     return {"id": one.id, "function": one.function, "worker": one.worker, "since": rfc3339(one.since_ms)}
 
 
-def _runner(facts: Facts) -> JobWorkerDocument | None:
+def _job_worker(facts: Facts) -> JobWorkerDocument | None:
     record = facts.record
     if record.status is not Status.RUNNING or record.worker is None:
         return None

@@ -1,7 +1,7 @@
 """Offload for other programs: a client of the HTTP API, with an event loop (`Offload`) or without (`OffloadSync`).
 
-It knows nothing of the engine and imports none of it: httpx is all that it needs. What a call means is said once, by a
-plan without I/O (`jobs`, `fleet`, `asking`); the two clients carry the plans out.
+It imports nothing of the engine: it needs httpx alone. Each call is a plan without I/O (`jobs`, `calls`, `retrying`),
+which both clients perform.
 """
 
 from offload.documents.explanations import ExplanationDocument

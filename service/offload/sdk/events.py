@@ -9,10 +9,10 @@ ENDED = frozenset({"succeeded", "dead", "aborted"})
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: `name` is the state that a job entered, or `progress`, `log`, `blocked`, `stalled`.
+    """One event: `name` is the state that a job entered, or `progress`, `log`, `blocked`, `stalled`.
 
-    `id` is where to go on from. `data` has `job_id` and `at`; docs/reference/events.md lists the rest. The terminal
-    event of a job that is followed has its whole document as `job`.
+    `id` is the place from which a stream resumes. `data` has `job_id` and `at`; docs/reference/events.md lists the
+    rest. The last event of a job that is followed has the document of the job as `job`.
     """
 
     id: str

@@ -12,12 +12,12 @@ Moment: TypeAlias = datetime | str
 
 
 class Options(TypedDict, total=False):
-    """What may be said about one job beside its arguments; durations in seconds.
+    """Options of one job; durations in seconds.
 
-    `delay` or `run_at`: start no earlier. `deadline`: dead when not finished by then. `queue`, `max_tries`, `timeout`
-    (of one attempt), `keep_result`: instead of the function's own. `priority`: 0 to 9, higher first. `tags`: to find
-    it by. `callback_url`: is told, signed, how the job ended. `unique_key`: while a job of this function and key is
-    active, that one is the answer and none is added; with `unique_for`, for so long even when it has ended.
+    `delay` or `run_at`: start no earlier. `deadline`: dead if not finished by then. `queue`, `max_tries`, `timeout`
+    (of one attempt), `keep_result`: instead of the function's own. `priority`: 0 to 9, higher first. `tags`: labels to
+    find it by. `callback_url`: gets a signed webhook when the job ends. `unique_key`: while a job of this function and
+    key is active, that job is returned and none is added; with `unique_for`, for that time even after it has ended.
     """
 
     delay: float
@@ -43,7 +43,7 @@ class NewJob(TypedDict):
 
 
 class Filter(TypedDict, total=False):
-    """Which jobs: those that fit all that is given. `error` is a fingerprint, as in `job["error"]["fingerprint"]`."""
+    """A filter of jobs; all its fields must fit. `error` is a fingerprint, as in `job["error"]["fingerprint"]`."""
 
     status: Status
     function: str
@@ -55,7 +55,7 @@ class Filter(TypedDict, total=False):
 
 
 class StallFilter(TypedDict, total=False):
-    """Which stalls: those that fit all that is given. `fingerprint` is that of another of the same cause."""
+    """A filter of stalls; all its fields must fit. `fingerprint` is that of another stall of the same cause."""
 
     kind: str
     function: str

@@ -106,9 +106,9 @@ class Claims:
         the tokens of what runs: of a job that runs here still by an older claim the new one is put back too.
         """
         held = await leases.held(self._redis, self._worker)
-        unknown = [AttemptEnd(i, token, "putback", "") for i, token in held.items() if known.get(i) != token]
+        unknown = [AttemptEnd(i, token, "requeued", "") for i, token in held.items() if known.get(i) != token]
         if unknown:
-            log.warning("claims_put_back", job_ids=[one.id for one in unknown])
+            log.warning("claims_released", job_ids=[one.id for one in unknown])
             await leases.finish(self._redis, self._worker, unknown)
         self.is_unsure = False
         return [one.id for one in unknown]

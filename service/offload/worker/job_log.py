@@ -11,7 +11,7 @@ import structlog
 from arq.utils import args_to_string, truncate
 
 from offload.domain.clock import now_ms
-from offload.domain.policy import Abort, Dead, Decision, Drop, PutBack, RetryAt, Succeed
+from offload.domain.policy import Abort, Dead, Decision, Drop, Requeue, RetryAt, Succeed
 from offload.domain.security.secrets import mask
 from offload.domain.tracing import trace_id
 from offload.store.jobs.codec import Payload
@@ -84,7 +84,7 @@ def _trace_of(job: Claimed) -> dict[str, str]:
     return {"trace_id": found} if found else {}
 
 
-_ENDED = {Succeed: "job_succeeded", Abort: "job_aborted", PutBack: "job_put_back", Drop: "job_lease_lost"}
+_ENDED = {Succeed: "job_succeeded", Abort: "job_aborted", Requeue: "job_requeued", Drop: "job_lease_lost"}
 
 
 class ArqJobLog:
@@ -117,7 +117,7 @@ class ArqJobLog:
             case RetryAt(due_ms, error) if error.type.endswith("worker.Retry"):
                 wait = max(0, due_ms - now_ms()) / 1000
                 self._log.info("%6.2fs ↻ %s retrying job in %0.2fs", took, ref, wait)
-            case RetryAt() | PutBack() | Drop():
+            case RetryAt() | Requeue() | Drop():
                 self._log.info("%6.2fs ↻ %s cancelled, will be run again", took, ref)
             case Abort():
                 before = " before start" if job.is_aborted else ""

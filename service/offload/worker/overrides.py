@@ -12,7 +12,7 @@ import structlog
 
 from offload.domain.errors import NotMovable, Unavailable
 from offload.domain.functions import JobFunction
-from offload.domain.overrides import Override, in_force
+from offload.domain.overrides import Override, with_override
 from offload.store.connection.connection import RedisClient
 from offload.store.fleet import overrides
 
@@ -54,7 +54,7 @@ class Overrides:
 
     def _move(self, declared: JobFunction[Any, Any], override: Override | None) -> None:
         try:
-            function = in_force(declared, override)
+            function = with_override(declared, override)
         except NotMovable as error:  # its code has changed since
             log.warning("override_ignored", function=declared.name, reason=str(error))
             function = declared

@@ -20,7 +20,7 @@ from offload.domain.catalogue import as_job_function, of_functions
 from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
 from offload.domain.functions import JobFunction
-from offload.domain.policy import Abort, Dead, Decision, Drop, PutBack, Succeed
+from offload.domain.policy import Abort, Dead, Decision, Drop, Requeue, Succeed
 from offload.loopwatch.watch import WatchedLoop
 from offload.store import keys
 from offload.store.connection import connection
@@ -311,7 +311,7 @@ class Worker(ArqWorker):
     def _count(self, job_id: str, decision: Decision) -> None:
         self._not_ours.discard(job_id)
         match decision:
-            case PutBack(due_ms) if due_ms is not None:
+            case Requeue(due_ms) if due_ms is not None:
                 self._not_ours.add(job_id)
             case Succeed():
                 self.jobs_complete += 1

@@ -18,7 +18,7 @@ from offload.app import create_app
 from offload.domain.catalogue import Catalogue
 from offload.domain.clock import now_ms
 from offload.domain.fingerprints import fingerprint
-from offload.domain.functions import define, plain
+from offload.domain.functions import define, plain_function
 from offload.domain.queues import Queue
 from offload.settings import Settings
 from offload.store import keys
@@ -73,7 +73,7 @@ def functions_of_the_tests():
         define(digest, name="digest.pbkdf2_far", runs_in="process"),
         define(add, name="numbers.add"),
         define(beat, name="demo.beat"),
-        plain("anything", anything),
+        plain_function("anything", anything),
     ]
     return Catalogue({one.name: one for one in functions}, {"mail": Queue("mail", max_running=2, rate="10/s")})
 

@@ -8,7 +8,7 @@ import pytest
 from integration.api.support import is_problem
 from integration.api.test_metrics import values
 from offload.domain.clock import now_ms
-from offload.domain.events import Wanted
+from offload.domain.events import EventFilter
 from offload.store.connection.blocking import connect, portable
 from offload.store.connection.connection import settings_of
 from offload.store.fleet import workers
@@ -129,7 +129,7 @@ async def test_who_follows_a_job_or_all_hears_of_it(api, enqueue, record):
     inspector = api.app.state.offload.inspector
     async with (
         contextlib.aclosing(inspector.events(job["id"])) as of_job,
-        contextlib.aclosing(inspector.all_events(Wanted(names=frozenset({"stalled"})))) as of_all,
+        contextlib.aclosing(inspector.all_events(EventFilter(names=frozenset({"stalled"})))) as of_all,
     ):
         assert ((await anext(of_job)).name, await anext(of_all)) == ("queued", [])
         await record.lasts(stall(job_id=job["id"], held_ms=1000))

@@ -74,7 +74,7 @@ def with_keys(b, *keys):
 
 
 async def put_back(b, job_id):
-    """Return when a worker has taken the job and put it back."""
+    """Return when a worker has taken the job and requeued it."""
     names = []
     async for event in b.inspector.events(job_id):
         names += [event.name] if event is not None else []

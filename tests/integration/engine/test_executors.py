@@ -208,11 +208,11 @@ async def test_a_worker_says_what_its_executors_do(bench, redis):
             await asyncio.to_thread(held.wait, 10)
             await workers.beat(redis, worker.worker_id, worker._about(), 1)
             said = await said_of(redis, "one")
-            vitals = await b.inspector.vitals()
+            fleet_metrics = await b.inspector.fleet_metrics()
             gate.set()
 
     assert said == {"queue": "one", "kind": "thread", "size": 1, "busy": 1, "waiting": 0, "leaked": 0}
-    assert vitals.executors == {("thread", "one"): {"size": 1, "busy": 1, "waiting": 0, "leaked": 0}}
+    assert fleet_metrics.executors == {("thread", "one"): {"size": 1, "busy": 1, "waiting": 0, "leaked": 0}}
 
 
 def waiting(worker):

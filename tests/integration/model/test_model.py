@@ -41,7 +41,7 @@ uniques = st.sampled_from([None, None, "aa"])
 uniques_for = st.sampled_from([0, 0, 30_000, 90_000])
 tags = st.sampled_from([None, "x"])
 errors = st.sampled_from(["", *ERRORS])
-verbs = st.sampled_from(["succeeded", "dead", "aborted", "retry", "retry", "putback"])
+verbs = st.sampled_from(["succeeded", "dead", "aborted", "retry", "retry", "requeued"])
 
 
 class Scripts(RuleBasedStateMachine):

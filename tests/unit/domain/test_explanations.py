@@ -57,7 +57,7 @@ CASES = {
         facts(replace(JOB, status=Status.RETRYING, attempt=2), offered_ms=NOW + 300_000, position=None),
         "Attempt 2 of 5 failed; the next may start at 2025-11-22T08:31:40.000Z, in 5 min.",
     ),
-    Reason.PUT_BACK: (facts(offered_ms=NOW + 2000, position=None), "could not run it"),
+    Reason.REQUEUED: (facts(offered_ms=NOW + 2000, position=None), "could not run it"),
     Reason.RUNS_ELSEWHERE: (facts(is_leased=True), "Held by a stock arq worker"),
     Reason.NOT_QUEUED: (facts(offered_ms=None, position=None), "Not in any known queue"),
     Reason.RUNNING: (

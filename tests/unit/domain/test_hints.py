@@ -23,7 +23,7 @@ ADVICE = [
     ("fetch()", ("tenacity", "tenacity.nap"), "an `async def` for what it retries"),
     ("log.info('x')", ("logging", "logging.handlers", "socket"), "logging.handlers.QueueHandler"),
     ("input('> ')", (), "an argument of the job"),
-    ("print(text)", (), "look at who reads"),
+    ("print(text)", (), "check the reader of the output"),
     ("os.system('sync')", (), "asyncio.create_subprocess_shell"),
     ("shutil.copytree(a, b)", ("shutil",), "use `await ctx.to_thread(…)`"),
 ]

@@ -60,9 +60,9 @@ def test_only_steps_and_callbacks_are_somebodys_fault():
 
 def test_a_filter_takes_what_fits_all_it_says():
     """And refuses what nothing can fit."""
-    assert StallFilter().takes(stall())
-    assert StallFilter(kind="step", worker="w1", function="fetch.page").takes(stall())
-    assert not StallFilter(kind="step", worker="w2").takes(stall())
+    assert StallFilter().matches(stall())
+    assert StallFilter(kind="step", worker="w1", function="fetch.page").matches(stall())
+    assert not StallFilter(kind="step", worker="w2").matches(stall())
     assert StallFilter(after_ms=0, before_ms=1000).is_in_window("1970-01-01T00:00:00.999Z")
     assert not StallFilter(before_ms=1000).is_in_window("1970-01-01T00:00:01.000Z")
     with pytest.raises(InvalidOptions):

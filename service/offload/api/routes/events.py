@@ -17,7 +17,7 @@ from offload.api.state import Given
 from offload.documents.jobs import JobDocument
 from offload.domain import views
 from offload.domain.errors import NotFound, Unavailable
-from offload.domain.events import Event, Wanted
+from offload.domain.events import Event, EventFilter
 from offload.domain.states import TERMINAL
 from offload.inspector import Inspector
 
@@ -119,7 +119,9 @@ async def follow_all(
 
     With `Last-Event-ID` it begins with the events after that one, as far as the feed still has them.
     """
-    wanted = Wanted(functions=_some(listening.function), queues=_some(listening.queue), names=_some(listening.event))
+    wanted = EventFilter(
+        functions=_some(listening.function), queues=_some(listening.queue), names=_some(listening.event)
+    )
     after = (last_event_id or listening.last_event_id or "").removesuffix(END)
     events = given.inspector.all_events(wanted, after or None, KEEP_ALIVE_S)
     await given.promptly(anext(events))  # before the answer begins, so that a Redis that is away is a 503

@@ -30,7 +30,7 @@ async def metrics(given: Given) -> Response:
     """
     try:
         async with asyncio.timeout(SCRAPE_S):
-            fleet_metrics = await given.inspector.vitals()
+            fleet_metrics = await given.inspector.fleet_metrics()
     except (Unavailable, TimeoutError):
         fleet_metrics = None
     return Response(given.metrics.render(fleet_metrics, now_ms()), media_type=CONTENT_TYPE_LATEST)

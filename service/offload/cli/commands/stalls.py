@@ -13,10 +13,10 @@ from offload.documents.stalls import StallKind
 from offload.domain import views
 from offload.domain.clock import rfc3339
 from offload.domain.errors import InvalidOptions
-from offload.domain.events import MISSED, Event, Wanted
+from offload.domain.events import MISSED, Event, EventFilter
 from offload.domain.filters import StallFilter
 from offload.domain.records import StallGroup
-from offload.domain.stalls import blaming, complaint, place, shown_name
+from offload.domain.stalls import blaming, complaint, shown_name, shown_place
 from offload.settings import Settings
 from offload.wiring import Backend
 
@@ -149,7 +149,7 @@ def _group(one: StallGroup) -> str:
 
 async def _follow(offload: Backend, which: StallFilter, *, as_json: bool, fails: bool) -> list[dict[str, Any]]:
     """Tell what happens until it is interrupted, or with `fails` until the first that is somebody's fault."""
-    wanted = Wanted(functions=None if which.function is None else frozenset({which.function}), names=_NAMES)
+    wanted = EventFilter(functions=None if which.function is None else frozenset({which.function}), names=_NAMES)
     hinted: set[str] = set()
     async with aclosing(offload.inspector.all_events(wanted)) as stream:
         async for events in stream:
@@ -158,7 +158,7 @@ async def _follow(offload: Backend, which: StallFilter, *, as_json: bool, fails:
                     errors.say("warning: some were missed")
                     continue
                 stall = {**event.data, "job_id": event.job_id or None}
-                if not which.takes(stall):
+                if not which.matches(stall):
                     continue
                 _tell(event, stall, hinted, as_json=as_json)
                 if fails and event.name == "stalled" and blaming([stall]):
@@ -180,7 +180,7 @@ def _tell(event: Event, stall: dict[str, Any], hinted: set[str], *, as_json: boo
 
 def _plain_cells(stall: Mapping[str, Any]) -> list[str]:
     call = " ".join(str(stall.get("call") or stall.get("code") or "").split())
-    where = place(stall, str(Path.cwd()))
+    where = shown_place(stall, str(Path.cwd()))
     return [output.seconds(stall["held_ms"]), str(stall["kind"]), shown_name(stall), where, call]
 
 

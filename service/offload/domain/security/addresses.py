@@ -54,7 +54,7 @@ def is_loopback(host: str) -> bool:
 
 
 def why_refused(address: str) -> str | None:
-    """Say what kind of address this is if jobs may not reach it; None when it is public.
+    """Return the kind of an address that jobs may not reach; None for a public one.
 
     IPv4 inside IPv6 (mapped, NAT64) is judged by the IPv4 address that is reached in the end.
     """

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from offload.domain.clock import now_ms
-from offload.domain.events import Event, Wanted, missed
+from offload.domain.events import Event, EventFilter, missed_event
 
 KEPT = 2000
 """The number of events kept for a reader; one that is slower loses the oldest."""
@@ -27,7 +27,7 @@ _LONGEST_REST = 1.0
 class Channel:
     """The latest events that some readers want, and these readers."""
 
-    def __init__(self, wanted: Wanted, rounds: "Rounds") -> None:
+    def __init__(self, wanted: EventFilter, rounds: "Rounds") -> None:
         self.wanted = wanted
         self.readers: set[Reader] = set()
         self.end = 0  # how many events there were
@@ -70,11 +70,11 @@ class Reader:
             self._woken.set_result(None)
 
     async def batch(self, timeout: float | None = None) -> list[Event]:
-        """Return some events since the last call, the first `missed` where some are lost; [] after `timeout` s."""
+        """Return some events since the last call, first `missed` where some are lost; [] after `timeout` s."""
         await self._wait(timeout)
         lost, events = self._channel.after(self._at, BATCH)
         self._at += lost + len(events)
-        return [missed(lost, now_ms()), *events] if lost else events
+        return [missed_event(lost, now_ms()), *events] if lost else events
 
     async def next(self, timeout: float | None = None) -> Event | None:
         """Return the next event, `missed` where some are lost, or None when none came within `timeout` seconds."""
@@ -82,7 +82,7 @@ class Reader:
         lost, events = self._channel.after(self._at, 1)
         self._at += lost or len(events)
         if lost:
-            return missed(lost, now_ms())
+            return missed_event(lost, now_ms())
         return events[0] if events else None
 
     async def _wait(self, timeout: float | None) -> None:

@@ -10,7 +10,7 @@ import orjson
 
 from offload.domain.clock import now_ms
 from offload.domain.errors import InvalidOptions, Unavailable
-from offload.domain.events import Event, Wanted, missed
+from offload.domain.events import Event, EventFilter, missed_event
 from offload.store import keys
 from offload.store.connection.cancelling import cancel_all
 from offload.store.connection.connection import RedisClient, reaching_redis
@@ -32,7 +32,7 @@ class Feed:
     def __init__(self, redis: RedisClient, outage: RedisOutage | None = None) -> None:
         self._redis = redis
         self._rounds = Rounds()
-        self._channels: dict[Wanted, Channel] = {}
+        self._channels: dict[EventFilter, Channel] = {}
         self._by_job: defaultdict[str, set[Channel]] = defaultdict(set)
         self._of_all: set[Channel] = set()
         self._reading: asyncio.Task[None] | None = None
@@ -41,12 +41,12 @@ class Feed:
         self._outage = outage or RedisOutage()
 
     @contextlib.asynccontextmanager
-    async def listen(self, job_id: str | None = None, wanted: Wanted | None = None) -> AsyncIterator[Reader]:
+    async def listen(self, job_id: str | None = None, wanted: EventFilter | None = None) -> AsyncIterator[Reader]:
         """Listen to one job, to what is wanted, or to all; events from now on reach the reader.
 
         Raises Unavailable when Redis is away.
         """
-        channel = self._channel(wanted or Wanted(job_id))
+        channel = self._channel(wanted or EventFilter(job_id))
         reader = Reader(channel)
         channel.readers.add(reader)
         try:
@@ -59,13 +59,13 @@ class Feed:
                 self._close(channel)
 
     async def since(
-        self, event_id: str, wanted: Wanted | None = None, until: str = ""
+        self, event_id: str, wanted: EventFilter | None = None, until: str = ""
     ) -> AsyncGenerator[list[Event], None]:
         """Yield what the feed still holds after an event id, up to and with the id `until`, some at a time.
 
         It begins with `missed` where the feed no longer reaches back to the event. Raises InvalidOptions.
         """
-        wanted = wanted or Wanted()
+        wanted = wanted or EventFilter()
         after, last = place(event_id), place(until) if until else None
         entry = start = "-".join(map(str, after[:2]))
         while True:
@@ -74,8 +74,8 @@ class Feed:
                     rows = await self._redis.xrange(keys.EVENTS, min=start, count=_PAGE)
                 found = [event for row_id, fields in rows for event in _events(row_id, fields)]
             if start == entry and after > _BEGINNING and not (rows and rows[0][0].decode() == entry):
-                yield [missed(None, now_ms())]
-            later = (one for one in found if wanted.takes(one) and place(one.id) > after)
+                yield [missed_event(None, now_ms())]
+            later = (one for one in found if wanted.matches(one) and place(one.id) > after)
             events = [one for one in later if last is None or place(one.id) <= last]
             if events:
                 yield events
@@ -90,7 +90,7 @@ class Feed:
             await cancel_all([self._reading])
             self._reading = None
 
-    def _channel(self, wanted: Wanted) -> Channel:
+    def _channel(self, wanted: EventFilter) -> Channel:
         """Return the channel for these events, an existing or a new one."""
         channel = self._channels.get(wanted)
         if channel is None:
@@ -141,7 +141,7 @@ class Feed:
         told: set[Channel] = set()
         for event in events:
             for channel in (*self._by_job.get(event.job_id, ()), *self._of_all):
-                if channel.wanted.takes(event):
+                if channel.wanted.matches(event):
                     channel.offer(event)
                     told.add(channel)
         for channel in told:

@@ -23,7 +23,7 @@ async def gather(redis: RedisClient, record: JobRecord) -> Facts:
         pipe.zrank(key, record.id)
         pipe.zrange(key, 0, _NAMED)
         pipe.exists(keys.ARQ_IN_PROGRESS + record.id)
-        pipe.hmget(keys.RECORD + record.id, "waits_for", "waits_token", "token", "put_back")
+        pipe.hmget(keys.RECORD + record.id, "waits_for", "waits_token", "token", "requeue_reason")
         pipe.hmget(keys.QUEUE + name, "rate_count", "rate_ms")
         pipe.zrevrange(running, 0, _NAMED, withscores=True)
         (
@@ -31,7 +31,7 @@ async def gather(redis: RedisClient, record: JobRecord) -> Facts:
             rank,
             head,
             is_leased,
-            (waits_for, waits_token, token, put_back),
+            (waits_for, waits_token, token, requeue_reason),
             (rate, window),
             held,
         ) = await pipe.execute()
@@ -39,7 +39,7 @@ async def gather(redis: RedisClient, record: JobRecord) -> Facts:
     is_due = offered is not None and offered <= now_ms
     before = [i for i in head if i != record.id.encode()][: min(rank or 0, _NAMED)] if is_due else []
     holders = [i for i, ends in held if ends > now_ms and i != record.id.encode()][:_NAMED]
-    named = await _named(redis, [*before, *holders])
+    named = await _job_refs(redis, [*before, *holders])
     (state,) = await queues.states(redis, [name], now_ms)
     return Facts(
         record=record,
@@ -53,7 +53,7 @@ async def gather(redis: RedisClient, record: JobRecord) -> Facts:
         is_leased=bool(is_leased),
         next_start_ms=await _next_start(redis, state, rate, window, now_ms),
         waits_for=waits_for.decode() if waits_for and waits_token == token else None,
-        put_back=put_back.decode() if put_back else None,
+        requeue_reason=requeue_reason.decode() if requeue_reason else None,
     )
 
 
@@ -72,7 +72,7 @@ async def _where(redis: RedisClient, record: JobRecord) -> tuple[str, int | None
     return record.queue, None if score is None else due_of(score)
 
 
-async def _named(redis: RedisClient, ids: Iterable[bytes]) -> list[JobRef]:
+async def _job_refs(redis: RedisClient, ids: Iterable[bytes]) -> list[JobRef]:
     found = list(ids)
     if not found:
         return []

@@ -33,7 +33,7 @@ async def list_stalls(
     """Return a page of the stalls that fit, newest first; raises InvalidOptions for what is no cursor."""
 
     def fits(stall: Stall) -> bool:
-        return which.takes(stall) and which.is_in_window(stall["at"])
+        return which.matches(stall) and which.is_in_window(stall["at"])
 
     return await capped_stream.list_entries(
         redis, keys.STALLS, limit, cursor, None if which == EVERY else fits, which.after_ms
@@ -49,7 +49,7 @@ async def ongoing(redis: RedisClient, at_ms: int, which: StallFilter = EVERY) ->
     for known in (orjson.loads(value) for value in found if value):
         since_ms = known["since"]
         stall = {**known["stall"], "at": rfc3339(since_ms), "held_ms": max(0, at_ms - since_ms)}
-        if which.takes(stall):
+        if which.matches(stall):
             held.append(stall)
     return sorted(held, key=lambda stall: str(stall["at"]))
 

@@ -68,7 +68,7 @@ NO_USAGE = LoopUsage()
 
 @dataclass(slots=True)
 class AttemptEnd:
-    """How one attempt ended, ready to be written; `verb` is succeeded, dead, aborted, retry or putback.
+    """How one attempt ended, ready to be written; `verb` is succeeded, dead, aborted, retry or requeued.
 
     Not frozen for the reason that `Claimed` is not.
     """
@@ -89,7 +89,7 @@ class AttemptEnd:
     @property
     def is_terminal(self) -> bool:
         """True if the job does not run again by itself."""
-        return self.verb not in ("retry", "putback")
+        return self.verb not in ("retry", "requeued")
 
     def argv(self) -> list[scripts.Arg]:
         """Return the ending as arguments of finish.lua."""

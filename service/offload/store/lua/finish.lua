@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Record the ends of attempts, all since the last call, each fenced by its claim's token.
--- ARGV: now, worker, then for each attempt an END: `verb` is succeeded, dead, aborted, retry or putback; `result` is in
--- arq's bytes or ''; `due` of 0 keeps the place of a job put back; `failed_attempt` is JSON or '' (dead without one: no
+-- ARGV: now, worker, then for each attempt an END: `verb` is succeeded, dead, aborted, retry or requeued; `result` is in
+-- arq's bytes or ''; `due` of 0 keeps the place of a requeued job; `failed_attempt` is JSON or '' (dead without one: no
 -- attempt was made, and none is counted); `fields` is a flat JSON list for the record; `loop` is JSON or ''.
 -- Returns 1 or 0 for each: 0 where another holds the job, or has ended it, and then nothing was written.
 -- @include base
@@ -27,9 +27,9 @@ local function finish(i)
   forget_lease(id, q, worker)
   touched[q] = touched[q] or verb == 'retry' -- a worker must learn when it is due, else it is late by a poll
   local due = tonumber(END(i).due)
-  if verb == 'retry' or verb == 'putback' then
+  if verb == 'retry' or verb == 'requeued' then
     local status = verb == 'retry' and due > now and 'retrying' or 'queued'
-    if verb == 'putback' then -- costs no attempt, and keeps the job's place unless it must wait
+    if verb == 'requeued' then -- costs no attempt, and keeps the job's place unless it must wait
       uncount(id)
       if due == 0 then due = tonumber(rec[4]) end
     else

@@ -43,7 +43,7 @@ for _, one in ipairs(held) do
     uncount(id)
     requeue_lost(id, rec, 'queued')
   end
-  count(is_last and 'dead' or is_counted and 'failed' or 'putback', name or '<unknown>')
+  count(is_last and 'dead' or is_counted and 'failed' or 'requeued', name or '<unknown>')
 end
 redis.call('DEL', 'offload:running:' .. worker, 'offload:worker:' .. worker, 'offload:inbox:' .. worker)
 redis.call('ZREM', 'offload:workers', worker)

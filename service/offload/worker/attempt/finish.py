@@ -13,7 +13,7 @@ import structlog
 from offload.domain.clock import now_ms
 from offload.domain.errors import ErrorInfo, Unavailable
 from offload.domain.fingerprints import fingerprint
-from offload.domain.policy import Abort, Dead, Decision, Drop, PutBack, RetryAt, Succeed
+from offload.domain.policy import Abort, Dead, Decision, Drop, Requeue, RetryAt, Succeed
 from offload.domain.retention import Retention
 from offload.store.connection.connection import RedisClient
 from offload.store.connection.outage import RedisOutage
@@ -141,9 +141,9 @@ def ending(
             data = result(error=error, exception=asyncio.CancelledError())
             ttls = {"result_ttl_ms": result_ttl_ms, "record_ttl_ms": retention.dead_ttl_ms}
             return finished("aborted", result=data, fields=fields, **ttls)
-        case PutBack(due_ms, why):
-            told = (*fields, ("put_back", why)) if why else fields
-            return finished("putback", due_ms=due_ms or 0, fields=told)
+        case Requeue(due_ms, why):
+            told = (*fields, ("requeue_reason", why)) if why else fields
+            return finished("requeued", due_ms=due_ms or 0, fields=told)
         case Drop():
             return None
 

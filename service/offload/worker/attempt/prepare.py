@@ -12,7 +12,7 @@ from offload.domain import callbacks
 from offload.domain.clock import now_ms
 from offload.domain.errors import ErrorInfo
 from offload.domain.functions import Functions, JobFunction
-from offload.domain.policy import Abort, Dead, Decision, PutBack, RetryPolicy
+from offload.domain.policy import Abort, Dead, Decision, Requeue, RetryPolicy
 from offload.domain.retention import Retention
 from offload.domain.security.secrets import Redaction, mask
 from offload.store.jobs.codec import Codec, KeyMissing, Payload, Undecodable
@@ -112,7 +112,7 @@ class Resolver:
         function = self._functions.get(payload.function)
         if function is None:
             return payload, self._unknown(job, payload)
-        policy = function.policy(self._rules.max_tries, options.get("max_tries"))
+        policy = function.retry_policy(self._rules.max_tries, options.get("max_tries"))
         if job.attempt > policy.max_tries:
             return payload, _used_up(job, policy.max_tries)
         timeout = options.get("timeout") or function.timeout or self._rules.timeout
@@ -135,11 +135,11 @@ class Resolver:
         shortest, longest = _KEY_MISSING_PAUSE_MS
         waited = now_ms() - max(job.enqueued_ms, 0)
         why = f"it has not the encryption key {error.key_id}"
-        return PutBack(now_ms() + min(longest, max(shortest, waited)), why)
+        return Requeue(now_ms() + min(longest, max(shortest, waited)), why)
 
     def _unknown(self, job: Claimed, payload: Payload) -> Decision:
         if now_ms() - job.due_ms < self._rules.unknown_function_grace * 1000:
-            return PutBack(now_ms() + _UNKNOWN_FUNCTION_PAUSE_MS, f"it knows no function {payload.function!r}")
+            return Requeue(now_ms() + _UNKNOWN_FUNCTION_PAUSE_MS, f"it knows no function {payload.function!r}")
         known = ", ".join(sorted(self._functions))
         return _dead("UnknownFunction", f"no worker knows {payload.function!r}; this one knows: {known}")
 

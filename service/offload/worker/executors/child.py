@@ -124,7 +124,7 @@ def run_job(module: str, qualname: str, facts: AttemptInfo, given: dict[str, Any
     meter = Meter()
     outcome: Outcome
     function = find(module, qualname)
-    policy = function.policy(facts.max_tries)
+    policy = function.retry_policy(facts.max_tries)
     try:
         arguments = function.arguments.validate(given)
         context = JobContext(facts, port)

@@ -170,7 +170,7 @@ class Guardian:
             else:
                 self._outage.served("release")
                 if given or dead:
-                    log.warning("worker_lost", worker=self._charge.worker, how=how, put_back=given, dead=dead)
+                    log.warning("worker_lost", worker=self._charge.worker, how=how, requeued=given, dead=dead)
                 return
 
     def _reason(self, how: str, known: dict[str, Any], found: Found | None) -> ErrorInfo:

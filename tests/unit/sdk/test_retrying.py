@@ -7,7 +7,7 @@ import pytest
 from offload.sdk import errors
 from offload.sdk.calls import Calls
 from offload.sdk.effects import Emit, Lost, Open, Pause, Read, Reply, Request, Send
-from offload.sdk.retrying import RetryPolicy, ask, listen
+from offload.sdk.retrying import RetryPolicy, follow_events, send_with_retries
 
 LOST = Lost("ReadTimeout", was_sent=True)
 REFUSED = Lost("ConnectError", was_sent=False)
@@ -26,7 +26,7 @@ class Clock:
         return self.now
 
 
-def patience(retries=5, clock=None):
+def policy(retries=5, clock=None):
     return RetryPolicy(retries, lambda: 1.0, clock or Clock())
 
 
@@ -63,7 +63,7 @@ def problem(status, slug="x", **headers):
 def test_pauses_grow_and_follow_retry_after():
     """Each pause doubles; what `Retry-After` asks for comes on top."""
     away = problem(503, "redis-unavailable", **{"retry-after": "2"})
-    _, paused, _, answer = played(ask(READ, patience()), LOST, REFUSED, away, Reply(502, {}), OK)
+    _, paused, _, answer = played(send_with_retries(READ, policy()), LOST, REFUSED, away, Reply(502, {}), OK)
 
     assert paused == [0.25, 0.5, 2 + 1.0, 2.0]
     assert answer is OK
@@ -72,7 +72,12 @@ def test_pauses_grow_and_follow_retry_after():
 def test_a_call_is_given_up_after_its_retries():
     """With two retries it is sent three times, and the last answer is what is raised."""
     with pytest.raises(errors.TryLater) as raised:
-        played(ask(READ, patience(retries=2)), LOST, LOST, problem(503, "redis-unavailable", **{"retry-after": "2"}))
+        played(
+            send_with_retries(READ, policy(retries=2)),
+            LOST,
+            LOST,
+            problem(503, "redis-unavailable", **{"retry-after": "2"}),
+        )
 
     assert (raised.value.status, raised.value.retry_after, raised.value.request_id) == (503, 2.0, "r1")
     assert raised.value.type == "/problems/redis-unavailable"
@@ -82,13 +87,13 @@ def test_a_call_is_given_up_after_its_retries():
 def test_what_may_have_happened_is_not_done_twice(answer):
     """A call that does more when it is made twice is not sent again once the service may have carried it out."""
     with pytest.raises(errors.TryLater):
-        played(ask(ONCE, patience()), answer)
+        played(send_with_retries(ONCE, policy()), answer)
 
 
 @pytest.mark.parametrize("answer", [REFUSED, Reply(429, {"retry-after": "1"})])
 def test_what_cannot_have_happened_is_tried_again(answer):
     """Such a call is sent again where it never arrived, or was refused for coming too often."""
-    sent, *_ = played(ask(ONCE, patience()), answer, OK)
+    sent, *_ = played(send_with_retries(ONCE, policy()), answer, OK)
 
     assert len(sent) == 2
 
@@ -96,7 +101,7 @@ def test_what_cannot_have_happened_is_tried_again(answer):
 def test_a_call_under_way_is_waited_for():
     """A key that is in use belongs to the first try of the same call, whose answer was lost."""
     sent, paused, *_ = played(
-        ask(READ, patience()), LOST, problem(409, "idempotency-key-in-use", **{"retry-after": "1"}), OK
+        send_with_retries(READ, policy()), LOST, problem(409, "idempotency-key-in-use", **{"retry-after": "1"}), OK
     )
 
     assert len(sent) == 3
@@ -128,7 +133,7 @@ def test_a_call_under_way_is_waited_for():
 def test_a_problem_is_raised_at_once_as_what_a_caller_can_do(answer, kind):
     """What will be no different next time is not tried again; its class says what to do."""
     with pytest.raises(errors.OffloadAPIError) as raised:
-        played(ask(READ, patience()), answer)
+        played(send_with_retries(READ, policy()), answer)
 
     assert type(raised.value) is kind
 
@@ -136,14 +141,14 @@ def test_a_problem_is_raised_at_once_as_what_a_caller_can_do(answer, kind):
 def test_a_service_that_asks_for_more_than_a_minute_is_not_waited_for():
     """A long `Retry-After` is raised, for the caller to come back."""
     with pytest.raises(errors.TooManyCalls) as raised:
-        played(ask(READ, patience()), Reply(429, {"retry-after": "3600"}))
+        played(send_with_retries(READ, policy()), Reply(429, {"retry-after": "3600"}))
 
     assert raised.value.retry_after == 3600
 
 
 def test_a_job_that_is_gone_when_forgetting_is_repeated_was_forgotten():
     """404 on a repeated DELETE means that the first one did it; on the first it is an error."""
-    calls = Calls(patience())
+    calls = Calls(policy())
     *_, value = played(calls.forget("a"), LOST, problem(404, "not-found"))
 
     assert value is None
@@ -153,7 +158,7 @@ def test_a_job_that_is_gone_when_forgetting_is_repeated_was_forgotten():
 
 def test_every_try_of_an_enqueue_has_the_same_key():
     """The service knows a repeated enqueue by its idempotency key; the next enqueue has another."""
-    calls = Calls(patience())
+    calls = Calls(policy())
     tries, *_ = played(calls.enqueue("f", {"a": 1}), LOST, LOST, OK)
     others, *_ = played(calls.enqueue("f", {"a": 1}), OK)
 
@@ -163,7 +168,7 @@ def test_every_try_of_an_enqueue_has_the_same_key():
 
 def test_an_enqueue_that_is_never_repeated_needs_no_key():
     """With `retries=0` the service is spared the work of remembering the call, unless the caller gave a key."""
-    calls = Calls(patience(retries=0))
+    calls = Calls(policy(retries=0))
     (without,), *_ = played(calls.enqueue("f"), OK)
     (given,), *_ = played(calls.enqueue("f", idempotency_key="mine"), OK)
 
@@ -173,7 +178,7 @@ def test_an_enqueue_that_is_never_repeated_needs_no_key():
 
 def test_many_jobs_go_in_steps_with_keys_of_their_own():
     """2,500 jobs are three calls, which keep their order; each has its own key, made of the caller's."""
-    calls = Calls(patience())
+    calls = Calls(policy())
     answers = [Reply(202, {}, json.dumps({"items": [{"id": n}]}).encode()) for n in range(3)]
     sent, _, _, stored = played(calls.enqueue_many([{"function": "f"}] * 2500, idempotency_key="k"), *answers)
 
@@ -189,7 +194,7 @@ def running(**more):
 def test_a_long_wait_is_asked_for_in_steps():
     """70 seconds are three calls of at most 30, and end in a TimeoutError that has the job."""
     clock = Clock()
-    plan = Calls(patience(clock=clock)).wait("j", 70)
+    plan = Calls(policy(clock=clock)).wait("j", 70)
     with pytest.raises(TimeoutError, match="still running after 70 s") as raised:
         played(plan, *[running()] * 3, clock=clock)
 
@@ -200,7 +205,7 @@ def test_a_long_wait_is_asked_for_in_steps():
 
 def test_a_service_that_answers_early_is_not_asked_without_a_pause():
     """An answer long before its time, as from a service that stops, does not make a loop that turns at once."""
-    calls = Calls(patience())
+    calls = Calls(policy())
     _, paused, *_ = played(calls.wait("j"), running(), running(), running(status="dead"))
 
     assert paused == [0.25, 0.5]
@@ -209,7 +214,7 @@ def test_a_service_that_answers_early_is_not_asked_without_a_pause():
 def test_no_retry_goes_beyond_the_time_of_a_wait():
     """A wait that is almost over raises what it met instead of pausing for longer than the caller has."""
     with pytest.raises(errors.TryLater):
-        played(Calls(patience()).wait("j", 1), Reply(503, {"retry-after": "2"}))
+        played(Calls(policy()).wait("j", 1), Reply(503, {"retry-after": "2"}))
 
 
 def event(event_id, name):
@@ -218,7 +223,7 @@ def event(event_id, name):
 
 def test_a_stream_that_is_cut_goes_on_after_the_last_event():
     """However the connection ends, the next says which event was seen last, also one that was cut off half-way."""
-    stream = listen(READ, patience(retries=1), "", frozenset({"dead"}))
+    stream = follow_events(READ, policy(retries=1), "", frozenset({"dead"}))
     half = event("3", "progress")[:-1]
     sent, paused, emitted, _ = played(
         stream, STREAM, event("1", "queued") + event("2", "running") + half, LOST, STREAM, event("3", "progress"), None,
@@ -235,12 +240,12 @@ def test_a_stream_that_is_cut_goes_on_after_the_last_event():
 def test_a_stream_that_brings_nothing_is_given_up():
     """Connections that are cut before anything came count as failures in a row."""
     with pytest.raises(errors.Unreachable, match="cut off"):
-        played(listen(READ, patience(retries=2), ""), STREAM, None, STREAM, None, STREAM, None)
+        played(follow_events(READ, policy(retries=2), ""), STREAM, None, STREAM, None, STREAM, None)
 
 
 def test_a_stream_that_has_nothing_more_to_say_ends():
     """204 says not to connect again."""
-    sent, *_ = played(listen(READ, patience(), "9.end"), Reply(204, {}))
+    sent, *_ = played(follow_events(READ, policy(), "9.end"), Reply(204, {}))
 
     assert sent[0].headers == {"Last-Event-ID": "9.end"}
 
@@ -248,16 +253,16 @@ def test_a_stream_that_has_nothing_more_to_say_ends():
 def test_an_answer_that_is_not_json_is_a_fault():
     """A page of a proxy, or another service at the address, is said to be that."""
     with pytest.raises(errors.ServiceFault, match="not JSON"):
-        played(Calls(patience()).get("j"), Reply(200, {}, b"<html>"))
+        played(Calls(policy()).get("j"), Reply(200, {}, b"<html>"))
     with pytest.raises(errors.ServiceFault, match="not a stream of events"):
-        played(Calls(patience()).events("j"), Reply(200, {"content-type": "text/html"}))
+        played(Calls(policy()).events("j"), Reply(200, {"content-type": "text/html"}))
 
 
 def test_a_bulk_call_goes_on_until_none_is_left():
     """More than one call may change are changed in steps, and counted together; a dry run asks once."""
     steps = [{"matched": 10, "done": 9, "dry_run": False, "ids": ["a"], "more": more} for more in (True, True, False)]
     answers = [Reply(200, {}, json.dumps(step).encode()) for step in steps]
-    calls = Calls(patience())
+    calls = Calls(policy())
     sent, _, _, outcome = played(calls.retry_all(status="dead"), *answers)
     counted, *_ = played(calls.retry_all(status="dead", dry_run=True), answers[0])
     limited, *_ = played(calls.retry_all(status="dead", limit=5), answers[0])
