@@ -46,10 +46,10 @@ class WorkerOptions:
     confirm: Confirm = field(default_factory=Confirm)
     callbacks: Callbacks = field(default_factory=Callbacks)
 
-    def kept(self, keep_result: float) -> Retention:
-        """Return how long things are kept, in ms."""
+    def retention(self, result_ttl: float) -> Retention:
+        """Return how long results, records and dead jobs are kept, in ms; `result_ttl` in seconds."""
         record_ms = round(self.keep_records * 1000)
-        return Retention(round(keep_result * 1000), record_ms, round(self.keep_dead * 1000))
+        return Retention(round(result_ttl * 1000), record_ms, round(self.keep_dead * 1000))
 
 
 def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> WorkerOptions:

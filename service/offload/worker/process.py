@@ -12,7 +12,6 @@ from offload.domain.catalogue import Catalogue
 from offload.domain.errors import InvalidDefinition, JobsNotLoaded, Unavailable
 from offload.loader import load, users_traceback
 from offload.settings import get_settings
-from offload.worker import signals
 from offload.worker.exit_codes import CANNOT_START, RECYCLED
 from offload.worker.options import arq_arguments
 from offload.worker.worker import Worker
@@ -37,7 +36,7 @@ def main() -> int:
             more["queues"] = asked.queue
         worker = Worker(**arq_arguments(settings, catalogue, **more), burst=asked.burst)
         if asked.guard_fd is not None:
-            signals.leave_to_parent(worker)
+            worker.leave_signals_to_supervisor()
         gc_tuning.settle()
         worker.run()
     except (JobsNotLoaded, InvalidDefinition, Unavailable) as error:

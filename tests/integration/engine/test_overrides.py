@@ -67,9 +67,9 @@ def ran_here(record):
 async def overrides_of(worker):
     """The part of a worker that is asked here, when it has started as far as that."""
     async with asyncio.timeout(10):
-        while worker._parts is None:  # noqa: ASYNC110 - it is there from one moment to the next
+        while worker._engine is None:  # noqa: ASYNC110 - it is there from one moment to the next
             await asyncio.sleep(0.005)
-    return worker._parts.overrides
+    return worker._engine.overrides
 
 
 async def in_force(worker, name, runs_in):
