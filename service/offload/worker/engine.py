@@ -176,9 +176,9 @@ class Engine:
             self.claims.wake, self._abort, self._lose_lease, lambda: start(self.overrides.look())
         )
         start(inbox.read(self._blocking, options.worker_id, self.outage, handlers))
-        start(
-            maintenance.upkeep(self._redis, options.worker_id, self.outage, self._calls.describe, self.overrides.hear)
-        )
+        apply = self.overrides.hear
+        start(maintenance.maintain(self._redis, options.worker_id, self.outage, self._calls.describe, apply))
+        start(maintenance.remove_old_artifacts(self.services.files, self.services.artifact_keep_ms))
         start(self.scheduler.run())
         start(self.shared_page.run())
         if options.has_guardian:  # a burst that is over at once does without

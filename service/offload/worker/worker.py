@@ -30,11 +30,11 @@ from offload.store.fleet.stalls import StallWriter
 from offload.store.guardian import connect as connect_blocking
 from offload.store.guardian import portable
 from offload.store.jobs.codec import Codec
-from offload.worker import loop_report
 from offload.worker.attempt.prepare import Rules
 from offload.worker.attempt.run import Hooks
 from offload.worker.engine import Engine, WorkerCalls
 from offload.worker.job_log import ArqJobLog, JobLog, Phase, StructuredJobLog
+from offload.worker.maintenance import describe_loop
 from offload.worker.options import WorkerOptions
 from offload.worker.side_tasks import SideTasks
 
@@ -274,7 +274,6 @@ class Worker(ArqWorker):
 
     def _describe(self) -> dict[str, Any]:
         return {
-            "id": self.worker_id,
             "queues": self.queue_names,
             "functions": sorted(self.job_functions),
             "slots": self.max_jobs,
@@ -283,7 +282,7 @@ class Worker(ArqWorker):
             "failed": self.jobs_failed,
             "retried": self.jobs_retried,
             "stopping": self._is_stopping,
-            "loop": loop_report.of(self._watched),
+            "loop": describe_loop(self._watched),
             "executors": self._engine.executors.usage(self.queue_names) if self._engine is not None else [],
         }
 

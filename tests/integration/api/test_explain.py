@@ -36,7 +36,7 @@ def live(redis_client):
 
     async def live(name="w1", **about):
         known = {"queues": ["default", "mail"], "functions": ["mail.send", "numbers.add"], "slots": 10, "running": 0}
-        await workers.beat(redis_client, name, {"id": name, **known, **about}, now_ms())
+        await workers.heartbeat(redis_client, name, {"id": name, **known, **about})
 
     return live
 

@@ -206,7 +206,7 @@ async def test_a_worker_says_what_its_executors_do(bench, redis):
             await b.enqueue("x.deaf")
         async with b.worker() as worker:
             await asyncio.to_thread(held.wait, 10)
-            await workers.beat(redis, worker.worker_id, worker._describe(), 1)
+            await workers.heartbeat(redis, worker.worker_id, worker._describe())
             said = await said_of(redis, "one")
             vitals = await b.inspector.vitals()
             gate.set()
