@@ -8,17 +8,18 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import structlog
 
 from offload.domain.errors import Unavailable
+from offload.domain.restarts import Restarts
 from offload.worker.guardian.guardian import GuardedWorker
 from offload.worker.guardian.shared_page import SharedPage
 
 log = structlog.get_logger(__name__)
-_RESTART_PAUSE = 1.0
 T = TypeVar("T")
 
 
@@ -49,7 +50,9 @@ class GuardianLink:
             await self._parent_gone(self._parent_fd)
             orphaned()
             log.warning("guardian_lost", guardian="parent")
+        restarts = Restarts()
         while True:
+            began = time.monotonic()
             process = await self._start()
             said = await self._stand_in_until(process.stdout.readline()) if process.stdout is not None else b""
             if said:  # it has renewed
@@ -58,7 +61,7 @@ class GuardianLink:
             code = await process.wait()
             self.is_there.clear()
             log.warning("guardian_lost", guardian=process.pid, exit_code=code)
-            await self._stand_in_until(asyncio.sleep(_RESTART_PAUSE))
+            await self._stand_in_until(asyncio.sleep(restarts.pause_after(time.monotonic() - began)))
 
     async def _stand_in_until(self, something: Coroutine[Any, Any, T]) -> T:
         async with asyncio.TaskGroup() as group:

@@ -26,6 +26,7 @@ import structlog
 from offload import lifeline, logs
 from offload.domain import complaints
 from offload.domain.errors import Unavailable
+from offload.domain.restarts import Restarts
 from offload.store.fleet import stalls
 from offload.store.guardian import connect
 from offload.worker.exit_codes import CANNOT_START, HELD_A_LOOP, RECYCLED
@@ -33,10 +34,8 @@ from offload.worker.guardian.guardian import GuardedWorker, Guardian
 from offload.worker.guardian.launch import Launch
 
 log = structlog.get_logger(__name__)
-_RESTARTS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 _REMEMBERED = 1000  # workers, for what they are to blame for
 _LOADING_S = 2.0  # before a worker is killed that holds its loop, the next begins to load
-_SETTLED_S = 30.0  # a worker that ran this long was fine: count restarts anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class Supervisor:
             self._dismiss()
 
     def _run(self) -> int:
-        crashes, has_run = 0, False
+        restarts, has_run = Restarts(), False
         while True:
             began = time.monotonic()
             code, was_stuck = self._run_one()
@@ -99,8 +98,7 @@ class Supervisor:
             if was_stuck:  # no crash, and not again at once: a job takes its time to come to its limit
                 log.error("worker_replaced", how=describe(code))
                 continue
-            crashes = 1 if time.monotonic() - began > _SETTLED_S else crashes + 1
-            pause = _RESTARTS[min(crashes, len(_RESTARTS)) - 1]
+            pause = restarts.pause_after(time.monotonic() - began)
             log.error("worker_died", how=describe(code), restarts_in=pause)
             if self._sleep(pause):
                 return 0
