@@ -141,12 +141,12 @@ class Engine:
         resolver = Resolver(runnable, codec, rules)
         invoker = Invoker(codec, rules, self.services, self._loop, watched.slot)
         self.attempts = AttemptRunner(resolver, codec, rules, hooks, self.services, self.finisher, job_log, invoker)
-        self.shared_page = _shared_page(options.pulse_fds)
+        self.shared_page = _shared_page(options.page_fds)
         if watched.slot is not None:
             watched.slot.page = self.shared_page.step_page
         self._renew = partial(leases.renew, redis, worker, lease_ms)
         guarded = GuardedWorker(worker, portable(address), lease_ms, rules.max_tries, retention.dead_ms)
-        self.guardian_link = GuardianLink(guarded, self.shared_page, self._renew, options.parent_guard_fd)
+        self.guardian_link = GuardianLink(guarded, self.shared_page, self._renew, options.supervisor_fd)
         self._blocking = connection.client(address, answer_timeout=15.0)
         self.claims = Claims(
             redis,
@@ -166,7 +166,7 @@ class Engine:
     async def start(self) -> None:
         """Start the tasks beside the claim loop, and ask Redis where functions are to run."""
         start, options = self._side_tasks.start, self._options
-        await asyncio.to_thread(self.shared_page.offer)
+        await asyncio.to_thread(self.shared_page.answer_guardian)
         if not await self._is_declared():
             start(self._declare_later())
         start(self.finisher.run())
@@ -180,10 +180,10 @@ class Engine:
         start(maintenance.maintain(self._redis, options.worker_id, self.outage, self._calls.describe, apply))
         start(maintenance.remove_old_artifacts(self.services.files, self.services.artifact_keep_ms))
         start(self.scheduler.run())
-        start(self.shared_page.run())
+        start(self.shared_page.keep_beating())
         if options.has_guardian:  # a burst that is over at once does without
             delay = options.lease_seconds / 6 if self._is_burst else 0
-            start(self.guardian_link.run(delay, orphaned=self._calls.orphaned))
+            start(self.guardian_link.keep_guardian(delay, orphaned=self._calls.orphaned))
 
     async def claim_until_stopped(self) -> None:
         """Claim and start jobs until `stop` or, in burst mode, until the queues are empty."""
@@ -229,7 +229,7 @@ class Engine:
             with contextlib.suppress(Unavailable):
                 await self._release_unknown()
         await self._side_tasks.cancel()
-        await self.guardian_link.goodbye()
+        await self.guardian_link.dismiss_guardian()
         await asyncio.to_thread(self.shared_page.close)
         self.executors.close(now=True)
         await self.services.close()

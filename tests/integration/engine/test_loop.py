@@ -74,7 +74,7 @@ async def test_a_job_that_holds_the_loop_keeps_its_lease(bench, blocking):
         return ctx.attempt
 
     async with bench(blocks) as b, b.worker(has_guardian=True, lease_seconds=1.0) as worker:
-        await worker._engine.guardian_link.is_there.wait()
+        await worker._engine.guardian_link.is_renewing.wait()
         record = await b.run("t.blocks")
 
     assert (record.status, record.result, runs) == (Status.SUCCEEDED, b"1", [1])

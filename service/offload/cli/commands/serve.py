@@ -80,7 +80,7 @@ def _supervise(settings: Settings, *, burst: bool, queues: Sequence[str], fail_o
         address=portable(settings_of(settings.redis_url)),
         lease_ms=round(settings.lease_seconds * 1000),
         max_tries=settings.max_tries,
-        kept_ms=round(settings.keep_dead * 1000),
+        dead_ttl_ms=round(settings.keep_dead * 1000),
         grace=settings.shutdown_grace,
         lifeline_fd=settings.lifeline_fd,
         log_level=settings.log_level,
