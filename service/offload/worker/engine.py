@@ -175,11 +175,11 @@ class Engine:
         handlers = inbox.InboxHandlers(
             self.claims.wake, self._abort, self._lose_lease, lambda: start(self.overrides.look())
         )
-        start(inbox.read(self._blocking, options.worker_id, self.outage, handlers))
+        start(inbox.read_messages(self._blocking, options.worker_id, self.outage, handlers))
         apply = self.overrides.hear
         start(maintenance.maintain(self._redis, options.worker_id, self.outage, self._calls.describe, apply))
         start(maintenance.remove_old_artifacts(self.services.files, self.services.artifact_keep_ms))
-        start(self.scheduler.run())
+        start(self.scheduler.fire_ticks())
         start(self.shared_page.keep_beating())
         if options.has_guardian:  # a burst that is over at once does without
             delay = options.lease_seconds / 6 if self._is_burst else 0
@@ -196,7 +196,7 @@ class Engine:
                     await self.finisher.drained()
                     await self._release_unknown()
                 # A worker that stops asks for none: it is no longer noted as idle, and what is due wakes another.
-                await self.claims.once(self._calls.burst_jobs_left() if self._calls.may_claim() else 0)
+                await self.claims.claim_jobs(self._calls.burst_jobs_left() if self._calls.may_claim() else 0)
                 if self._loop.time() - self._last_heart_beat >= self._poll_seconds:
                     self._last_heart_beat = self._loop.time()
                     await self._heart_beat()
@@ -209,7 +209,7 @@ class Engine:
                 await self.outage.pause("claims", error)
             else:
                 self.outage.served("claims")
-                await self.claims.wait()
+                await self.claims.wait_for_jobs()
 
     def stop(self) -> None:
         """End the claim loop, and interrupt every attempt: its job is requeued."""
@@ -252,13 +252,13 @@ class Engine:
                 self._left_to_others.add(job.id)
             self._calls.count_end(decision)
         except Exception:  # our own fault: the job is tried again, and the traceback is kept in the log
-            log.exception("attempt_broke", job_id=job.id, function=job.function)
+            log.exception("attempt_internal_error", job_id=job.id, function=job.function)
             due_ms = now_ms() + _BROKEN_PAUSE_MS
             self.finisher.submit(AttemptEnd(job.id, job.token, "retry", job.function, due_ms=due_ms))
         finally:
             if self.running.get(job.id) is running:
                 del self.running[job.id], self._tasks[job.id]
-            self.claims.wake() if self._is_burst else self.claims.freed()
+            self.claims.wake() if self._is_burst else self.claims.slot_freed()
 
     def _abort(self, job_id: str) -> None:
         if (running := self.running.get(job_id)) is not None:
@@ -311,7 +311,7 @@ class Engine:
 
     async def _release_unknown(self) -> None:
         known = {job_id: running.job.token for job_id, running in self.running.items()}
-        for job_id in await self.claims.give_back_unknown(known):
+        for job_id in await self.claims.release_unknown(known):
             if (older := self.running.get(job_id)) is not None:
                 older.stop("lease_lost")
 

@@ -86,7 +86,7 @@ class Worker(ArqWorker):
         if self._stops_now:  # besides the cancellation, which redis-py can swallow
             engine.stop()
         await engine.start()
-        self.job_log.starting(self.worker_id, self.queue_names, list(self.job_functions))
+        self.job_log.worker_started(self.worker_id, self.queue_names, list(self.job_functions))
         try:
             await engine.claim_until_stopped()
         except asyncio.CancelledError:
@@ -160,7 +160,7 @@ class Worker(ArqWorker):
         """Stop in order, for too many threads are lost to calls that do not return; a fresh process has all."""
         if not self._is_stopping:
             self.is_recycled = True
-            log.warning("worker_recycles", worker=self.worker_id, leaked=leaked)
+            log.warning("worker_recycling", worker=self.worker_id, leaked=leaked)
             self.stop_in_time()
 
     async def _stop_when_done(self, signum: Signals) -> None:
@@ -171,7 +171,7 @@ class Worker(ArqWorker):
 
     def _log_stopping(self, sig: Signals, phase: Phase) -> None:
         counts = {"complete": self.jobs_complete, "failed": self.jobs_failed, "retried": self.jobs_retried}
-        self.job_log.stopping(sig.name, {**counts, "running": len(self.tasks)}, phase)
+        self.job_log.worker_stopping(sig.name, {**counts, "running": len(self.tasks)}, phase)
 
     def _stop_main(self) -> None:
         if self.main_task is not None:

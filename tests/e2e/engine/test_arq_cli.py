@@ -96,7 +96,7 @@ async def test_a_worker_that_lost_its_threads_ends_in_order(b, arq):
     await worker.until("guardian_started")
     job_id = await b.enqueue("e.deaf")
     record = await b.ended(job_id)
-    said = await worker.until("worker_recycles")
+    said = await worker.until("worker_recycling")
 
     assert await worker.ended() == 0
     assert (record.error.type, said["leaked"]) == ("AttemptTimeout", 1)

@@ -195,7 +195,7 @@ async def test_a_worker_with_too_many_leaked_threads_stops_in_order(bench):
             await worker.close()
 
     assert worker.is_recycled
-    assert find(said, "worker_recycles")["leaked"] == 2
+    assert find(said, "worker_recycling")["leaked"] == 2
     assert [one.status for one in records] == [Status.DEAD] * 2
 
 
