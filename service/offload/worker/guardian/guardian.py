@@ -65,12 +65,12 @@ class Guardian:
 
     @property
     def has_killed(self) -> bool:
-        """Whether this guardian ended the worker."""
+        """True when this guardian ended the worker."""
         return self._hang is not None
 
     @property
     def has_turned(self) -> bool:
-        """Whether the worker's event loop has ever turned."""
+        """True once the event loop of the worker has turned."""
         return self._page.last_beat() is not None
 
     @property

@@ -117,7 +117,7 @@ class SharedPage:
         return os.pread(self.fds.file, _STACK_LIMIT, _SIZE).decode(errors="replace")
 
     def has_answered(self) -> bool:
-        """Whether a thread of the worker has run Python since it was asked."""
+        """Return True when a thread of the worker has run Python since it was asked."""
         at: float = struct.unpack_from("d", self._page, _ANSWER_AT)[0]
         return at > 0
 
