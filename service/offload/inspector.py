@@ -151,6 +151,10 @@ class Inspector:
         """Return the live workers."""
         return await workers.everyone(self._redis)
 
+    async def clock_ms(self) -> int:
+        """Return the time by the clock of Redis, in ms; heartbeats of workers are timed by it."""
+        return await workers.clock_ms(self._redis)
+
     async def artifact(self, artifact_id: str) -> tuple[Artifact, Path]:
         """Return a file that a job made: what it is and where it lies; raises NotFound."""
         path = self._files.path(artifact_id)

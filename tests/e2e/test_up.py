@@ -157,7 +157,7 @@ def test_one_command_is_the_whole_service(up):
     assert len(pids) >= 5
     assert up.processes() == {}
     assert not (up.directory / "data" / "redis.url").exists()
-    assert up.said.index("worker_stops") < up.said.index("Shutting down")
+    assert up.said.index("worker_stopped") < up.said.index("Shutting down")
 
 
 def test_each_line_says_who_said_it(up):
@@ -237,7 +237,7 @@ def test_a_child_that_dies_is_started_again(up, who):
     named = {"api": r"-m offload api\b", "worker": r"-m offload\.worker\.guardian\.supervisor\b"}[who]
     victim = next(pid for pid, line in up.processes().items() if re.search(named, line))
     os.kill(victim, signal.SIGKILL)
-    up.hear(f"{who} was killed by SIGKILL; it starts again in 0.2 s")
+    up.hear(f"{who} was killed by SIGKILL; it starts again in 0.1 s")
     up.hear({"api": "api_listening", "worker": "worker_started"}[who])
     answer = httpx.post(f"{up.url}/v1/functions/shop.add/jobs", json={"a": 1, "b": 2}, trust_env=False).json()
     done = httpx.get(f"{up.url}/v1/jobs/{answer['id']}", params={"wait": 20}, timeout=30, trust_env=False).json()

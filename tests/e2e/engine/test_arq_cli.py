@@ -60,7 +60,7 @@ async def test_check_tells_whether_a_worker_is_there(b, arq):
 async def test_a_killed_workers_jobs_are_given_back_at_once_by_its_guardian(b, arq):
     """The guardian outlives the worker by just that, and nobody waits for the lease."""
     first = arq(lease_seconds=60)
-    await first.until("guardian_there")
+    await first.until("guardian_started")
     job_id = await b.enqueue("e.hangs_once")
     await first.until("job_started")
     second = arq(lease_seconds=60)
@@ -77,12 +77,12 @@ async def test_a_killed_workers_jobs_are_given_back_at_once_by_its_guardian(b, a
 async def test_a_killed_guardian_is_replaced(b, arq):
     """The worker starts another, renews meanwhile, and its job notices nothing."""
     worker = arq(lease_seconds=2.0)
-    first = await worker.until("guardian_there")
+    first = await worker.until("guardian_started")
     job_id = await b.enqueue("e.holds", until="go")
     await worker.until("job_started")
     os.kill(first["guardian"], signal.SIGKILL)
     await gone(first["guardian"])
-    second = await worker.until("guardian_there", 2)
+    second = await worker.until("guardian_started", 2)
     (b.artifacts.parent / "go").touch()
     record = await b.ended(job_id)
 
@@ -93,10 +93,10 @@ async def test_a_killed_guardian_is_replaced(b, arq):
 async def test_a_worker_that_lost_its_threads_ends_in_order(b, arq):
     """Nobody but who started it can start another; the log says why it went."""
     worker = arq(max_leaked_threads=1, abort_grace=0.05)
-    await worker.until("guardian_there")
+    await worker.until("guardian_started")
     job_id = await b.enqueue("e.deaf")
     record = await b.ended(job_id)
-    said = await worker.until("worker_recycles")
+    said = await worker.until("worker_recycling")
 
     assert await worker.ended() == 0
     assert (record.error.type, said["leaked"]) == ("AttemptTimeout", 1)

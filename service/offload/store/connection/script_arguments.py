@@ -14,7 +14,7 @@ NAMED: Mapping[str, tuple[str, ...]] = {
     script: tuple(names.split())
     for script, names in {
         "abort": "now result_ttl_ms dead_ttl_ms queue_count",
-        "beat": "now worker description ttl_s",
+        "heartbeat": "now worker description ttl_s",
         "blocked": "now record event job_id process held_ms ttl_s",
         "claim": "now worker sequence lease_ms slots timeout_ms grace_ms",
         "clear": "now",

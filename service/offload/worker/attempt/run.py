@@ -96,7 +96,7 @@ class AttemptRunner:
             ctx, keep_result = None, self._rules.keep_result
             if isinstance(decision, Dead) and not decision.was_tried:
                 job = replace(job, attempt=job.attempt - 1)
-        self._words.ended(job, payload, decision)
+        self._words.attempt_ended(job, payload, decision)
         usage = running.port.usage if running.port is not None else None
         fields = (("usage", usage.as_json().decode()),) if usage is not None else ()
         scope = running.scope
@@ -123,7 +123,7 @@ class AttemptRunner:
         ctx = self._arq_context(job, opened.payload) if function.is_plain or self._hooks.any else None
         if ctx is not None and self._hooks.on_job_start:
             await self._hooks.on_job_start(ctx)
-        self._words.started(job, opened.payload)
+        self._words.attempt_started(job, opened.payload)
         try:
             running.begin()
             outcome = await self._caller.call(running, job, opened, ctx)
