@@ -17,6 +17,7 @@ OffloadError
 │   ├── NotMovable           a job function cannot run where it was told to
 │   └── IdempotencyKeyInUse  the same request is under way: try again soon
 ├── Unavailable              Redis cannot be reached: try again later
+│   ├── MaybeEnqueued        it is not known whether the job was enqueued: try again with its id
 │   └── Unconfirmed          the job is stored, but not yet as safely as was asked: try again with the same id
 ├── Unreadable               encrypted by a key that this process was not given
 ├── JobFailed                awaited job is dead or aborted
@@ -152,6 +153,21 @@ class IdempotencyKeyInUse(Conflict):
 
 class Unavailable(OffloadError):
     """Redis cannot be reached or refuses to serve; nothing was changed that we know of."""
+
+
+class MaybeEnqueued(Unavailable):
+    """What a job enqueued may be stored or not, as no answer came; `id` is the id that it has if it is.
+
+    Enqueuing again with this id (`EnqueueOptions(job_id=error.id)`) adds no second one.
+    """
+
+    def __init__(self, job_id: str, why: str) -> None:
+        self.id = job_id
+        self.why = why
+        super().__init__(
+            f"it is not known whether job {job_id} was enqueued ({why}); enqueuing it again with the same id adds no "
+            "second one"
+        )
 
 
 class Unconfirmed(Unavailable):

@@ -19,8 +19,8 @@ from offload.worker.attempt.prepare import ResolvedJob, Rules
 from offload.worker.attempt.running import Running
 from offload.worker.attempt.timeouts import Timeouts
 from offload.worker.context import AttemptInfo, JobContext
-from offload.worker.executors import child
 from offload.worker.executors.leaks import Owner
+from offload.worker.executors.messages import JobWork
 from offload.worker.guardian.shared_page import mark_of
 from offload.worker.outcome import returned, run_blocking
 
@@ -96,8 +96,8 @@ class Invoker:
     ) -> Outcome:
         processes = self._services.executors.processes(job.queue)
         begin = await self._begin("process", running, job, opened, is_full=processes.is_full)
-        task = (child.run_job, *opened.function.import_path, _facts(job, opened), given, self._limit)
-        outcome: Outcome = await processes.run(port, *task, used=port.used, on_start=begin)
+        work = JobWork(*opened.function.import_path, _facts(job, opened), given, self._limit)
+        outcome: Outcome = await processes.run_work(work, port.serve, used=port.used, on_start=begin)
         return outcome
 
     async def _begin(
