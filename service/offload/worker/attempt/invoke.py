@@ -19,8 +19,8 @@ from offload.worker.attempt.prepare import ResolvedJob, Rules
 from offload.worker.attempt.running import Running
 from offload.worker.attempt.timeouts import Timeouts
 from offload.worker.context import AttemptInfo, JobContext
-from offload.worker.executors.leaks import Owner
 from offload.worker.executors.messages import JobWork
+from offload.worker.executors.threads import Owner
 from offload.worker.guardian.shared_page import mark_of
 from offload.worker.outcome import returned, run_blocking
 
@@ -87,8 +87,8 @@ class Invoker:
         begin = await self._begin("thread", running, job, opened, is_full=threads.is_full)
         call = partial(_work, port, _facts(job, opened), function, given)
         run = partial(run_blocking, function, call, opened.policy, self._limit)
-        running.call = threads.call(run, begin, Owner(job.id, function.name))
-        outcome: Outcome = await threads.result(running.call, port.used)
+        running.call = threads.start_call(run, begin, Owner(job.id, function.name))
+        outcome: Outcome = await threads.result_of(running.call, port.used)
         return outcome
 
     async def _in_process(

@@ -28,7 +28,7 @@ from offload.worker.attempt.notes import Notes
 from offload.worker.context import JobHandle
 from offload.worker.executors import messages
 from offload.worker.executors.executors import Executors
-from offload.worker.executors.leaks import Owner
+from offload.worker.executors.threads import Owner
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -128,7 +128,7 @@ class LoopPort:
 
         owner = Owner(self._job.id, self._job.function)
         threads = self._services.executors.threads(self._job.queue)
-        return await threads.run(step, owner=owner, used=self._counted())
+        return await threads.run_call(step, owner=owner, used=self._counted())
 
     async def to_process(self, f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         processes = self._services.executors.processes(self._job.queue)

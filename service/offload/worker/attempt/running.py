@@ -66,6 +66,6 @@ class Running:
             self.port.was_aborted = True
         is_thread = self.function is not None and self.function.runs_in == "thread"
         if self.call is not None:
-            self.call.to_end()
+            self.call.expect_end()
         if self.performing and self.task is not None and not (why == "aborted" and is_thread):
             self.task.cancel()
