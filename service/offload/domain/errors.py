@@ -156,7 +156,7 @@ class Unavailable(OffloadError):
 
 
 class MaybeEnqueued(Unavailable):
-    """What a job enqueued may be stored or not, as no answer came; `id` is the id that it has if it is.
+    """`ctx.enqueue` was not confirmed: the job may be stored or not; if it is, `id` is its id.
 
     Enqueuing again with this id (`EnqueueOptions(job_id=error.id)`) adds no second one.
     """

@@ -213,9 +213,13 @@ class JobContext:
             raise Aborted("the job was asked to stop")
 
     def enqueue(self, function: str, /, _options: EnqueueOptions | None = None, **arguments: Any) -> JobHandle:
-        """Put another job in. In `def` jobs it is stored when this returns; on the loop, when the ticket is awaited.
+        """Enqueue another job. In `def` jobs it is stored when this returns; on the loop, when the handle is awaited.
 
-        Raises UnknownFunction, InvalidArguments, Unavailable.
+        Raises UnknownFunction, InvalidArguments. Raises MaybeEnqueued where Redis did not confirm it: the job may be
+        stored all the same. Its `id` is in the error, and enqueuing again with that id adds no second one. Raises
+        plain Unavailable in a `def` job where the worker did not take the request up in time; nothing is then enqueued,
+        also not later. A job id of your own, `EnqueueOptions(job_id=f"{ctx.id}-mail")`, is enqueued once over all
+        attempts of this job.
         """
         return self._port.enqueue(function, arguments, _options or EnqueueOptions())
 

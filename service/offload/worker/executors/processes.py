@@ -14,7 +14,7 @@ from typing import Any
 
 from offload.domain.errors import ChildDied
 from offload.domain.executors import Used
-from offload.worker.executors.child_process import ChildProcess, Serve
+from offload.worker.executors.child_process import CallEnd, ChildProcess, Serve
 from offload.worker.executors.messages import JobWork, StepWork
 
 _KILL_TIMEOUT = 1.0  # seconds until a killed process is known to have ended; it takes far less
@@ -66,6 +66,7 @@ class Processes:
             try:
                 end = await asyncio.shield(call)
             except asyncio.CancelledError:
+                call.add_done_callback(_forget)
                 try:
                     child.ask_to_stop()
                     await asyncio.wait([call], timeout=self._grace)
@@ -123,6 +124,12 @@ class Processes:
             child.close()
         else:
             self._idle.append(child)
+
+
+def _forget(call: "asyncio.Future[CallEnd]") -> None:
+    """Mark what a call raises as seen; nobody awaits it any more."""
+    if not call.cancelled():
+        call.exception()
 
 
 def start_context(preload: Sequence[str]) -> Any:
