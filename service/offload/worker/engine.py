@@ -87,7 +87,7 @@ def _rules(worker: "Worker") -> Rules:
         max_tries=worker.max_tries,
         timeout=worker.job_timeout_s,
         keep_result=-1 if worker.keep_result_forever else worker.keep_result_s,
-        kept=options.kept(worker.keep_result_s),
+        retention=options.kept(worker.keep_result_s),
         max_result_bytes=options.max_result_bytes,
         unknown_function_grace=options.unknown_function_grace,
         retry_jobs=worker.retry_jobs,

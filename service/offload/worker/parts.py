@@ -74,7 +74,7 @@ class Parts:
         watched: WatchedLoop,
     ) -> None:
         loop = asyncio.get_running_loop()
-        options, redis, kept = plan.options, plan.redis, plan.rules.kept
+        options, redis, kept = plan.options, plan.redis, plan.rules.retention
         declared = options.catalogue
         functions = {**declared.functions, **plan.functions}
         catalogue = Catalogue(functions, declared.queues, {})

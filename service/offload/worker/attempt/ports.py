@@ -40,7 +40,7 @@ _END_TIMEOUT = 30.0  # and from then until it is done; what asks Redis takes les
 
 
 class Services:
-    """What all contexts of one worker share."""
+    """The parts of one worker that the contexts of all its jobs share."""
 
     def __init__(
         self,
@@ -70,13 +70,13 @@ class Services:
         return self._http
 
     async def close(self) -> None:
-        """Close what was opened."""
+        """Close the HTTP client, if it was made."""
         if self._http is not None:
             await self._http.aclose()
 
 
 class LoopPort:
-    """The port of a job that runs on the event loop, and what only such a job can use."""
+    """The port of a job on the event loop, and all that such a job can use besides."""
 
     def __init__(self, services: Services, job: Claimed, loop: asyncio.AbstractEventLoop, redact: Redact) -> None:
         self._services = services
@@ -108,7 +108,7 @@ class LoopPort:
         return self.was_aborted
 
     async def settle(self) -> None:
-        """Wait for what the job started and did not await; raise the first failure among it."""
+        """Wait for all that the job enqueued or stored and did not await; raise the first failure of it."""
         while self._pending:
             done, self._pending = self._pending, set()
             await asyncio.gather(*done)
@@ -165,7 +165,7 @@ class LoopPort:
 
 
 class ThreadPort:
-    """The port of a job in a thread; it serves a child process too, whose pipe a thread reads."""
+    """The port of a job in a thread; it serves a child process too, as a thread reads the pipe."""
 
     def __init__(self, services: Services, job: Claimed, loop: asyncio.AbstractEventLoop, redact: Redact) -> None:
         self._services = services

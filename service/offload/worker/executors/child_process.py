@@ -17,7 +17,7 @@ from offload.domain.errors import ChildDied, Unavailable
 from offload.worker.executors import child, messages
 from offload.worker.executors.messages import JobWork, StepWork
 
-_END_TIMEOUT = 5.0  # seconds for a process to end after it was told so
+_END_TIMEOUT = 5.0  # seconds for a process to end by itself, and again after SIGKILL
 _JOB_ENDED = "the job that asks for this has ended"
 _reaping = threading.Lock()  # the exit code of a process can be read once, and each start reads those of all others
 _alive: set["ChildProcess"] = set()
@@ -28,7 +28,7 @@ Serve = Callable[[messages.Note | messages.Request], Any]
 
 @dataclass(slots=True)
 class CallEnd:
-    """What a call returned or raised, and its cost."""
+    """The value or the exception of a call, and its cost."""
 
     value: Any
     error: BaseException | None
@@ -69,7 +69,7 @@ class ChildProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process runs, or is about to."""
+        """True while the process runs, or is about to."""
         return not self._has_started or not wait([self._process.sentinel], 0)
 
     def ask_to_stop(self) -> None:

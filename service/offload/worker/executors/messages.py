@@ -109,7 +109,7 @@ RequestContent = EnqueueJob | RegisterArtifact | FindArtifact
 
 @dataclass(slots=True)
 class Request:
-    """A request that its caller waits for since `asked_at`, by the monotonic clock, which is one for all processes."""
+    """A request; its caller waits since `asked_at`, by the monotonic clock that all processes of a machine share."""
 
     call: int
     number: int

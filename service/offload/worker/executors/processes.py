@@ -41,7 +41,7 @@ class Processes:
 
     @property
     def is_full(self) -> bool:
-        """Whether the next call has to wait for a child."""
+        """True when the next call has to wait for a child."""
         return self._free.locked()
 
     async def run_work(

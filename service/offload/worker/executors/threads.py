@@ -128,7 +128,7 @@ class Threads:
 
     @property
     def is_full(self) -> bool:
-        """Whether the next call has to wait for a thread."""
+        """True when the next call has to wait for a thread."""
         return self._taken >= self.size
 
     @property
