@@ -17,6 +17,7 @@ OffloadError
 │   ├── NotMovable           the code of a job function cannot run in that executor
 │   └── IdempotencyKeyInUse  the same request is in progress: retry soon
 ├── Unavailable              Redis cannot be reached: try again later
+│   ├── MaybeEnqueued        it is unknown whether the job was enqueued: try again with its id
 │   └── Unconfirmed          the job is stored, but not confirmed as durably as required: retry with the same id
 ├── Unreadable               encrypted with a key that this process does not have
 ├── JobFailed                awaited job is dead or aborted
@@ -152,6 +153,21 @@ class IdempotencyKeyInUse(Conflict):
 
 class Unavailable(OffloadError):
     """Redis cannot be reached or refuses to serve; nothing was changed that we know of."""
+
+
+class MaybeEnqueued(Unavailable):
+    """`ctx.enqueue` was not confirmed: the job may be stored or not; if it is, `id` is its id.
+
+    Enqueuing again with this id (`EnqueueOptions(job_id=error.id)`) adds no second one.
+    """
+
+    def __init__(self, job_id: str, why: str) -> None:
+        self.id = job_id
+        self.why = why
+        super().__init__(
+            f"it is not known whether job {job_id} was enqueued ({why}); enqueuing it again with the same id adds no "
+            "second one"
+        )
 
 
 class Unconfirmed(Unavailable):
