@@ -151,13 +151,30 @@ def test_one_command_is_the_whole_service(up):
 
     assert health == 200
     assert (done.returncode, done.stdout) == (0, "5\n"), done.stderr
-    assert '"functions":["shop.add","shop.hold","shop.sleep"]' in workers.stdout
+    assert '"functions":["shop.add","shop.hold","shop.sleep","webhook.callback"]' in workers.stdout
     assert code == 0, up.said
     assert took < 10
     assert len(pids) >= 5
     assert up.processes() == {}
-    assert not (up.directory / "data" / "redis.url").exists()
+    assert not (up.directory / "data" / "up.json").exists()
     assert up.said.index("worker_stops") < up.said.index("Shutting down")
+
+
+def test_a_second_shell_needs_no_settings(up):
+    """A command without OFFLOAD_JOBS uses the modules of the running `up`, so the suggestion of its banner works."""
+    up.start()
+    suggested = up.hear(r"Try +offload (.+)")[1].split()
+    del up.settings["OFFLOAD_JOBS"]
+    listed = up.offload("functions").stdout
+    done = up.offload(*suggested)
+    burst = up.offload("worker", "--burst")
+
+    assert suggested == ["enqueue", "shop.hold", "seconds=2", "--wait"]
+    assert done.returncode == 0, done.stderr
+    assert listed.splitlines()[-1] == "job modules: shop (loaded by the running `offload up`)"
+    assert "demo.sleep" not in listed
+    assert burst.returncode == 0, burst.stderr
+    assert '"functions":["shop.add","shop.hold","shop.sleep","webhook.callback"]' in burst.stderr
 
 
 def test_each_line_says_who_said_it(up):

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from offload import loader, logs, wiring
@@ -13,6 +15,8 @@ from offload.settings import Settings, load_settings
 from offload.wiring import Backend
 
 T = TypeVar("T")
+
+_FROM_UP = "loaded by the running `offload up`"
 
 
 def settings(**flags: object) -> Settings:
@@ -27,9 +31,9 @@ def with_redis(settings: Settings) -> Settings:
     """
     if settings.redis_url_or("embedded") != "embedded":
         return settings
-    found = published_address.find(settings.data_dir)
-    if found:
-        return settings.model_copy(update={"redis_url": found})
+    up = published_address.find(settings.data_dir)
+    if up is not None and up.redis_url is not None:
+        return settings.model_copy(update={"redis_url": up.redis_url})
     if settings.redis_url == "embedded":
         raise Unavailable(
             f"OFFLOAD_REDIS_URL is 'embedded', and no `offload up` runs on {str(settings.data_dir)!r}: start one"
@@ -37,9 +41,39 @@ def with_redis(settings: Settings) -> Settings:
     return settings
 
 
+@dataclass(frozen=True)
+class JobModules:
+    """The job modules that a command loads, and where their names come from."""
+
+    names: list[str]
+    source: str
+
+    def __str__(self) -> str:
+        return f"job modules: {', '.join(self.names)} ({self.source})"
+
+
+def job_modules(settings: Settings) -> JobModules:
+    """Return the modules of OFFLOAD_JOBS, else those of an `offload up` that runs in this directory, else the default.
+
+    An `up` of another directory is passed over: its modules may mean others here, or nothing.
+    """
+    if "jobs" in settings.model_fields_set:
+        return JobModules(loader.job_modules(settings.jobs), "OFFLOAD_JOBS")
+    up = published_address.find(settings.data_dir)
+    if up is not None and up.directory == str(Path.cwd()):
+        return JobModules(loader.job_modules(up.jobs), _FROM_UP)
+    return JobModules(loader.job_modules(), "default")
+
+
+def with_jobs(settings: Settings) -> Settings:
+    """Return settings that name the job modules of the running `offload up`, where `job_modules` chooses them."""
+    modules = job_modules(settings)
+    return settings.model_copy(update={"jobs": modules.names}) if modules.source == _FROM_UP else settings
+
+
 def load_jobs(settings: Settings) -> Catalogue:
     """Import the job modules; raises JobsNotLoaded, InvalidDefinition."""
-    return loader.load(settings.jobs)
+    return loader.load(job_modules(settings).names)
 
 
 @asynccontextmanager
@@ -58,7 +92,7 @@ async def connected(settings: Settings, catalogue: Catalogue) -> AsyncIterator[B
 
 def run(work: Callable[[Backend], Awaitable[T]]) -> T:
     """Do a piece of work on the queues: read the settings, load the jobs, connect, do it, disconnect."""
-    found = with_redis(settings())
+    found = with_redis(with_jobs(settings()))
     logs.configure("WARNING" if found.log_level == "INFO" else found.log_level, found.log_format)
     catalogue = load_jobs(found)
 

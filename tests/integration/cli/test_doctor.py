@@ -59,7 +59,7 @@ def test_findings_are_told_with_place_and_advice(offload, modules):
     ]
     assert "use `await asyncio.sleep(…)`" in lines[1]
     assert "use httpx.AsyncClient, or ctx.http" in lines[2]
-    assert lines[3:] == ["3 files: 3 found"]
+    assert lines[3:] == ["3 files: 3 found", "job modules: doctored (OFFLOAD_JOBS)"]
 
 
 def test_findings_are_json_for_programs(offload, modules):

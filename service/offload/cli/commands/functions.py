@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from offload.cli import documents, output, session
 from offload.cli.identity import who
+from offload.domain.callbacks import FUNCTION as CALLBACK
 from offload.domain.errors import InvalidOptions
 from offload.domain.functions import JobFunction
 from offload.domain.overrides import Place
@@ -57,7 +58,8 @@ def functions(
     table = output.table("function", "queue", "runs in", "arguments", "what it does")
     for one in ordered:
         table.add_row(one.name, one.queue, one.runs_in, _signature(one), f"[dim]{escape(_summary(one))}[/dim]")
-    output.show(table if ordered else "no job functions in the modules of OFFLOAD_JOBS")
+    output.show(table)
+    output.show(f"[dim]{escape(str(session.job_modules(settings)))}[/dim]")
 
 
 def _move(name: str, runs_in: RunsIn, *, as_json: bool) -> None:
@@ -102,4 +104,5 @@ def _signature(function: JobFunction[Any, Any]) -> str:
 
 
 def _summary(function: JobFunction[Any, Any]) -> str:
-    return function.description.partition("\n")[0]
+    built_in = "built in: " if function.name == CALLBACK else ""
+    return built_in + function.description.partition("\n")[0]

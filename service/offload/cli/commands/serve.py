@@ -64,7 +64,7 @@ def worker(
     settings = session.settings()
     check_watched(settings, fails=fail_on_stall)
     resolved = _ready(settings)
-    if resolved.redis_url != settings.redis_url:
+    if (resolved.redis_url, resolved.jobs) != (settings.redis_url, settings.jobs):
         _again_with(resolved)
     _check_writable(resolved)
     _supervise(resolved, burst=burst, queues=queue or (), fail_on_stall=fail_on_stall)
@@ -97,12 +97,12 @@ def _ready(settings: Settings) -> Settings:
     logs.configure(settings.log_level, settings.log_format)
     for warning in unknown_variables():
         log.warning("unknown_setting", hint=warning)
-    return session.with_redis(settings)
+    return session.with_redis(session.with_jobs(settings))
 
 
 def _again_with(settings: Settings) -> None:
-    """Start this command anew with the address in its environment, where the processes of a worker look for it."""
-    environment = child_environment({"redis_url": settings.redis_url})
+    """Start this command anew with Redis and job modules in its environment, where the processes of a worker look."""
+    environment = child_environment({"redis_url": settings.redis_url, "jobs": settings.jobs})
     os.execve(sys.executable, [sys.executable, "-P", "-m", "offload", *sys.argv[1:]], environment)  # noqa: S606
 
 

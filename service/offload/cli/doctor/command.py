@@ -33,7 +33,8 @@ def doctor(
     """
     if not code:
         raise InvalidOptions("say what to look at: `offload doctor --code` looks at the code of the job modules")
-    files = list(_files(paths) if paths else _of_modules(session.settings().jobs))
+    modules = None if paths else session.job_modules(session.settings())
+    files = list(_files(paths or ()) if modules is None else _of_modules(modules.names))
     found = examine(files)
     if as_json:
         output.print_json({"items": [one.as_dict() for one in found], "next": None})
@@ -42,6 +43,8 @@ def doctor(
             print(one)
         number = f"{len(files)} file{'s' * (len(files) != 1)}"
         print(f"{number}: nothing found" if not found else f"{number}: {len(found)} found")
+        if modules is not None:
+            print(modules)
     if found:
         raise typer.Exit(1)
 
@@ -82,7 +85,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 def _of_modules(names: Sequence[str]) -> Iterator[Path]:
     """Return the files of modules, and of all modules of packages."""
-    for name in loader.job_modules(names):
+    for name in names:
         spec = loader.find_module(name)
         if spec.submodule_search_locations is not None:
             yield from _files([Path(one) for one in spec.submodule_search_locations])

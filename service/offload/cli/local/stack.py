@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import socket
+from typing import Any
 
 import httpx
 
@@ -77,6 +78,16 @@ class Stack:
             raise Refused("a process of the stack cannot start")
         for keeper in self.keepers:
             keeper.is_ready()
+
+    async def functions(self) -> list[dict[str, Any]]:
+        """Return the loaded job functions as the API describes them; none where it asks for a key."""
+        async with httpx.AsyncClient(base_url=self.url, timeout=30, trust_env=False) as http:
+            with contextlib.suppress(httpx.TransportError):
+                answer = await http.get("/v1/functions")
+                if answer.is_success:
+                    functions: list[dict[str, Any]] = answer.json()["items"]
+                    return functions
+        return []
 
     async def refused(self) -> None:
         """Return when one of the processes has said that it cannot work."""

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from pathlib import Path
 from socket import socket
 from typing import Annotated, Any
 
@@ -18,6 +20,8 @@ from offload.cli.commands.stalls import FailOnStall, check_watched, exit_if_blam
 from offload.cli.local import console, reload
 from offload.cli.local.race import first_of
 from offload.cli.local.stack import Plan, Refused, Stack, embedded_redis, gone, running
+from offload.cli.local.suggestion import suggest
+from offload.cli.published_address import RunningUp
 from offload.domain.catalogue import Catalogue
 from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
@@ -65,7 +69,9 @@ class _Up:
 
     def __init__(self, settings: Settings, listener: socket, workers: int, *, reloads: bool, fails: bool) -> None:
         is_json = settings.log_format == "json"
+        modules = loader.job_modules(settings.jobs)
         changes: dict[str, object] = {
+            "jobs": modules,
             "host": settings.host,
             "port": listener.getsockname()[1],
             "log_format": "json" if is_json else "console",
@@ -74,6 +80,7 @@ class _Up:
             changes["shutdown_grace"] = min(settings.shutdown_grace, _RELOAD_GRACE)
         self._plan = Plan(settings, workers, changes, waits_for_change=reloads)
         self._listener = listener
+        self._modules = modules
         self._voices = console.on_terminal(colours=Console().color_system is not None, plain=is_json)
         self._is_quiet = is_json
         self._reloads = reloads
@@ -108,11 +115,18 @@ class _Up:
         if url != "embedded":
             async with wiring.connect(settings, Catalogue()):  # Raises Unavailable, in one line, where none is there.
                 pass
-            yield url, None
+            with self._published(None):
+                yield url, None
             return
         async with embedded_redis(settings) as redis:
-            with published_address.published(settings.data_dir, redis.url):
+            with self._published(redis.url):
                 yield redis.url, redis
+
+    def _published(self, redis_url: str | None) -> AbstractContextManager[None]:
+        """Let other commands find this `up` during a block."""
+        api_url = listening.url_of(self._listener)
+        up = RunningUp(redis_url, tuple(self._modules), str(Path.cwd()), api_url, os.getpid())
+        return published_address.published(self._plan.settings.data_dir, up)
 
     async def _live(self, url: str, redis: EmbeddedRedis | None) -> None:
         """Run API and workers until told to stop, or until Redis or one of them cannot go on."""
@@ -141,15 +155,13 @@ class _Up:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._announce(stack))
             if self._reloads:
-                group.create_task(
-                    reload.watch(loader.job_modules(self._plan.settings.jobs), lambda: self._start_over(stack))
-                )
+                group.create_task(reload.watch(self._modules, lambda: self._start_over(stack)))
             await self._stop.wait()
 
     async def _announce(self, stack: Stack) -> None:
         with contextlib.suppress(Refused):
             await stack.ready()
-            self._say(banner(self._plan, stack))
+            self._say(banner(self._plan, self._modules, stack.url, suggest(await stack.functions())))
             while True:
                 await self._changed.wait()
                 self._changed.clear()
@@ -171,14 +183,14 @@ class _Up:
             print(text, flush=True)
 
 
-def banner(plan: Plan, stack: Stack) -> str:
-    """Return what to say when everything is ready: where to go, and how to try it."""
+def banner(plan: Plan, modules: Sequence[str], url: str, suggestion: str) -> str:
+    """Return the lines that are printed when everything is ready: where to go, and a command to try."""
     is_embedded = plan.settings.redis_url_or("embedded") == "embedded"
     rows = {
-        "API": f"{stack.url}/v1   docs: {stack.url}/docs",
+        "API": f"{url}/v1   docs: {url}/docs",
         "Redis": f"embedded, data in {plan.settings.data_dir}/" if is_embedded else "at OFFLOAD_REDIS_URL",
-        "Workers": f"{plan.workers}, job modules: {', '.join(loader.job_modules(plan.settings.jobs))}",
-        "Try": "offload enqueue demo.sleep seconds=2 --wait",
+        "Workers": f"{plan.workers}, job modules: {', '.join(modules)}",
+        "Try": suggestion,
         "Stop": "Ctrl-C",
     }
     return "\n".join(["", "Offload is up.", *(f"  {name:<8} {said}" for name, said in rows.items()), ""])
