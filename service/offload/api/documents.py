@@ -224,6 +224,12 @@ def bulk(outcome: BulkOutcome) -> BulkDocument:
     }
 
 
+def worker(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a worker: its times, which are ms, are written as everywhere; `beat` becomes `beat_at`."""
+    shown = {name: value for name, value in about.items() if name not in ("beat", "started")}
+    return shown | {f"{name}_at": rfc3339(about[name]) for name in ("started", "beat") if name in about}
+
+
 def queue(state: QueueState) -> QueueDocument:
     """Describe a queue."""
     here = f"/v1/queues/{quote(state.name, safe='')}"

@@ -1,6 +1,6 @@
 """The fleet over HTTP: workers, counts, who did what, why a job does not run."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,7 +10,6 @@ from offload.api import documents
 from offload.api.problems import responses
 from offload.api.state import Given
 from offload.domain import reports
-from offload.domain.clock import rfc3339
 
 router = APIRouter(tags=["fleet"])
 
@@ -58,7 +57,7 @@ async def explain_job(job_id: str, given: Given) -> Response:
 async def list_workers(given: Given) -> Response:
     """List the live workers, each as it describes itself."""
     workers = await given.promptly(given.inspector.workers())
-    return documents.answer({"items": [_timed(about) for about in workers], "next": None})
+    return documents.answer({"items": [documents.worker(about) for about in workers], "next": None})
 
 
 @router.get(
@@ -95,9 +94,3 @@ async def list_audit(given: Given, paging: Annotated[AuditPaging, Query()]) -> R
     entries = given.inspector.audit(paging.limit, paging.cursor, paging.action, paging.who)
     items, following = await given.promptly(entries)
     return documents.answer({"items": items, "next": following})
-
-
-def _timed(about: dict[str, Any]) -> dict[str, Any]:
-    """Write a worker's times, which are ms, as everywhere: `beat` becomes `beat_at`, `started` `started_at`."""
-    shown = {name: value for name, value in about.items() if name not in ("beat", "started")}
-    return shown | {f"{name}_at": rfc3339(about[name]) for name in ("started", "beat") if name in about}

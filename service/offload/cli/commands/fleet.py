@@ -80,7 +80,7 @@ def workers(as_json: output.Json = False) -> None:
     """List the workers that are there."""
     found = session.run(lambda offload: offload.inspector.workers())
     if as_json:
-        output.print_json({"items": found, "next": None})
+        output.print_json({"items": documents.workers(found), "next": None})
         return
     numbers = ("running", "succeeded", "failed", "retried", "loop", "lag")
     table = output.table("worker", *numbers, "beat", "queues", "threads and processes", right=numbers)

@@ -1,5 +1,7 @@
 """`offload functions`: what the job modules offer, which needs no Redis, and moving one between thread and process."""
 
+import asyncio
+import contextlib
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -9,10 +11,14 @@ from rich.markup import escape
 from offload.cli import documents, output, session
 from offload.cli.identity import who
 from offload.domain.callbacks import FUNCTION as CALLBACK
-from offload.domain.errors import InvalidOptions
+from offload.domain.catalogue import Catalogue
+from offload.domain.errors import InvalidOptions, Unavailable
 from offload.domain.functions import JobFunction
 from offload.domain.overrides import Place
+from offload.settings import Settings
 from offload.wiring import Backend
+
+_REDIS_LIMIT = 3.0
 
 
 class RunsIn(StrEnum):
@@ -45,15 +51,18 @@ def functions(
     settings = session.settings()
     catalogue = session.load_jobs(settings)
     if name is not None:
-        found = catalogue.function(name)
+        function = catalogue.function(name)
         if as_json:
-            output.print_json(documents.function(found, settings))
+            observed = asyncio.run(_observed(settings, catalogue))
+            output.print_json(documents.function(function, settings, observed))
         else:
-            output.show(_view(found))
+            output.show(_view(function))
         return
     ordered = [catalogue.functions[key] for key in sorted(catalogue.functions)]
     if as_json:
-        output.print_json({"items": [documents.function(one, settings) for one in ordered], "next": None})
+        observed = asyncio.run(_observed(settings, catalogue))
+        items = [documents.function(function, settings, observed) for function in ordered]
+        output.print_json({"items": items, "next": None})
         return
     table = output.table("function", "queue", "runs in", "arguments", "what it does")
     for one in ordered:
@@ -62,14 +71,24 @@ def functions(
     output.show(f"[dim]{escape(str(session.job_modules(settings)))}[/dim]")
 
 
+async def _observed(settings: Settings, catalogue: Catalogue) -> documents.Observed | None:
+    """Return what Redis knows of the functions; None where none is set, no `up` runs, or it does not answer soon."""
+    with contextlib.suppress(Unavailable, TimeoutError):
+        connectable = session.with_redis(settings)
+        if "redis_url" in connectable.model_fields_set:
+            async with asyncio.timeout(_REDIS_LIMIT), session.connected(connectable, catalogue) as offload:
+                return await documents.Observed.read(offload)
+    return None
+
+
 def _move(name: str, runs_in: RunsIn, *, as_json: bool) -> None:
     place: Place | None = None if runs_in is RunsIn.DEFAULT else "thread" if runs_in is RunsIn.THREAD else "process"
 
     async def work(offload: Backend) -> Any:
         changed = await offload.operations.move_function(name, place, who())
         await offload.operations.audit(who(), "function.override", name, runs_in=place, changed=changed)
-        moved = (await offload.inspector.overrides()).get(name)
-        return documents.moved(offload.catalogue.function(name), session.settings(), moved)
+        observed = await documents.Observed.read(offload)
+        return documents.function(offload.catalogue.function(name), session.settings(), observed)
 
     document = session.run(work)
     if as_json:

@@ -117,21 +117,21 @@ def abort(
         filters.do_to_all("abort", act, fits, limit, dry_run=dry_run, as_json=as_json)
         return
 
-    async def work(offload: Backend) -> dict[str, str]:
-        said = {}
+    async def work(offload: Backend) -> tuple[dict[str, str], list[JobRecord]]:
+        answers = {}
         for job_id in ids:
-            said[job_id] = await offload.client.abort(job_id)
-            if said[job_id] not in {Status.SUCCEEDED, Status.DEAD}:
+            answers[job_id] = await offload.client.abort(job_id)
+            if answers[job_id] not in {Status.SUCCEEDED, Status.DEAD}:
                 await offload.operations.audit(who(), "job.abort", job_id)
-        return said
+        return answers, [await offload.inspector.get(job_id) for job_id in ids] if as_json else []
 
-    said = session.run(work)
+    answers, records = session.run(work)
     if as_json:
-        output.print_json([{"id": job_id, "status": answer} for job_id, answer in said.items()])
+        output.print_json({"items": [documents.job(record) for record in records], "next": None})
     else:
-        for job_id, answer in said.items():
+        for job_id, answer in answers.items():
             print(f"{job_id} {answer}")
-    if too_late := [job_id for job_id, answer in said.items() if answer in {Status.SUCCEEDED, Status.DEAD}]:
+    if too_late := [job_id for job_id, answer in answers.items() if answer in {Status.SUCCEEDED, Status.DEAD}]:
         errors.say(f"error: already ended: {', '.join(too_late)}")
         raise typer.Exit(errors.USAGE)
 
@@ -162,14 +162,15 @@ def retry(
         filters.do_to_all("retry", act, fits, limit, dry_run=dry_run, as_json=as_json)
         return
 
-    async def work(offload: Backend) -> None:
+    async def work(offload: Backend) -> list[JobRecord]:
         for job_id in ids:
             await offload.client.retry(job_id)
             await offload.operations.audit(who(), "job.retry", job_id)
+        return [await offload.inspector.get(job_id) for job_id in ids] if as_json else []
 
-    session.run(work)
+    records = session.run(work)
     if as_json:
-        output.print_json([{"id": job_id, "status": Status.QUEUED} for job_id in ids])
+        output.print_json({"items": [documents.job(record) for record in records], "next": None})
     else:
         for job_id in ids:
             print(f"{job_id} {Status.QUEUED}")
