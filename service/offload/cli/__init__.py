@@ -14,4 +14,4 @@ def run_command(arguments: Sequence[str] | None = None) -> None:
     from offload.cli.main import run  # noqa: PLC0415 - where the imports of a command fail, that is told in one line
 
     given = list(sys.argv[1:] if arguments is None else arguments)
-    raise SystemExit(errors.guarded(lambda: run(given)))
+    raise SystemExit(errors.run_guarded(lambda: run(given)))

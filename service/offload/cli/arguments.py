@@ -11,11 +11,11 @@ from typing import Any
 from offload.domain.clock import now_ms, to_ms
 from offload.domain.errors import InvalidOptions
 
-_AGO = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(s|m|h|d)", re.ASCII)
+_AGE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(s|m|h|d)", re.ASCII)
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
-def gather(words: Sequence[str], whole: str | None, schema: Mapping[str, Any]) -> dict[str, Any]:
+def read_arguments(words: Sequence[str], whole: str | None, schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments by name; they come from one place only. Raises InvalidOptions.
 
     `words` are `key=value` pairs, or one `@file` or `-` (stdin); `whole` is one JSON object. A value is read as JSON,
@@ -32,7 +32,7 @@ def gather(words: Sequence[str], whole: str | None, schema: Mapping[str, Any]) -
     return _pairs(words, schema.get("properties", {}))
 
 
-def moment_ms(option: str, text: str | None) -> int | None:
+def time_ms(option: str, text: str | None) -> int | None:
     """Read an RFC 3339 time, in UTC where it names no zone; raises InvalidOptions that names the option."""
     if text is None:
         return None
@@ -43,28 +43,28 @@ def moment_ms(option: str, text: str | None) -> int | None:
 
 
 def since_ms(option: str, text: str | None) -> int | None:
-    """Read how long ago (`90s`, `15m`, `24h`, `7d`), or a time as `moment_ms`; raises InvalidOptions."""
-    ago = _AGO.fullmatch(text or "")
+    """Read how long ago (`90s`, `15m`, `24h`, `7d`), or a time as `time_ms`; raises InvalidOptions."""
+    ago = _AGE.fullmatch(text or "")
     if ago is None:
-        return moment_ms(option, text)
+        return time_ms(option, text)
     return now_ms() - round(float(ago[1]) * _UNIT_MS[ago[2]])
 
 
 def _pairs(words: Sequence[str], properties: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise InvalidOptions(f"{word!r} is not key=value; or give one of --args JSON, @file.json, - (stdin)")
-        if name in found:
+        if name in arguments:
             raise InvalidOptions(f"the argument {name!r} is given twice")
-        found[name] = _value(value, properties.get(name, {}))
-    return found
+        arguments[name] = _value(value, properties.get(name, {}))
+    return arguments
 
 
 def _value(text: str, schema: Mapping[str, Any]) -> Any:
     try:
-        value = json.loads(text, parse_constant=_no_number)
+        value = json.loads(text, parse_constant=_refuse_constant)
     except ValueError:
         return text
     is_text = schema.get("type") == "string" and not isinstance(value, str)
@@ -73,7 +73,7 @@ def _value(text: str, schema: Mapping[str, Any]) -> Any:
 
 def _object(text: str, source: str) -> dict[str, Any]:
     try:
-        value = json.loads(text, parse_constant=_no_number)
+        value = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
         raise InvalidOptions(f"{source} is not JSON: {error}") from None
     if not isinstance(value, dict):
@@ -90,6 +90,6 @@ def _content(path: str) -> str:
         raise InvalidOptions(f"{path!r} is not UTF-8 text") from None
 
 
-def _no_number(name: str) -> float:
+def _refuse_constant(name: str) -> float:
     """Refuse NaN and Infinity, which Python reads and JSON does not have."""
     raise ValueError(f"{name} is no JSON value")

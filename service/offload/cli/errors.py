@@ -38,7 +38,7 @@ _CODES: tuple[tuple[type[BaseException], int], ...] = (
 )
 
 
-def guarded(command: Callable[[], int]) -> int:
+def run_guarded(command: Callable[[], int]) -> int:
     """Run a command; return its exit code, or the one of what went wrong, which is then told on stderr."""
     try:
         return command()
@@ -47,14 +47,14 @@ def guarded(command: Callable[[], int]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        return _reader_gone()
+        return _end_quietly()
     except Exception as error:  # noqa: BLE001 - the last place before the shell
         return report(error)
 
 
 def report(error: BaseException) -> int:
     """Tell an error on stderr in the shortest way that says what to do; return the exit code."""
-    say(explain(error))
+    write_stderr(explain(error))
     return exit_code(error)
 
 
@@ -83,7 +83,7 @@ def explain(error: BaseException) -> str:
             return f"error: this is a fault of Offload's own, {_place(error)}: {type(error).__name__}: {error}"
 
 
-def say(text: str) -> None:
+def write_stderr(text: str) -> None:
     """Write to stderr."""
     print(text, file=sys.stderr, flush=True)
 
@@ -97,11 +97,11 @@ def _usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     message = error.format_message()
     if message:  # A group that was called without a command has printed its help, and says nothing more.
-        say(f"error: {message}" + (f" (see: {context.command_path} --help)" if context is not None else ""))
+        write_stderr(f"error: {message}" + (f" (see: {context.command_path} --help)" if context is not None else ""))
     return error.exit_code
 
 
-def _reader_gone() -> int:
+def _end_quietly() -> int:
     """Leave quietly when the reader of our output has seen enough, as `head` does."""
     sys.stdout = None  # Python would complain once more while it flushes.
     return DONE

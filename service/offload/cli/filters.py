@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from offload.cli import arguments, documents, output, session
-from offload.cli.identity import who
 from offload.domain.errors import InvalidOptions
 from offload.domain.filters import BulkOutcome, Filter
 from offload.domain.states import Status
@@ -29,11 +28,11 @@ EnqueuedBefore = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="With filters: count the jobs, and change nothing.")]
 AtMost = Annotated[int, typer.Option("--limit", min=1, help="With filters: how many jobs at most, the newest first.")]
 
-Act = Callable[[Backend, Filter, int], Awaitable[BulkOutcome]]
+Action = Callable[[Backend, Filter, int], Awaitable[BulkOutcome]]
 _AT_ONCE = 10_000
 
 
-def which(
+def filter_of(
     status: Status | None,
     function: str | None,
     queue: str | None,
@@ -49,32 +48,32 @@ def which(
         queue=queue,
         tag=tag,
         error=error,
-        enqueued_after_ms=arguments.moment_ms("--enqueued-after", enqueued_after),
-        enqueued_before_ms=arguments.moment_ms("--enqueued-before", enqueued_before),
+        enqueued_after_ms=arguments.time_ms("--enqueued-after", enqueued_after),
+        enqueued_before_ms=arguments.time_ms("--enqueued-before", enqueued_before),
     )
 
 
-def check_one_way(ids: list[str], fits: Filter, *, dry_run: bool) -> None:
+def check_ids_or_filters(ids: list[str], selection: Filter, *, dry_run: bool) -> None:
     """Raise InvalidOptions unless jobs are named by their ids, or else by filters."""
-    if ids and (dry_run or not fits.is_empty):
+    if ids and (dry_run or not selection.is_empty):
         msg = "give either ids of jobs or filters, not both; --dry-run is for filters"
         raise InvalidOptions(msg)
-    if not ids and fits.is_empty:
+    if not ids and selection.is_empty:
         msg = "which jobs? give their ids, or filters such as --status or --function; --dry-run counts what fits"
         raise InvalidOptions(msg)
 
 
-def do_to_all(verb: str, act: Act, fits: Filter, limit: int, *, dry_run: bool, as_json: bool) -> None:
+def act_on_all(verb: str, act: Action, selection: Filter, limit: int, *, dry_run: bool, as_json: bool) -> None:
     """Act on all that fits, at most `limit` jobs, and tell what came of it; it stands in the audit."""
 
     async def work(offload: Backend) -> BulkOutcome:
-        outcome = await act(offload, fits, min(limit, _AT_ONCE))
+        outcome = await act(offload, selection, min(limit, _AT_ONCE))
         while outcome.has_more and not dry_run and outcome.matched < limit:
-            outcome = outcome.plus(await act(offload, fits, min(limit - outcome.matched, _AT_ONCE)))
+            outcome = outcome.plus(await act(offload, selection, min(limit - outcome.matched, _AT_ONCE)))
         if not dry_run:
-            said = {name: value for name, value in fits.as_dict().items() if value is not None}
+            said = {name: value for name, value in selection.as_dict().items() if value is not None}
             about = {"filter": said, "matched": outcome.matched}
-            await offload.operations.audit(who(), f"jobs.{verb}", "jobs", outcome.done, **about)
+            await offload.operations.audit(session.actor(), f"jobs.{verb}", "jobs", outcome.done, **about)
         return outcome
 
     outcome = session.run(work)

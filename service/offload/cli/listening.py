@@ -25,7 +25,7 @@ def listen(settings: Settings) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise Unavailable(_why(error, host, port)) from None
+        raise Unavailable(_reason(error, host, port)) from None
     return listener
 
 
@@ -44,7 +44,7 @@ def url_of(listener: socket.socket) -> str:
     return f"http://{reachable or (f'[{host}]' if ':' in host else host)}:{port}"
 
 
-def _why(error: OSError, host: str, port: int) -> str:
+def _reason(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is taken: stop what listens there, or choose another (--port, OFFLOAD_PORT)"
     if error.errno in {errno.EACCES, errno.EPERM}:

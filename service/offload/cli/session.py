@@ -1,6 +1,7 @@
 """What a command needs before it can do anything: settings, job modules, Redis."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -71,6 +72,19 @@ def with_jobs(settings: Settings) -> Settings:
     return settings.model_copy(update={"jobs": modules.names}) if modules.source == _FROM_UP else settings
 
 
+def actor() -> str:
+    """Return `cli:<user>`, the name of this person in the audit.
+
+    It is the account of the process: an environment variable could be set to anything.
+    """
+    try:
+        import pwd  # noqa: PLC0415 - not on every platform
+
+        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    except (ImportError, KeyError):
+        return f"cli:{os.getuid() if hasattr(os, 'getuid') else 'unknown'}"
+
+
 def load_jobs(settings: Settings) -> Catalogue:
     """Import the job modules; raises JobsNotLoaded, InvalidDefinition."""
     return loader.load(job_modules(settings).names)
@@ -92,12 +106,12 @@ async def connected(settings: Settings, catalogue: Catalogue) -> AsyncIterator[B
 
 def run(work: Callable[[Backend], Awaitable[T]]) -> T:
     """Do a piece of work on the queues: read the settings, load the jobs, connect, do it, disconnect."""
-    found = with_redis(with_jobs(settings()))
-    logs.configure("WARNING" if found.log_level == "INFO" else found.log_level, found.log_format)
-    catalogue = load_jobs(found)
+    current = with_redis(with_jobs(settings()))
+    logs.configure("WARNING" if current.log_level == "INFO" else current.log_level, current.log_format)
+    catalogue = load_jobs(current)
 
     async def connect_and_work() -> T:
-        async with connected(found, catalogue) as offload:
+        async with connected(current, catalogue) as offload:
             return await work(offload)
 
     return asyncio.run(connect_and_work())

@@ -1,4 +1,4 @@
-"""The commands that put work in and look at it."""
+"""The commands that enqueue jobs and look at them."""
 
 import socket
 from contextlib import closing

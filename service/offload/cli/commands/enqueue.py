@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from offload.cli import arguments, documents, output, session
-from offload.cli.waiting import finished, tell_end
+from offload.cli.commands.waiting import print_end, wait_for_end
 from offload.domain.functions import EnqueueOptions
 from offload.wiring import Backend
 
@@ -57,8 +57,8 @@ def enqueue(
     options = EnqueueOptions(
         queue=queue,
         delay=delay,
-        run_at_ms=arguments.moment_ms("--run-at", run_at),
-        deadline_ms=arguments.moment_ms("--deadline", deadline),
+        run_at_ms=arguments.time_ms("--run-at", run_at),
+        deadline_ms=arguments.time_ms("--deadline", deadline),
         priority=priority,
         max_tries=max_tries,
         timeout=timeout,
@@ -71,9 +71,9 @@ def enqueue(
 
     async def work(offload: Backend) -> None:
         schema = offload.catalogue.function(name).arguments.schema
-        stored = await offload.client.enqueue(name, arguments.gather(given or [], whole, schema), options)
+        stored = await offload.client.enqueue(name, arguments.read_arguments(given or [], whole, schema), options)
         if wait is not None:
-            tell_end(await finished(offload, stored.id, wait), as_json=as_json)
+            print_end(await wait_for_end(offload, stored.id, wait), as_json=as_json)
         elif as_json:
             record = stored.record if stored.is_new else await offload.inspector.get(stored.id)
             output.print_json(documents.job(record))

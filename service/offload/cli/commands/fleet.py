@@ -6,7 +6,6 @@ import typer
 from rich.markup import escape
 
 from offload.cli import documents, output, session
-from offload.cli.identity import who
 from offload.domain.clock import now_ms
 from offload.domain.records import QueueState
 from offload.wiring import Backend
@@ -45,8 +44,8 @@ def pause_queue(name: Name, as_json: output.Json = False) -> None:
     """Start no more jobs of a queue, over the whole fleet, until it is resumed; what runs goes on."""
 
     async def work(offload: Backend) -> QueueState:
-        changed = await offload.operations.pause_queue(name, who())
-        await offload.operations.audit(who(), "queue.pause", name, changed=changed)
+        changed = await offload.operations.pause_queue(name, session.actor())
+        await offload.operations.audit(session.actor(), "queue.pause", name, changed=changed)
         return await offload.inspector.queue(name)
 
     _tell(session.run(work), as_json=as_json)
@@ -58,7 +57,7 @@ def resume_queue(name: Name, as_json: output.Json = False) -> None:
 
     async def work(offload: Backend) -> QueueState:
         changed = await offload.operations.resume_queue(name)
-        await offload.operations.audit(who(), "queue.resume", name, changed=changed)
+        await offload.operations.audit(session.actor(), "queue.resume", name, changed=changed)
         return await offload.inspector.queue(name)
 
     _tell(session.run(work), as_json=as_json)

@@ -9,7 +9,6 @@ import typer
 from rich.markup import escape
 
 from offload.cli import documents, output, session
-from offload.cli.identity import who
 from offload.domain.callbacks import FUNCTION as CALLBACK
 from offload.domain.catalogue import Catalogue
 from offload.domain.errors import InvalidOptions, Unavailable
@@ -85,8 +84,8 @@ def _move(name: str, runs_in: RunsIn, *, as_json: bool) -> None:
     place: Place | None = None if runs_in is RunsIn.DEFAULT else "thread" if runs_in is RunsIn.THREAD else "process"
 
     async def work(offload: Backend) -> Any:
-        changed = await offload.operations.move_function(name, place, who())
-        await offload.operations.audit(who(), "function.override", name, runs_in=place, changed=changed)
+        changed = await offload.operations.move_function(name, place, session.actor())
+        await offload.operations.audit(session.actor(), "function.override", name, runs_in=place, changed=changed)
         observed = await documents.Observed.read(offload)
         return documents.function(offload.catalogue.function(name), session.settings(), observed)
 

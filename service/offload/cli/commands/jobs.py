@@ -9,8 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from offload.cli import documents, errors, filters, output, session
-from offload.cli.identity import who
-from offload.cli.waiting import finished, tell_end
+from offload.cli.commands.waiting import print_end, wait_for_end
 from offload.domain import reports
 from offload.domain.clock import now_ms, rfc3339
 from offload.domain.filters import BulkOutcome, Filter
@@ -38,8 +37,8 @@ def list_jobs(
     as_json: output.Json = False,
 ) -> None:
     """List jobs that fit all filters, newest first."""
-    fits = filters.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
-    page = session.run(lambda offload: offload.inspector.page(fits, limit, cursor))
+    selection = filters.filter_of(status, function, queue, tag, error, enqueued_after, enqueued_before)
+    page = session.run(lambda offload: offload.inspector.page(selection, limit, cursor))
     if as_json:
         output.print_json({"items": documents.jobs(page.items), "next": page.next})
         return
@@ -55,7 +54,7 @@ def list_jobs(
             output.seconds(now - record.enqueued_ms) if record.enqueued_ms else "",
             output.seconds(_ran_ms(record)),
         )
-    nobody = "none here" if page.next else "no jobs" + ("" if fits.is_empty else " fit")
+    nobody = "none here" if page.next else "no jobs" + ("" if selection.is_empty else " fit")
     output.show(table if page.items else nobody)
     if page.next:
         output.show(f"[dim]more: --cursor {page.next}[/dim]")
@@ -88,7 +87,7 @@ def wait(
     as_json: output.Json = False,
 ) -> None:
     """Wait for a job to end and print its result; exit with 1 if it failed, or is not done in time."""
-    tell_end(session.run(lambda offload: finished(offload, job_id, timeout)), as_json=as_json)
+    print_end(session.run(lambda offload: wait_for_end(offload, job_id, timeout)), as_json=as_json)
 
 
 @app.command("abort")
@@ -107,14 +106,14 @@ def abort(
 ) -> None:
     """Stop jobs, named or all that fit filters: one that waits is aborted at once, one that runs is told to stop."""
     ids = job_ids or []
-    fits = filters.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
-    filters.check_one_way(ids, fits, dry_run=dry_run)
+    selection = filters.filter_of(status, function, queue, tag, error, enqueued_after, enqueued_before)
+    filters.check_ids_or_filters(ids, selection, dry_run=dry_run)
     if not ids:
 
-        async def act(offload: Backend, which: Filter, most: int) -> BulkOutcome:
-            return await offload.client.abort_all(which, most, dry_run=dry_run)
+        async def act(offload: Backend, chosen: Filter, most: int) -> BulkOutcome:
+            return await offload.client.abort_all(chosen, most, dry_run=dry_run)
 
-        filters.do_to_all("abort", act, fits, limit, dry_run=dry_run, as_json=as_json)
+        filters.act_on_all("abort", act, selection, limit, dry_run=dry_run, as_json=as_json)
         return
 
     async def work(offload: Backend) -> tuple[dict[str, str], list[JobRecord]]:
@@ -122,7 +121,7 @@ def abort(
         for job_id in ids:
             answers[job_id] = await offload.client.abort(job_id)
             if answers[job_id] not in {Status.SUCCEEDED, Status.DEAD}:
-                await offload.operations.audit(who(), "job.abort", job_id)
+                await offload.operations.audit(session.actor(), "job.abort", job_id)
         return answers, [await offload.inspector.get(job_id) for job_id in ids] if as_json else []
 
     answers, records = session.run(work)
@@ -132,7 +131,7 @@ def abort(
         for job_id, answer in answers.items():
             print(f"{job_id} {answer}")
     if too_late := [job_id for job_id, answer in answers.items() if answer in {Status.SUCCEEDED, Status.DEAD}]:
-        errors.say(f"error: already ended: {', '.join(too_late)}")
+        errors.write_stderr(f"error: already ended: {', '.join(too_late)}")
         raise typer.Exit(errors.USAGE)
 
 
@@ -152,20 +151,20 @@ def retry(
 ) -> None:
     """Put jobs back, named or all that fit filters: dead and aborted ones; deferred and retrying ones run now."""
     ids = job_ids or []
-    fits = filters.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
-    filters.check_one_way(ids, fits, dry_run=dry_run)
+    selection = filters.filter_of(status, function, queue, tag, error, enqueued_after, enqueued_before)
+    filters.check_ids_or_filters(ids, selection, dry_run=dry_run)
     if not ids:
 
-        async def act(offload: Backend, which: Filter, most: int) -> BulkOutcome:
-            return await offload.client.retry_all(which, most, dry_run=dry_run)
+        async def act(offload: Backend, chosen: Filter, most: int) -> BulkOutcome:
+            return await offload.client.retry_all(chosen, most, dry_run=dry_run)
 
-        filters.do_to_all("retry", act, fits, limit, dry_run=dry_run, as_json=as_json)
+        filters.act_on_all("retry", act, selection, limit, dry_run=dry_run, as_json=as_json)
         return
 
     async def work(offload: Backend) -> list[JobRecord]:
         for job_id in ids:
             await offload.client.retry(job_id)
-            await offload.operations.audit(who(), "job.retry", job_id)
+            await offload.operations.audit(session.actor(), "job.retry", job_id)
         return [await offload.inspector.get(job_id) for job_id in ids] if as_json else []
 
     records = session.run(work)

@@ -6,7 +6,6 @@ import typer
 from rich.markup import escape
 
 from offload.cli import documents, output, session
-from offload.cli.identity import who
 from offload.domain import reports
 from offload.domain.clock import now_ms
 from offload.domain.records import JobRecord, ScheduleView
@@ -45,7 +44,7 @@ def run(name: Name, as_json: output.Json = False) -> None:
 
     async def work(offload: Backend) -> JobRecord:
         job_id = await offload.operations.run_schedule(name)
-        await offload.operations.audit(who(), "schedule.run", name, job_id=job_id)
+        await offload.operations.audit(session.actor(), "schedule.run", name, job_id=job_id)
         return await offload.inspector.get(job_id)
 
     record = session.run(work)
@@ -61,7 +60,7 @@ def pause(name: Name, as_json: output.Json = False) -> None:
 
     async def work(offload: Backend) -> ScheduleView:
         await offload.operations.pause_schedule(name)
-        await offload.operations.audit(who(), "schedule.pause", name)
+        await offload.operations.audit(session.actor(), "schedule.pause", name)
         return await offload.inspector.schedule(name)
 
     _tell(session.run(work), as_json=as_json)
@@ -73,7 +72,7 @@ def resume(name: Name, as_json: output.Json = False) -> None:
 
     async def work(offload: Backend) -> ScheduleView:
         await offload.operations.resume_schedule(name)
-        await offload.operations.audit(who(), "schedule.resume", name)
+        await offload.operations.audit(session.actor(), "schedule.resume", name)
         return await offload.inspector.schedule(name)
 
     _tell(session.run(work), as_json=as_json)

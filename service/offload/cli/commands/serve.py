@@ -40,7 +40,7 @@ def api(
     settings = session.settings(host=host, port=port)
     check_exposure(settings)
     listener = listening.listen(settings) if fd is None else listening.inherited(fd)
-    settings = _ready(settings)
+    settings = _prepare(settings)
     with contextlib.closing(listener):
         app = create_app(settings)
         if settings.lifeline_fd is not None:
@@ -63,9 +63,9 @@ def worker(
     """Run a worker, and its guardian, which restarts it if it dies."""
     settings = session.settings()
     check_watched(settings, fails=fail_on_stall)
-    resolved = _ready(settings)
+    resolved = _prepare(settings)
     if (resolved.redis_url, resolved.jobs) != (settings.redis_url, settings.jobs):
-        _again_with(resolved)
+        _restart_with(resolved)
     _check_writable(resolved)
     _supervise(resolved, burst=burst, queues=queue or (), fail_on_stall=fail_on_stall)
 
@@ -76,7 +76,7 @@ def _supervise(settings: Settings, *, burst: bool, queues: Sequence[str], fail_o
     from offload.store.guardian import portable  # noqa: PLC0415
     from offload.worker.guardian.supervisor import SupervisorConfig, become  # noqa: PLC0415
 
-    told = SupervisorConfig(
+    config = SupervisorConfig(
         address=portable(settings_of(settings.redis_url)),
         lease_ms=round(settings.lease_seconds * 1000),
         max_tries=settings.max_tries,
@@ -89,10 +89,10 @@ def _supervise(settings: Settings, *, burst: bool, queues: Sequence[str], fail_o
         queues=list(queues),
         fail_on_stall=fail_on_stall,
     )
-    become(told, child_environment({"redis_url": settings.redis_url}))
+    become(config, child_environment({"redis_url": settings.redis_url}))
 
 
-def _ready(settings: Settings) -> Settings:
+def _prepare(settings: Settings) -> Settings:
     """Set up the log, warn of settings that do not exist, and return the settings with a real Redis address."""
     logs.configure(settings.log_level, settings.log_format)
     for warning in unknown_variables():
@@ -100,7 +100,7 @@ def _ready(settings: Settings) -> Settings:
     return session.with_redis(session.with_jobs(settings))
 
 
-def _again_with(settings: Settings) -> None:
+def _restart_with(settings: Settings) -> None:
     """Start this command anew with Redis and job modules in its environment, where the processes of a worker look."""
     environment = child_environment({"redis_url": settings.redis_url, "jobs": settings.jobs})
     os.execve(sys.executable, [sys.executable, "-P", "-m", "offload", *sys.argv[1:]], environment)  # noqa: S606

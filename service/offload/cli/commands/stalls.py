@@ -54,7 +54,7 @@ def stalls(
         job_id=job,
         fingerprint=fingerprint,
         after_ms=arguments.since_ms("--since", since),
-        before_ms=arguments.moment_ms("--before", before),
+        before_ms=arguments.time_ms("--before", before),
     )
     if groups or follow:
         _check_alone(which, groups=groups, follow=follow, fails=fail_on_stall)
@@ -71,7 +71,7 @@ def stalls(
 def exit_if_blamed(found: Iterable[Mapping[str, Any]]) -> None:
     """Say on stderr which lines held a loop, and exit with 1; return where nobody is to blame."""
     if blamed := complaints.blamed(found):
-        errors.say(f"error: {complaints.complaint(blamed, str(Path.cwd()))}")
+        errors.write_stderr(f"error: {complaints.complaint(blamed, str(Path.cwd()))}")
         raise typer.Exit(errors.FAILED)
 
 
@@ -154,7 +154,7 @@ async def _follow(offload: Backend, which: StallFilter, *, as_json: bool, fails:
         async for events in stream:
             for event in events:
                 if event.name == MISSED:
-                    errors.say("warning: some were missed")
+                    errors.write_stderr("warning: some were missed")
                     continue
                 stall = {**event.data, "job_id": event.job_id or None}
                 if not which.takes(stall):

@@ -8,13 +8,13 @@ import httpx
 
 from offload.cli.demo.runs import ENDED, Run
 
-Hear = Callable[[Run], None]
+OnChange = Callable[[Run], None]
 
 
 class Caller:
     """Puts jobs in and follows them; `changed` is called whenever more is known of one."""
 
-    def __init__(self, http: httpx.AsyncClient, changed: Hear) -> None:
+    def __init__(self, http: httpx.AsyncClient, changed: OnChange) -> None:
         self._http = http
         self._changed = changed
 
@@ -38,7 +38,7 @@ class Caller:
                     _expect(stream, 200)
                 async for event_id, name, data in events(stream.aiter_lines()):
                     last_id = event_id
-                    run.hear(name, data)
+                    run.take_event(name, data)
                     self._changed(run)
                     if on_event is not None:
                         await on_event(name)

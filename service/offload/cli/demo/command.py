@@ -61,7 +61,7 @@ class _Performance:
     fail_on_stall: bool = False
 
     def __post_init__(self) -> None:
-        self._said = Transcript()
+        self._transcript = Transcript()
         self._latencies = Latencies()
         self._scenario: Scenario | None = None
         self._took = 0.0
@@ -82,7 +82,7 @@ class _Performance:
         photo = asyncio.create_task(asyncio.to_thread(material.picture), name="picture")
         try:
             async with asyncio.timeout(LIMIT):
-                async with on_stage(self.settings, self.folder, self._said) as stage:
+                async with on_stage(self.settings, self.folder, self._transcript) as stage:
                     ready = time.monotonic() - started
                     self.show.say(f"ready in {ready:.1f} s: {stage.url}; every shipped job runs, all at once:")
                     await self._play(stage, await photo)
@@ -104,8 +104,8 @@ class _Performance:
                 self._latencies = probe.latencies
                 await scenario.play()
             if self.fail_on_stall:
-                found = complaints.blamed((await http.get("/v1/stalls", params={"limit": 200})).json()["items"])
-                self._problems += [complaints.complaint(found, str(Path.cwd()))] if found else []
+                blamed_stalls = complaints.blamed((await http.get("/v1/stalls", params={"limit": 200})).json()["items"])
+                self._problems += [complaints.complaint(blamed_stalls, str(Path.cwd()))] if blamed_stalls else []
 
     def _conclude(self) -> None:
         runs = self._scenario.runs if self._scenario else []
@@ -117,19 +117,19 @@ class _Performance:
             self._problems.append(f"/livez failed {self._latencies.failed} times")
         self.show.say(show.latencies(self._latencies))
         if self._problems:
-            recent = list(self._said.lines)[-_LINES_SHOWN:]
-            errors.say("\n".join(["", "The last lines of the service's logs:", *recent, "", "WRONG:"]))
-            errors.say("\n".join(f"  {problem}" for problem in self._problems))
+            recent = list(self._transcript.lines)[-_LINES_SHOWN:]
+            errors.write_stderr("\n".join(["", "The last lines of the service's logs:", *recent, "", "WRONG:"]))
+            errors.write_stderr("\n".join(f"  {problem}" for problem in self._problems))
         else:
             self.show.say(f"all {len(runs)} jobs are right, in {self._took:.1f} s")
 
     def keep(self, directory: Path) -> None:
         """Write what the jobs made, and the logs, to a directory."""
-        made = self._scenario.files if self._scenario else {}
-        logs = "\n".join(self._said.lines) + "\n"
-        for name, content in {**made, "service.log": logs.encode()}.items():
+        files = self._scenario.files if self._scenario else {}
+        logs = "\n".join(self._transcript.lines) + "\n"
+        for name, content in {**files, "service.log": logs.encode()}.items():
             (directory / Path(name).name).write_bytes(content)
-        self.show.say(f"what the jobs made is in {directory}: {', '.join(sorted(made))}")
+        self.show.say(f"what the jobs made is in {directory}: {', '.join(sorted(files))}")
 
     def describe(self) -> dict[str, Any]:
         """Return all for `--json`."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 ENDED = frozenset({"succeeded", "dead", "aborted"})
-_SAID = frozenset({"log", "blocked", "stalled"})
+_NOT_STATES = frozenset({"log", "blocked", "stalled"})
 
 
 @dataclass
@@ -25,12 +25,12 @@ class Run:
     problems: list[str] = field(default_factory=list)
     is_checked: bool = False
 
-    def hear(self, name: str, data: dict[str, Any]) -> None:
+    def take_event(self, name: str, data: dict[str, Any]) -> None:
         """Take in one event: `progress`, what is said on the way, or the state that was entered."""
         if name == "progress":
             self.fraction = data.get("fraction")
             self.message = data.get("message") or ""
-        elif name not in _SAID:
+        elif name not in _NOT_STATES:
             self.status = name
             self.attempt = data.get("attempt") or self.attempt
         self.document = data.get("job") or self.document
@@ -47,10 +47,10 @@ class Run:
 
     def attempts(self) -> list[tuple[float, float]]:
         """Return when each attempt started and ended, in seconds since the epoch."""
-        found = [(one["started_at"], one["ended_at"]) for one in self.document.get("attempts", ())]
+        spans = [(one["started_at"], one["ended_at"]) for one in self.document.get("attempts", ())]
         if self.status == "succeeded":
-            found.append((self.document["started_at"], self.document["finished_at"]))
-        return [(_seconds(start), _seconds(end)) for start, end in found if start and end]
+            spans.append((self.document["started_at"], self.document["finished_at"]))
+        return [(_seconds(start), _seconds(end)) for start, end in spans if start and end]
 
     @property
     def wait(self) -> float | None:

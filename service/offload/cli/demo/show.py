@@ -26,7 +26,7 @@ class Show:
         self._quiet = quiet
         self._is_live = self._console.is_terminal and not quiet
         self._live: Live | None = None
-        self._told: set[int] = set()
+        self._printed: set[int] = set()
         self.runs: Sequence[Run] = ()
 
     def say(self, text: str) -> None:
@@ -46,8 +46,8 @@ class Show:
 
     def changed(self, run: Run) -> None:
         """Hear that more is known of a run; the live table draws itself."""
-        if not self._is_live and run.is_checked and id(run) not in self._told:
-            self._told.add(id(run))
+        if not self._is_live and run.is_checked and id(run) not in self._printed:
+            self._printed.add(id(run))
             self.say(escape(line(run)))
 
     def _table(self) -> Table:
@@ -68,11 +68,11 @@ def line(run: Run) -> str:
     return f"{'ok   ' if run.is_right else 'WRONG'} {run.function:<16} {run.title}: {facts}: {_last(run)}"
 
 
-def latencies(found: Latencies) -> str:
+def latencies(measured: Latencies) -> str:
     """Return how `/livez` was answered meanwhile."""
-    said = found.describe()
-    figures = ", ".join(f"{name} {said[f'{name}_ms']:.1f} ms" for name in ("p50", "p99", "max"))
-    return f"/livez meanwhile: {said['calls']} calls, {figures}, {said['failed']} failed"
+    summary = measured.describe()
+    figures = ", ".join(f"{name} {summary[f'{name}_ms']:.1f} ms" for name in ("p50", "p99", "max"))
+    return f"/livez meanwhile: {summary['calls']} calls, {figures}, {summary['failed']} failed"
 
 
 def _times(run: Run) -> tuple[str, str]:

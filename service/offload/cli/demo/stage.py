@@ -32,19 +32,19 @@ class Transcript:
         self.lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._since_start: dict[str, list[str]] = {}
 
-    def starts(self, name: str) -> None:
+    def note_start(self, name: str) -> None:
         """Note that a process is about to start."""
         self._since_start[name] = []
 
-    def tell(self, name: str, line: str) -> None:
+    def note_line(self, name: str, line: str) -> None:
         """Keep one line."""
         self.lines.append(f"{name:<6} | {line}")
         self._since_start[name].append(line)
         del self._since_start[name][:-200]
 
-    def refuses(self, name: str) -> None:
+    def note_refusal(self, name: str) -> None:
         """Show why a process cannot work, once."""
-        errors.say("\n".join(self._since_start[name]))
+        errors.write_stderr("\n".join(self._since_start[name]))
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,16 @@ class Stage:
 
 
 @asynccontextmanager
-async def on_stage(settings: Settings, folder: Path, said: Transcript) -> AsyncIterator[Stage]:
+async def on_stage(settings: Settings, folder: Path, transcript: Transcript) -> AsyncIterator[Stage]:
     """Start everything in `folder` and yield once it is ready; afterwards nothing of it runs any more."""
-    ours = settings.model_copy(update={"data_dir": folder / "data", "host": "127.0.0.1", "port": 0})
-    ours = ours.model_copy(update={"shutdown_grace": 5.0, "abort_grace": 1.0})
+    demo_settings = settings.model_copy(update={"data_dir": folder / "data", "host": "127.0.0.1", "port": 0})
+    demo_settings = demo_settings.model_copy(update={"shutdown_grace": 5.0, "abort_grace": 1.0})
     address = settings.redis_url_or("embedded")
-    redis = nullcontext() if address != "embedded" else embedded_redis(ours)
-    with closing(listening.listen(ours)) as listener:
+    redis = nullcontext() if address != "embedded" else embedded_redis(demo_settings)
+    with closing(listening.listen(demo_settings)) as listener:
         async with open_inbox() as inbox, redis as server:
-            plan = Plan(ours, changes=_changes(ours, inbox), cwd=folder)
-            async with running(plan, listener, server.url if server else address, said) as stack:
+            plan = Plan(demo_settings, changes=_changes(demo_settings, inbox), cwd=folder)
+            async with running(plan, listener, server.url if server else address, transcript) as stack:
                 await _ready(stack)
                 yield Stage(stack.url, inbox)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-_LAST_WORDS = 0.5  # How long to read on after the end, since a grandchild may hold the pipe for good.
+_DRAIN = 0.5  # How long to read on after the end, since a grandchild may hold the pipe for good.
 _CHUNK = 65_536
 
 
@@ -33,16 +33,16 @@ class Command:
         return [sys.executable, "-P", "-m", "offload", *self.words]
 
 
-class Listener(Protocol):
+class OutputListener(Protocol):
     """Hears what children say."""
 
-    def starts(self, name: str) -> None:
+    def note_start(self, name: str) -> None:
         """Note that a child is about to start."""
 
-    def tell(self, name: str, line: str) -> None:
+    def note_line(self, name: str, line: str) -> None:
         """Hear one line."""
 
-    def refuses(self, name: str) -> None:
+    def note_refusal(self, name: str) -> None:
         """Note that what a child said since it started is the reason why it cannot work."""
 
 
@@ -51,7 +51,7 @@ class Child:
     """Runs a command, once at a time."""
 
     command: Command
-    listener: Listener
+    listener: OutputListener
     _process: asyncio.subprocess.Process | None = field(default=None, init=False)
 
     @property
@@ -66,7 +66,7 @@ class Child:
 
     async def run(self) -> int:
         """Start it, pass on what it says, and return its exit code; when cancelled, kill it first."""
-        self.listener.starts(self.name)
+        self.listener.note_start(self.name)
         read_end, write_end = os.pipe()
         command = self.command
         try:
@@ -87,11 +87,11 @@ class Child:
             os.close(write_end)
         try:
             async with asyncio.TaskGroup() as group:
-                talk = group.create_task(self._listen(read_end))
+                reading = group.create_task(self._listen(read_end))
                 code = await self._process.wait()
                 self._signal_group(signal.SIGTERM)  # What a process leaves behind when it is killed stops as well.
-                await asyncio.wait([talk], timeout=_LAST_WORDS)
-                talk.cancel()
+                await asyncio.wait([reading], timeout=_DRAIN)
+                reading.cancel()
         except BaseException:
             self.kill()
             await self._process.wait()
@@ -114,7 +114,7 @@ class Child:
 
     async def _listen(self, read_end: int) -> None:
         async for line in _lines(read_end):
-            self.listener.tell(self.name, line)
+            self.listener.note_line(self.name, line)
 
 
 async def _lines(read_end: int) -> AsyncIterator[str]:

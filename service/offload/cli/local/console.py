@@ -28,10 +28,15 @@ class ProcessConsole:
     """Prints what children say. `plain` lines (JSON) are passed on as they are, for a program reads them."""
 
     def __init__(
-        self, write: Callable[[str], object], *, colours: bool, plain: bool = False, refuse: Callable[[str], object]
+        self,
+        write: Callable[[str], object],
+        *,
+        colours: bool,
+        plain: bool = False,
+        write_refusal: Callable[[str], object],
     ) -> None:
         self._write = write
-        self._refuse = refuse
+        self._write_refusal = write_refusal
         self._colours = colours
         self._plain = plain
         self._held: dict[str, _Held] = {}
@@ -39,7 +44,7 @@ class ProcessConsole:
         self._width = 6
         self._reasons: deque[str] = deque(maxlen=1)
 
-    def starts(self, name: str) -> None:
+    def note_start(self, name: str) -> None:
         """Hold what the child says from now on, for a moment."""
         self._codes.setdefault(name, COLOURS[len(self._codes) % len(COLOURS)])
         self._width = max(self._width, len(name))
@@ -47,7 +52,7 @@ class ProcessConsole:
         held = self._held[name] = _Held()
         held.timer = asyncio.get_running_loop().call_later(HELD_FOR, self._release, name)
 
-    def tell(self, name: str, line: str) -> None:
+    def note_line(self, name: str, line: str) -> None:
         """Print one line, or hold it."""
         if (held := self._held.get(name)) is not None:
             held.lines.append(line)
@@ -57,15 +62,15 @@ class ProcessConsole:
         else:
             self._print(name, line)
 
-    def refuses(self, name: str) -> None:
+    def note_refusal(self, name: str) -> None:
         """Print what is held as it is, unless another child said just that."""
         held = self._forget(name)
         reason = "\n".join(held.lines) if held else ""
         if reason and reason not in self._reasons:
             self._reasons.append(reason)
-            self._refuse(reason)
+            self._write_refusal(reason)
 
-    def forget_reasons(self) -> None:
+    def forget_refusals(self) -> None:
         """Something has changed: whoever refuses now says why again."""
         self._reasons.clear()
 
@@ -92,7 +97,7 @@ class ProcessConsole:
 def on_terminal(*, colours: bool, plain: bool) -> ProcessConsole:
     """Return voices that speak on stdout, and give the reason why something cannot start on stderr."""
     return ProcessConsole(
-        _line_to_stdout, colours=colours, plain=plain, refuse=lambda text: print(text, file=sys.stderr)
+        _line_to_stdout, colours=colours, plain=plain, write_refusal=lambda text: print(text, file=sys.stderr)
     )
 
 

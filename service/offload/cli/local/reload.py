@@ -6,7 +6,7 @@ from pathlib import Path
 
 from watchfiles import PythonFilter, awatch
 
-from offload.cli.errors import say
+from offload.cli.errors import write_stderr
 
 
 async def watch(modules: Iterable[str], on_change: Callable[[], None]) -> None:
@@ -14,7 +14,7 @@ async def watch(modules: Iterable[str], on_change: Callable[[], None]) -> None:
     places = watched(modules)
     async for changes in awatch(*places, watch_filter=PythonFilter()):
         names = sorted({Path(path).name for _, path in changes})
-        say(f"changed: {', '.join(names)}; API and workers start over")
+        write_stderr(f"changed: {', '.join(names)}; API and workers start over")
         on_change()
 
 

@@ -25,7 +25,7 @@ class Restarter:
         self.refused = asyncio.Event()
         self._waits_for_change = waits_for_change
         self._was_ready = False
-        self._fresh = asyncio.Event()
+        self._started = asyncio.Event()
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -37,29 +37,29 @@ class Restarter:
         try:
             while not (self._stopping.is_set() or self.refused.is_set()):
                 self._changed.clear()
-                self._fresh.set()
+                self._started.set()
                 began = time.monotonic()
                 code = await self.child.run()
                 if self._stopping.is_set() or self._changed.is_set():
                     deaths = 0
                     continue
                 deaths = 1 if time.monotonic() - began > SETTLED else deaths + 1
-                await self._settle(code, PAUSES[min(deaths, len(PAUSES)) - 1])
+                await self._handle_end(code, PAUSES[min(deaths, len(PAUSES)) - 1])
         finally:
             self._ended.set()
 
-    def is_ready(self) -> None:
+    def note_ready(self) -> None:
         """Note that the child works; from now on it is restarted whatever it dies of."""
         self._was_ready = True
 
-    async def is_started(self) -> None:
+    async def wait_started(self) -> None:
         """Return when the child that was asked for last is the one that runs."""
-        await self._fresh.wait()
+        await self._started.wait()
 
     def start_over(self) -> None:
         """Stop the child and start it anew, at once; whether the new one works has to be seen."""
         self._was_ready = False
-        self._fresh.clear()
+        self._started.clear()
         self._changed.set()
         self.child.terminate()
 
@@ -82,16 +82,16 @@ class Restarter:
         """Cut the grace short."""
         self._hurry.set()
 
-    async def _settle(self, code: int, pause: float) -> None:
+    async def _handle_end(self, code: int, pause: float) -> None:
         """Decide what follows the end of a child that nobody asked to stop."""
         child = self.child
         is_refusal = code == UNREACHABLE and not self._was_ready
         if is_refusal:
-            child.listener.refuses(child.name)
+            child.listener.note_refusal(child.name)
         if is_refusal and not self._waits_for_change:
             self.refused.set()
             return
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         when = "after the next change" if is_refusal else f"in {pause:g} s"
-        child.listener.tell(child.name, f"{child.name} {how}; it starts again {when}")
+        child.listener.note_line(child.name, f"{child.name} {how}; it starts again {when}")
         await first_of(self._changed.wait(), timeout=None if is_refusal else pause)

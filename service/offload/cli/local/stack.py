@@ -17,7 +17,7 @@ import httpx
 from offload import wiring
 from offload.cli import listening
 from offload.cli.commands.serve import LONGEST_DRAIN
-from offload.cli.local.child import Child, Command, Listener
+from offload.cli.local.child import Child, Command, OutputListener
 from offload.cli.local.race import first_of
 from offload.cli.local.restarter import Restarter
 from offload.domain.catalogue import Catalogue
@@ -68,16 +68,16 @@ class Stack:
         self._started_ms = now_ms()
 
     @property
-    def keepers(self) -> tuple[Restarter, ...]:
+    def restarters(self) -> tuple[Restarter, ...]:
         """Who keeps the processes."""
         return (self._api, *self._workers)
 
     async def ready(self) -> None:
         """Return once the API answers and every worker has beaten; raises Refused where one of them cannot work."""
-        if await first_of(self._is_ready(), self.refused()) != 0:
+        if await first_of(self._wait_until_ready(), self.refused()) != 0:
             raise Refused("a process of the stack cannot start")
-        for keeper in self.keepers:
-            keeper.is_ready()
+        for restarter in self.restarters:
+            restarter.note_ready()
 
     async def functions(self) -> list[dict[str, Any]]:
         """Return the loaded job functions as the API describes them; none where it asks for a key."""
@@ -91,31 +91,31 @@ class Stack:
 
     async def refused(self) -> None:
         """Return when one of the processes has said that it cannot work."""
-        await first_of(*(keeper.refused.wait() for keeper in self.keepers))
+        await first_of(*(restarter.refused.wait() for restarter in self.restarters))
 
     def start_over(self) -> None:
         """Stop every process and start it anew; await `ready` once more afterwards."""
         self._started_ms = now_ms()
-        for keeper in self.keepers:
-            keeper.start_over()
+        for restarter in self.restarters:
+            restarter.start_over()
 
     def hurry(self) -> None:
         """Give nobody any more time to stop."""
-        for keeper in self.keepers:
-            keeper.hurry()
+        for restarter in self.restarters:
+            restarter.hurry()
 
     async def stop(self) -> None:
         """Stop the workers, then the API."""
         settings = self._plan.settings
         grace = settings.shutdown_grace + settings.abort_grace + _WORKER_MARGIN
-        await asyncio.gather(*(keeper.stop(grace) for keeper in self._workers))
+        await asyncio.gather(*(restarter.stop(grace) for restarter in self._workers))
         await self._api.stop(LONGEST_DRAIN + 5)
 
-    async def _is_ready(self) -> None:
-        await asyncio.gather(*(keeper.is_started() for keeper in self.keepers))
-        await asyncio.gather(self._api_answers(), self._workers_beat())
+    async def _wait_until_ready(self) -> None:
+        await asyncio.gather(*(restarter.wait_started() for restarter in self.restarters))
+        await asyncio.gather(self._wait_for_api(), self._wait_for_heartbeats())
 
-    async def _api_answers(self) -> None:
+    async def _wait_for_api(self) -> None:
         """Ask until the answer is yes. The port is open already, so the first answer comes when the API is there."""
         async with httpx.AsyncClient(base_url=self.url, timeout=30, trust_env=False) as http:
             while True:
@@ -124,7 +124,7 @@ class Stack:
                         return
                 await asyncio.sleep(_LOOK_AGAIN)
 
-    async def _workers_beat(self) -> None:
+    async def _wait_for_heartbeats(self) -> None:
         settings = self._plan.settings.model_copy(update={"redis_url": self.redis_url})
         async with wiring.connect(settings, Catalogue(), must_answer=False) as offload:
             while True:
@@ -136,18 +136,18 @@ class Stack:
 
 
 @asynccontextmanager
-async def running(plan: Plan, listener: socket, redis_url: str, hears: Listener) -> AsyncIterator[Stack]:
+async def running(plan: Plan, listener: socket, redis_url: str, output: OutputListener) -> AsyncIterator[Stack]:
     """Start API and workers on a Redis that is there, keep them running during the block, and stop them after it."""
     with Lifeline.create() as line:
         api, workers = plan.commands(listener, line, redis_url)
-        keepers = [Restarter(Child(one, hears), waits_for_change=plan.waits_for_change) for one in (api, *workers)]
-        stack = Stack(plan, listening.url_of(listener), redis_url, keepers[0], keepers[1:])
-        kept = asyncio.gather(*(keeper.run() for keeper in keepers))
+        restarters = [Restarter(Child(one, output), waits_for_change=plan.waits_for_change) for one in (api, *workers)]
+        stack = Stack(plan, listening.url_of(listener), redis_url, restarters[0], restarters[1:])
+        running_restarters = asyncio.gather(*(restarter.run() for restarter in restarters))
         try:
             yield stack
         finally:
             await stack.stop()
-            await kept
+            await running_restarters
 
 
 @asynccontextmanager
@@ -160,7 +160,7 @@ async def embedded_redis(settings: Settings) -> AsyncIterator[EmbeddedRedis]:
         await asyncio.shield(asyncio.to_thread(redis.stop))
 
 
-async def gone(redis: EmbeddedRedis) -> None:
+async def wait_until_gone(redis: EmbeddedRedis) -> None:
     """Return when the embedded Redis has ended by itself."""
     while redis.is_running:  # noqa: ASYNC110 - it is a process, and no event of ours
         await asyncio.sleep(0.2)

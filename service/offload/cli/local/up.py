@@ -19,7 +19,7 @@ from offload.cli import errors, listening, published_address, session
 from offload.cli.commands.stalls import FailOnStall, check_watched, exit_if_blamed, recent
 from offload.cli.local import console, reload
 from offload.cli.local.race import first_of
-from offload.cli.local.stack import Plan, Refused, Stack, embedded_redis, gone, running
+from offload.cli.local.stack import Plan, Refused, Stack, embedded_redis, running, wait_until_gone
 from offload.cli.local.suggestion import suggest
 from offload.cli.published_address import RunningUp
 from offload.domain.catalogue import Catalogue
@@ -53,7 +53,7 @@ def up(
 
         check_exposure(settings)
     for warning in unknown_variables():
-        errors.say(f"warning: {warning}")
+        errors.write_stderr(f"warning: {warning}")
     with contextlib.closing(listening.listen(settings)) as listener:
         one = _Up(settings, listener, workers, reloads=reload, fails=fail_on_stall)
         try:
@@ -81,7 +81,7 @@ class _Up:
         self._plan = Plan(settings, workers, changes, waits_for_change=reloads)
         self._listener = listener
         self._modules = modules
-        self._voices = console.on_terminal(colours=Console().color_system is not None, plain=is_json)
+        self._console = console.on_terminal(colours=Console().color_system is not None, plain=is_json)
         self._is_quiet = is_json
         self._reloads = reloads
         self._stop = asyncio.Event()
@@ -95,12 +95,12 @@ class _Up:
         """Stay up until told to stop; where the embedded Redis dies, start everything anew."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._told_to_stop)
+            loop.add_signal_handler(number, self._request_stop)
         while not self._stop.is_set():
             async with self._redis() as (url, redis):
-                await self._live(url, redis)
+                await self._run_stack(url, redis)
 
-    def _told_to_stop(self) -> None:
+    def _request_stop(self) -> None:
         if self._stop.is_set():
             self._hurry.set()
         else:
@@ -128,18 +128,18 @@ class _Up:
         up = RunningUp(redis_url, tuple(self._modules), str(Path.cwd()), api_url, os.getpid())
         return published_address.published(self._plan.settings.data_dir, up)
 
-    async def _live(self, url: str, redis: EmbeddedRedis | None) -> None:
+    async def _run_stack(self, url: str, redis: EmbeddedRedis | None) -> None:
         """Run API and workers until told to stop, or until Redis or one of them cannot go on."""
-        async with running(self._plan, self._listener, url, self._voices) as stack:
+        async with running(self._plan, self._listener, url, self._console) as stack:
             ends = [self._stop.wait(), self._serve(stack), stack.refused()]
-            ended = await first_of(*ends, *([gone(redis)] if redis else []))
+            ended = await first_of(*ends, *([wait_until_gone(redis)] if redis else []))
             if ended == 2:
                 raise Refused
             if ended == 3:
-                errors.say("warning: the embedded Redis ended; everything starts anew")
+                errors.write_stderr("warning: the embedded Redis ended; everything starts anew")
                 stack.hurry()
                 await first_of(self._stop.wait(), timeout=_REDIS_PAUSE)
-            await first_of(stack.stop(), self._hurries(stack))
+            await first_of(stack.stop(), self._hurry_on_request(stack))
             if self._fails:
                 with contextlib.suppress(Unavailable):
                     self.stalls = await self._stalls(url)
@@ -168,13 +168,13 @@ class _Up:
                 await stack.ready()
                 self._say("ready again")
 
-    async def _hurries(self, stack: Stack) -> None:
+    async def _hurry_on_request(self, stack: Stack) -> None:
         await self._hurry.wait()
         stack.hurry()
         await asyncio.Event().wait()
 
     def _start_over(self, stack: Stack) -> None:
-        self._voices.forget_reasons()
+        self._console.forget_refusals()
         stack.start_over()
         self._changed.set()
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from offload.cli.local import restarter as keepers
+from offload.cli.local import restarter as module
 from offload.cli.local.race import first_of
 from offload.cli.local.restarter import Restarter
 
@@ -16,7 +16,7 @@ class FakeChild:
 
     def __init__(self, *, obeys=True):
         self.obeys = obeys
-        self.starts = asyncio.Queue()
+        self.started = asyncio.Queue()
         self.signals = []
         self.said = []
         self.told = asyncio.Event()
@@ -26,7 +26,7 @@ class FakeChild:
 
     async def run(self):
         self._end = asyncio.get_running_loop().create_future()
-        self.starts.put_nowait(None)
+        self.started.put_nowait(None)
         return await self._end
 
     def end(self, code):
@@ -42,30 +42,30 @@ class FakeChild:
         self.signals.append("KILL")
         self.end(-9)
 
-    def tell(self, name, line):
+    def note_line(self, name, line):
         self.said.append(line)
         self.told.set()
 
-    def refuses(self, name):
+    def note_refusal(self, name):
         self.refusals.append(name)
 
 
 @pytest.fixture
 def _no_pauses(monkeypatch):
-    monkeypatch.setattr(keepers, "PAUSES", (0.0,))
+    monkeypatch.setattr(module, "PAUSES", (0.0,))
 
 
 @pytest.mark.usefixtures("_no_pauses")
 async def test_a_child_that_died_is_started_again():
     """A child that ends by itself is started anew, and the end is told."""
     child = FakeChild()
-    keeper = Restarter(child)
+    restarter = Restarter(child)
     async with asyncio.TaskGroup() as group:
-        group.create_task(keeper.run())
-        await child.starts.get()
+        group.create_task(restarter.run())
+        await child.started.get()
         child.end(-9)
-        await child.starts.get()
-        await keeper.stop(1)
+        await child.started.get()
+        await restarter.stop(1)
 
     assert child.said == ["api was killed by SIGKILL; it starts again in 0 s"]
 
@@ -73,13 +73,13 @@ async def test_a_child_that_died_is_started_again():
 async def test_a_child_that_refuses_at_the_start_is_left_alone():
     """Exit code 3 before the child ever worked is final: what it said is the reason."""
     child = FakeChild()
-    keeper = Restarter(child)
+    restarter = Restarter(child)
     async with asyncio.TaskGroup() as group:
-        group.create_task(keeper.run())
-        await child.starts.get()
+        group.create_task(restarter.run())
+        await child.started.get()
         child.end(3)
 
-    assert keeper.refused.is_set()
+    assert restarter.refused.is_set()
     assert child.refusals == ["api"]
 
 
@@ -87,30 +87,30 @@ async def test_a_child_that_refuses_at_the_start_is_left_alone():
 async def test_a_child_that_worked_is_started_again_whatever_it_dies_of():
     """Exit code 3 after the child was ready, as when Redis is away for a while, is not final."""
     child = FakeChild()
-    keeper = Restarter(child)
+    restarter = Restarter(child)
     async with asyncio.TaskGroup() as group:
-        group.create_task(keeper.run())
-        await child.starts.get()
-        keeper.is_ready()
+        group.create_task(restarter.run())
+        await child.started.get()
+        restarter.note_ready()
         child.end(3)
-        await child.starts.get()
-        await keeper.stop(1)
+        await child.started.get()
+        await restarter.stop(1)
 
-    assert not keeper.refused.is_set()
+    assert not restarter.refused.is_set()
 
 
 async def test_under_reload_a_refusal_waits_for_the_next_change():
     """A module that does not import is tried again when it was changed."""
     child = FakeChild()
-    keeper = Restarter(child, waits_for_change=True)
+    restarter = Restarter(child, waits_for_change=True)
     async with asyncio.TaskGroup() as group:
-        group.create_task(keeper.run())
-        await child.starts.get()
+        group.create_task(restarter.run())
+        await child.started.get()
         child.end(3)
         await child.told.wait()
-        keeper.start_over()
-        await child.starts.get()
-        await keeper.stop(1)
+        restarter.start_over()
+        await child.started.get()
+        await restarter.stop(1)
 
     assert child.refusals == ["api"]
     assert child.said == ["api ended with exit code 3; it starts again after the next change"]
@@ -119,13 +119,13 @@ async def test_under_reload_a_refusal_waits_for_the_next_change():
 async def test_starting_over_stops_first():
     """`start_over` asks the child to stop, and starts it anew without a word or a pause."""
     child = FakeChild()
-    keeper = Restarter(child)
+    restarter = Restarter(child)
     async with asyncio.TaskGroup() as group:
-        group.create_task(keeper.run())
-        await child.starts.get()
-        keeper.start_over()
-        await child.starts.get()
-        await keeper.stop(1)
+        group.create_task(restarter.run())
+        await child.started.get()
+        restarter.start_over()
+        await child.started.get()
+        await restarter.stop(1)
 
     assert child.said == []
     assert child.signals == ["TERM", "TERM"]
@@ -134,11 +134,11 @@ async def test_starting_over_stops_first():
 async def test_a_child_that_does_not_stop_is_killed():
     """After the grace a child is killed, and `stop` says so."""
     child = FakeChild(obeys=False)
-    keeper = Restarter(child)
+    restarter = Restarter(child)
     async with asyncio.TaskGroup() as group:
-        group.create_task(keeper.run())
-        await child.starts.get()
-        in_order = await keeper.stop(0.01)
+        group.create_task(restarter.run())
+        await child.started.get()
+        in_order = await restarter.stop(0.01)
 
     assert in_order is False
     assert child.signals == ["TERM", "KILL"]
@@ -146,14 +146,14 @@ async def test_a_child_that_does_not_stop_is_killed():
 
 async def test_a_hurry_cuts_the_grace_short(monkeypatch):
     """Told to hurry, it asks once more, which a worker obeys at once, and kills soon after."""
-    monkeypatch.setattr(keepers, "HURRY", 0.01)
+    monkeypatch.setattr(module, "HURRY", 0.01)
     child = FakeChild(obeys=False)
-    keeper = Restarter(child)
+    restarter = Restarter(child)
     async with asyncio.TaskGroup() as group:
-        group.create_task(keeper.run())
-        await child.starts.get()
-        keeper.hurry()
-        in_order = await keeper.stop(60)
+        group.create_task(restarter.run())
+        await child.started.get()
+        restarter.hurry()
+        in_order = await restarter.stop(60)
 
     assert in_order is False
     assert child.signals == ["TERM", "TERM", "KILL"]

@@ -11,7 +11,7 @@ from offload.domain.states import Status
 from offload.wiring import Backend
 
 
-async def finished(offload: Backend, job_id: str, timeout: float | None) -> JobRecord:
+async def wait_for_end(offload: Backend, job_id: str, timeout: float | None) -> JobRecord:
     """Return the job when it has ended; raises NotFinished after `timeout` seconds (None, infinity: no limit)."""
     limit = None if timeout is None or math.isinf(timeout) else timeout
     record = await offload.inspector.wait(job_id, limit)
@@ -20,7 +20,7 @@ async def finished(offload: Backend, job_id: str, timeout: float | None) -> JobR
     return record
 
 
-def tell_end(record: JobRecord, *, as_json: bool) -> None:
+def print_end(record: JobRecord, *, as_json: bool) -> None:
     """Print the result, or the whole document; raises JobFailed where the job did not succeed."""
     if as_json:
         output.print_json(documents.job(record))
@@ -29,6 +29,6 @@ def tell_end(record: JobRecord, *, as_json: bool) -> None:
     if as_json:
         return
     if record.result is None:
-        errors.say(f"job {record.id} succeeded; its result was not kept")
+        errors.write_stderr(f"job {record.id} succeeded; its result was not kept")
     else:
         output.print_json(orjson.loads(record.result))
