@@ -180,7 +180,7 @@ async def test_a_body_that_stops_coming_runs_into_the_timeout(fetching, web):
 
     web.routes["/"] = stuck
 
-    with pytest.raises(Retry, match=r"(no complete answer within 0\.3 s|ReadTimeout)"):
+    with pytest.raises(Retry, match=r"(no complete response within 0\.3 s|ReadTimeout)"):
         await fetching(request, request={"url": web.url(), "timeout": 0.3})
 
 
