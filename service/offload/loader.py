@@ -90,7 +90,7 @@ def _does_not_import(name: str, error: BaseException) -> str:
 
 
 def _is_there(name: str) -> bool:
-    """Whether there is a module, or a directory with at least one module in it."""
+    """Return true for a module, and for a directory with at least one module in it."""
     spec = importlib.util.find_spec(name)
     if spec is None:
         return False

@@ -51,7 +51,7 @@ def test_a_module_of_the_working_directory_is_loaded(project):
 
 
 def test_all_submodules_of_a_package_are_loaded(project):
-    """At any depth; those whose name starts with an underscore are private."""
+    """At any depth; names that start with an underscore are private."""
     (project().path / "cat_pkg" / "sub").mkdir(parents=True)
     (project().path / "cat_pkg" / "__init__.py").write_text("")
     (project().path / "cat_pkg" / "sub" / "__init__.py").write_text(JOB)

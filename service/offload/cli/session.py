@@ -1,4 +1,4 @@
-"""What a command needs before it can do anything: settings, job modules, Redis."""
+"""Prepares a command: settings, job modules, the connection to Redis."""
 
 import asyncio
 import os
@@ -26,9 +26,9 @@ def settings(**flags: object) -> Settings:
 
 
 def with_redis(settings: Settings) -> Settings:
-    """Return settings with a real address: where none is set, the embedded Redis of an `offload up` on this directory.
+    """Return settings with a Redis address: if none is set, that of an `offload up` on this data directory.
 
-    Raises Unavailable where `embedded` is asked for and none runs.
+    Raises Unavailable if `embedded` is set and none runs.
     """
     if settings.redis_url_or("embedded") != "embedded":
         return settings
@@ -37,7 +37,7 @@ def with_redis(settings: Settings) -> Settings:
         return settings.model_copy(update={"redis_url": up.redis_url})
     if settings.redis_url == "embedded":
         raise Unavailable(
-            f"OFFLOAD_REDIS_URL is 'embedded', and no `offload up` runs on {str(settings.data_dir)!r}: start one"
+            f"OFFLOAD_REDIS_URL is 'embedded', but no `offload up` runs on {str(settings.data_dir)!r}; start it first"
         )
     return settings
 
@@ -92,20 +92,22 @@ def load_jobs(settings: Settings) -> Catalogue:
 
 @asynccontextmanager
 async def connected(settings: Settings, catalogue: Catalogue) -> AsyncIterator[Backend]:
-    """Connect to Redis; raises Unavailable, which says how to get one where nobody said which to use."""
-    nobody_said = "redis_url" not in settings.model_fields_set
+    """Connect to Redis; raises Unavailable, which says how to get one if no address is set."""
+    is_default = "redis_url" not in settings.model_fields_set
     try:
         async with wiring.connect(settings, catalogue) as offload:
-            nobody_said = False
+            is_default = False
             yield offload
     except Unavailable as error:
-        if nobody_said:
-            raise Unavailable(f"{str(error).rstrip('.')}; `offload up` starts one, or set OFFLOAD_REDIS_URL") from None
+        if is_default:
+            raise Unavailable(
+                f"{str(error).rstrip('.')}; start one with `offload up`, or set OFFLOAD_REDIS_URL"
+            ) from None
         raise
 
 
 def run(work: Callable[[Backend], Awaitable[T]]) -> T:
-    """Do a piece of work on the queues: read the settings, load the jobs, connect, do it, disconnect."""
+    """Run `work` with a connection: read the settings, load the job modules, connect, disconnect."""
     current = with_redis(with_jobs(settings()))
     logs.configure("WARNING" if current.log_level == "INFO" else current.log_level, current.log_format)
     catalogue = load_jobs(current)

@@ -34,7 +34,7 @@ def test_a_value_is_json_or_else_text(word, value):
 
 
 def test_an_argument_that_is_text_stays_text():
-    """What looks like a number stays a string where the function takes a string and nothing else."""
+    """A number stays text if the function takes only a string for this argument."""
     assert read_arguments(["name=007", "zip=10115"], None, TEXT) == {"name": "007", "zip": 10115}
 
 
@@ -79,7 +79,7 @@ def test_a_time_without_a_zone_is_utc():
     )
     assert time_ms("--run-at", "2026-12-24T19:00:00+01:00") == 1_798_135_200_000
     assert time_ms("--run-at", None) is None
-    with pytest.raises(InvalidOptions, match="--run-at: 'soon' is no time"):
+    with pytest.raises(InvalidOptions, match="--run-at: invalid time 'soon'; expected a form like 2026"):
         time_ms("--run-at", "soon")
 
 

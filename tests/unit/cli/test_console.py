@@ -1,4 +1,4 @@
-"""What the children of `offload up` say, on one terminal."""
+"""The output of the children of `offload up`, on one terminal."""
 
 import pytest
 
@@ -37,7 +37,7 @@ async def test_json_is_passed_on_as_it_is():
 
 
 async def test_two_that_refuse_for_one_reason_say_it_once():
-    """What is said before the first log event is held; as the reason of a refusal it is told once, without names."""
+    """Lines before the first log event are held; as the reason of a refusal they are printed once, without names."""
     heard = Heard()
     for name in ("api", "worker"):
         heard.console.note_start(name)
@@ -63,7 +63,7 @@ async def test_after_a_change_the_reason_is_told_again():
 
 
 async def test_the_first_log_event_ends_the_holding():
-    """Who logs an event works; what was held is printed before it, in order."""
+    """A child that logs an event works; held lines are printed before it, in order."""
     heard = Heard()
     heard.console.note_start("worker")
     heard.console.note_line("worker", "a print at import")

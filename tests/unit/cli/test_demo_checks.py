@@ -15,7 +15,7 @@ from offload.cli.demo.runs import Run
 
 
 def described(name, content):
-    """What a job says of a file."""
+    """The description of a file by its job."""
     return {"name": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
@@ -34,8 +34,8 @@ def test_a_pdf_has_every_word():
     pdf = b"%PDF-1.4\n<< /Type /Page >>\nstream\n" + stream + b"\nendstream\n%%EOF\n"
 
     assert checks.pdf(pdf, ["charset-normalizer"]) == []
-    assert checks.pdf(pdf, ["numpy"]) == ["1 packages are not in its text, as 'numpy'"]
-    assert checks.pdf(pdf[:-8], []) == ["it is no whole PDF"]
+    assert checks.pdf(pdf, ["numpy"]) == ["the text lacks 1 packages, for example 'numpy'"]
+    assert checks.pdf(pdf[:-8], []) == ["the PDF is incomplete"]
     assert checks.pdf_pages(pdf) == 1
 
 
@@ -64,11 +64,11 @@ def test_a_mail_is_the_one_that_was_sent():
     bare = checks.mail(message, "Hello", described("a", b"pdf"))
     message.add_attachment(b"pdf", maintype="application", subtype="pdf", filename="a.pdf")
 
-    assert bare == ["it has 0 attachments, not 1"]
+    assert bare == ["the message has 0 attachments, not 1"]
     assert checks.mail(message, "Hello", described("a", b"pdf")) == []
     assert checks.mail(message, "Hallo", described("a", b"other")) == [
-        "its subject is 'Hello', not 'Hallo'",
-        "its attachment is not the PDF that was attached",
+        "the subject is 'Hello', not 'Hallo'",
+        "the attachment is not the PDF that was sent",
     ]
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong becomes a line on stderr and an exit code."""
+"""Errors become a line on stderr and an exit code."""
 
 import pytest
 
@@ -54,13 +54,13 @@ def test_every_invalid_argument_has_a_line():
 
 
 def test_a_fault_of_ours_is_one_line(capsys):
-    """An exception that nobody foresaw is told with its place, and never as a traceback."""
+    """An unexpected exception is reported with its place, and never as a traceback."""
     code = errors.run_guarded(lambda: 1 // 0)
     said = capsys.readouterr().err
 
     assert code == 70
     assert said.count("\n") == 1
-    assert "a fault of Offload's own, at " in said
+    assert "error: internal error at " in said
     assert "ZeroDivisionError" in said
 
 

@@ -13,7 +13,7 @@ def test_a_taken_port_is_one_line():
     """A port on which somebody listens is refused with what to do about it."""
     with closing(listening.listen(Settings(port=0))) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(Unavailable, match=f"port {port} on 127.0.0.1 is taken: .*--port, OFFLOAD_PORT"):
+        with pytest.raises(Unavailable, match=f"port {port} on 127.0.0.1 is in use; .*--port, OFFLOAD_PORT"):
             listening.listen(Settings(port=port))
 
 
@@ -35,5 +35,5 @@ def test_the_url_is_one_that_a_browser_takes():
 
 def test_a_descriptor_that_is_no_socket_is_refused(tmp_path):
     """`--fd` takes a socket and nothing else."""
-    with (tmp_path / "file").open("w") as file, pytest.raises(Unavailable, match="is no socket"):
+    with (tmp_path / "file").open("w") as file, pytest.raises(Unavailable, match="is not a socket"):
         listening.inherited(file.fileno())

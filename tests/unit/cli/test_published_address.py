@@ -63,7 +63,7 @@ def test_a_command_joins_the_up_on_its_directory(tmp_path):
 def test_embedded_without_an_embedded_redis_is_refused(tmp_path, is_up):
     """`embedded` asks for a Redis that only `up` starts; where none runs the command says so."""
     running = published_address.published(tmp_path, running_up(redis_url=None)) if is_up else contextlib.nullcontext()
-    with running, pytest.raises(Unavailable, match="no `offload up` runs on"):
+    with running, pytest.raises(Unavailable, match="but no `offload up` runs on"):
         session.with_redis(Settings(data_dir=tmp_path, redis_url="embedded"))
 
 

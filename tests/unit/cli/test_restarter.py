@@ -10,7 +10,7 @@ from offload.cli.local.restarter import Restarter
 
 
 class FakeChild:
-    """A child that ends when the test says so, and answers signals as told."""
+    """A child that ends when the test says so, and obeys signals if asked to."""
 
     name = "api"
 
@@ -19,7 +19,7 @@ class FakeChild:
         self.started = asyncio.Queue()
         self.signals = []
         self.said = []
-        self.told = asyncio.Event()
+        self.reported = asyncio.Event()
         self.refusals = []
         self.listener = self
         self._end = None
@@ -44,7 +44,7 @@ class FakeChild:
 
     def note_line(self, name, line):
         self.said.append(line)
-        self.told.set()
+        self.reported.set()
 
     def note_refusal(self, name):
         self.refusals.append(name)
@@ -57,7 +57,7 @@ def _no_pauses(monkeypatch):
 
 @pytest.mark.usefixtures("_no_pauses")
 async def test_a_child_that_died_is_started_again():
-    """A child that ends by itself is started anew, and the end is told."""
+    """A child that ends by itself is restarted, and its end is reported."""
     child = FakeChild()
     restarter = Restarter(child)
     async with asyncio.TaskGroup() as group:
@@ -67,7 +67,7 @@ async def test_a_child_that_died_is_started_again():
         await child.started.get()
         await restarter.stop(1)
 
-    assert child.said == ["api was killed by SIGKILL; it starts again in 0 s"]
+    assert child.said == ["api was killed by SIGKILL; restarting in 0 s"]
 
 
 async def test_a_child_that_refuses_at_the_start_is_left_alone():
@@ -107,17 +107,17 @@ async def test_under_reload_a_refusal_waits_for_the_next_change():
         group.create_task(restarter.run())
         await child.started.get()
         child.end(3)
-        await child.told.wait()
+        await child.reported.wait()
         restarter.start_over()
         await child.started.get()
         await restarter.stop(1)
 
     assert child.refusals == ["api"]
-    assert child.said == ["api ended with exit code 3; it starts again after the next change"]
+    assert child.said == ["api exited with code 3; restarting after the next change"]
 
 
 async def test_starting_over_stops_first():
-    """`start_over` asks the child to stop, and starts it anew without a word or a pause."""
+    """`start_over` asks the child to stop, and restarts it without a message or a pause."""
     child = FakeChild()
     restarter = Restarter(child)
     async with asyncio.TaskGroup() as group:
@@ -145,7 +145,7 @@ async def test_a_child_that_does_not_stop_is_killed():
 
 
 async def test_a_hurry_cuts_the_grace_short(monkeypatch):
-    """Told to hurry, it asks once more, which a worker obeys at once, and kills soon after."""
+    """After `hurry` it asks once more, which a worker obeys at once, and kills soon after."""
     monkeypatch.setattr(module, "HURRY", 0.01)
     child = FakeChild(obeys=False)
     restarter = Restarter(child)

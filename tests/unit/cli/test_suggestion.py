@@ -30,7 +30,7 @@ CALLBACK = function("webhook.callback", ["url"], url=TEXT)
     ],
 )
 def test_the_suggested_function_is_loaded_and_needs_little(functions, command):
-    """One simple argument shows most; a function whose arguments nobody can guess is shown instead."""
+    """One simple argument shows most; a function with arguments that nobody can guess is shown instead."""
     assert suggest(functions) == command
 
 

@@ -1,4 +1,4 @@
-"""`offload functions`: what the job modules offer, which needs no Redis, and moving one between thread and process."""
+"""`offload functions`: lists the loaded job functions, and moves one between thread and process."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ _REDIS_LIMIT = 3.0
 
 
 class RunsIn(StrEnum):
-    """Where a `def` job function may be told to run."""
+    """The places where a `def` job function can run."""
 
     THREAD = "thread"
     PROCESS = "process"
@@ -29,22 +29,22 @@ class RunsIn(StrEnum):
 
 
 def functions(
-    name: Annotated[str | None, typer.Argument(metavar="[FUNCTION]", help="Show one, with its arguments.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="FUNCTION", help="Show one function with its argument schema.")
+    ] = None,
     runs_in: Annotated[
         RunsIn | None,
-        typer.Option(
-            help="Have it run there from its next start on, over the whole fleet; `default`: where its code says."
-        ),
+        typer.Option(help="Run the function there from its next start, on all workers; `default`: as its code says."),
     ] = None,
     as_json: output.Json = False,
 ) -> None:
-    """List the job functions as their code says, or show one with the schema of its arguments.
+    """List job functions, or show one with its argument schema.
 
-    With `--runs-in`, move a `def` function without a deployment; that holds over restarts.
+    With --runs-in, move a `def` function to threads or processes without a deployment, also over restarts.
     """
     if runs_in is not None:
         if name is None:
-            raise InvalidOptions("--runs-in needs the function that it is for: offload functions FUNCTION --runs-in …")
+            raise InvalidOptions("--runs-in needs a function: offload functions FUNCTION --runs-in …")
         _move(name, runs_in, as_json=as_json)
         return
     settings = session.settings()
@@ -63,7 +63,7 @@ def functions(
         items = [documents.function(function, settings, observed) for function in ordered]
         output.print_json({"items": items, "next": None})
         return
-    table = output.table("function", "queue", "runs in", "arguments", "what it does")
+    table = output.table("function", "queue", "runs in", "arguments", "description")
     for one in ordered:
         table.add_row(one.name, one.queue, one.runs_in, _signature(one), f"[dim]{escape(_summary(one))}[/dim]")
     output.show(table)
@@ -99,11 +99,11 @@ def _move(name: str, runs_in: RunsIn, *, as_json: bool) -> None:
 
 def _view(function: JobFunction[Any, Any]) -> str:
     policy = {"timeout": function.timeout, "max tries": function.max_tries, "keep result": function.keep_result}
-    said = ", ".join(f"{key} {value:g}" for key, value in policy.items() if value is not None)
+    limits = ", ".join(f"{key} {value:g}" for key, value in policy.items() if value is not None)
     return "\n".join(
         [
             f"[bold]{function.name}[/bold]  runs in {_place(function)}, queue {function.queue}"
-            + (said and f", {said}"),
+            + (limits and f", {limits}"),
             f"\n{escape(function.description)}" if function.description else "",
             "\n[bold]arguments[/bold]",
             escape(documents.pretty(function.arguments.schema)),
@@ -116,7 +116,7 @@ def _place(function: JobFunction[Any, Any]) -> str:
 
 
 def _signature(function: JobFunction[Any, Any]) -> str:
-    """Name the arguments; those that may be left out stand in brackets."""
+    """Name the arguments; optional ones are in brackets."""
     required = set(function.arguments.schema.get("required", ()))
     return " ".join(escape(name if name in required else f"[{name}]") for name in function.arguments.names) or "-"
 

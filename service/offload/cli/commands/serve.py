@@ -19,15 +19,20 @@ from offload.settings import Settings, child_environment, unknown_variables
 
 log = structlog.get_logger(__name__)
 
-# A stream of events never ends by itself, so a stopping API waits for open requests no longer than this.
+# A stream of events never ends by itself, so a stopping API waits this long for open requests.
 LONGEST_DRAIN = 5.0
 
-Queues = Annotated[list[str] | None, typer.Option("--queue", metavar="QUEUE", help="Serve it only; may be repeated.")]
+Queues = Annotated[
+    list[str] | None, typer.Option("--queue", metavar="QUEUE", help="Only process this queue. Can be repeated.")
+]
 
 
 def api(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: OFFLOAD_HOST]")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port.  [default: OFFLOAD_PORT]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="OFFLOAD_HOST")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.", show_default="OFFLOAD_PORT"),
+    ] = None,
     fd: Annotated[int | None, typer.Option(hidden=True, help="A listening socket that the parent passed on.")] = None,
 ) -> None:
     """Run the HTTP API."""
@@ -56,11 +61,11 @@ def api(
 
 
 def worker(
-    burst: Annotated[bool, typer.Option("--burst", help="Stop when the queues are empty.")] = False,
+    burst: Annotated[bool, typer.Option("--burst", help="Exit when the queues are empty.")] = False,
     queue: Queues = None,
     fail_on_stall: FailOnStall = False,
 ) -> None:
-    """Run a worker, and its guardian, which restarts it if it dies."""
+    """Run a worker. If it dies, its jobs are released at once and it is restarted."""
     settings = session.settings()
     check_watched(settings, fails=fail_on_stall)
     resolved = _prepare(settings)
@@ -71,7 +76,7 @@ def worker(
 
 
 def _supervise(settings: Settings, *, burst: bool, queues: Sequence[str], fail_on_stall: bool) -> NoReturn:
-    """Go on as the supervisor of a worker, a process with little in it."""
+    """Replace this process with the supervisor of a worker, which has little in memory."""
     from offload.store.connection.connection import settings_of  # noqa: PLC0415 - other commands do without them
     from offload.store.guardian import portable  # noqa: PLC0415
     from offload.worker.guardian.supervisor import SupervisorConfig, become  # noqa: PLC0415
@@ -93,7 +98,7 @@ def _supervise(settings: Settings, *, burst: bool, queues: Sequence[str], fail_o
 
 
 def _prepare(settings: Settings) -> Settings:
-    """Set up the log, warn of settings that do not exist, and return the settings with a real Redis address."""
+    """Configure the log, warn of unknown settings, and return the settings with a Redis address and job modules."""
     logs.configure(settings.log_level, settings.log_format)
     for warning in unknown_variables():
         log.warning("unknown_setting", hint=warning)
@@ -101,17 +106,17 @@ def _prepare(settings: Settings) -> Settings:
 
 
 def _restart_with(settings: Settings) -> None:
-    """Start this command anew with Redis and job modules in its environment, where the processes of a worker look."""
+    """Start this command again with Redis and job modules in its environment, for the worker's processes."""
     environment = child_environment({"redis_url": settings.redis_url, "jobs": settings.jobs})
     os.execve(sys.executable, [sys.executable, "-P", "-m", "offload", *sys.argv[1:]], environment)  # noqa: S606
 
 
 def _check_writable(settings: Settings) -> None:
-    """Raise Unavailable where the files that jobs make could not be kept; that is better known before the first."""
+    """Raise Unavailable unless the directory of artifacts is writable: better now than at the first artifact."""
     directory = settings.artifacts_dir
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Unavailable(f"cannot make the directory of artifacts {str(directory)!r}: {error.strerror}") from None
+        raise Unavailable(f"cannot create the artifacts directory {str(directory)!r}: {error.strerror}") from None
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise Unavailable(f"cannot write to the directory of artifacts {str(directory)!r} (OFFLOAD_ARTIFACTS_URL)")
+        raise Unavailable(f"cannot write to the artifacts directory {str(directory)!r} (OFFLOAD_ARTIFACTS_URL)")

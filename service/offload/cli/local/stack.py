@@ -1,6 +1,6 @@
-"""Redis, API and workers as processes of their own, on one machine: what `offload up` and `offload demo` start.
+"""Redis, API and workers as processes on one machine, for `offload up` and `offload demo`.
 
-They start together and stop in order: the workers first, which put back what they run, then the API, Redis last.
+They start together and stop in order: first the workers, which requeue their running jobs, then the API, Redis last.
 """
 
 import asyncio
@@ -28,16 +28,16 @@ from offload.settings import Settings, child_environment
 from offload.store.embedded.server import EmbeddedRedis
 
 _LOOK_AGAIN = 0.05
-_WORKER_MARGIN = 10.0  # What a worker needs after its grace to write how its jobs ended.
+_WORKER_MARGIN = 10.0  # For a worker to write how its jobs ended, after its grace.
 
 
 class Refused(OffloadError):
-    """A process of the stack cannot work as things are; why, it has told its listener."""
+    """A process of the stack cannot start; it has printed the reason."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to start. `changes` are settings of the children that differ from ours, by name; `cwd` is theirs."""
+    """The processes to start. `changes` are the children's settings that differ from ours, by name."""
 
     settings: Settings
     workers: int = 1
@@ -69,11 +69,11 @@ class Stack:
 
     @property
     def restarters(self) -> tuple[Restarter, ...]:
-        """Who keeps the processes."""
+        """The restarters of all processes."""
         return (self._api, *self._workers)
 
     async def ready(self) -> None:
-        """Return once the API answers and every worker has beaten; raises Refused where one of them cannot work."""
+        """Return once the API answers and every worker has sent a heartbeat; raises Refused if one cannot start."""
         if await first_of(self._wait_until_ready(), self.refused()) != 0:
             raise Refused("a process of the stack cannot start")
         for restarter in self.restarters:
@@ -90,17 +90,17 @@ class Stack:
         return []
 
     async def refused(self) -> None:
-        """Return when one of the processes has said that it cannot work."""
+        """Return when one of the processes has reported that it cannot start."""
         await first_of(*(restarter.refused.wait() for restarter in self.restarters))
 
     def start_over(self) -> None:
-        """Stop every process and start it anew; await `ready` once more afterwards."""
+        """Restart every process; await `ready` again afterwards."""
         self._started_ms = now_ms()
         for restarter in self.restarters:
             restarter.start_over()
 
     def hurry(self) -> None:
-        """Give nobody any more time to stop."""
+        """Cut short the time that processes have to stop."""
         for restarter in self.restarters:
             restarter.hurry()
 
@@ -116,7 +116,7 @@ class Stack:
         await asyncio.gather(self._wait_for_api(), self._wait_for_heartbeats())
 
     async def _wait_for_api(self) -> None:
-        """Ask until the answer is yes. The port is open already, so the first answer comes when the API is there."""
+        """Poll until the API is ready. The port is open already, so the first answer comes when the API has started."""
         async with httpx.AsyncClient(base_url=self.url, timeout=30, trust_env=False) as http:
             while True:
                 with contextlib.suppress(httpx.TransportError):
@@ -129,15 +129,15 @@ class Stack:
         async with wiring.connect(settings, Catalogue(), must_answer=False) as offload:
             while True:
                 with contextlib.suppress(Unavailable):
-                    beats = [about.get("beat", 0) for about in await offload.inspector.workers()]
-                    if sum(beat >= self._started_ms for beat in beats) >= len(self._workers):
+                    heartbeats = [worker.get("beat", 0) for worker in await offload.inspector.workers()]
+                    if sum(at >= self._started_ms for at in heartbeats) >= len(self._workers):
                         return
                 await asyncio.sleep(_LOOK_AGAIN)
 
 
 @asynccontextmanager
 async def running(plan: Plan, listener: socket, redis_url: str, output: OutputListener) -> AsyncIterator[Stack]:
-    """Start API and workers on a Redis that is there, keep them running during the block, and stop them after it."""
+    """Run API and workers on a running Redis during the block."""
     with Lifeline.create() as line:
         api, workers = plan.commands(listener, line, redis_url)
         restarters = [Restarter(Child(one, output), waits_for_change=plan.waits_for_change) for one in (api, *workers)]
@@ -161,6 +161,6 @@ async def embedded_redis(settings: Settings) -> AsyncIterator[EmbeddedRedis]:
 
 
 async def wait_until_gone(redis: EmbeddedRedis) -> None:
-    """Return when the embedded Redis has ended by itself."""
-    while redis.is_running:  # noqa: ASYNC110 - it is a process, and no event of ours
+    """Return when the embedded Redis has died."""
+    while redis.is_running:  # noqa: ASYNC110 - a process, which sets no event
         await asyncio.sleep(0.2)

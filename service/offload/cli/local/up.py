@@ -1,4 +1,4 @@
-"""`offload up`: the whole service on this machine, until Ctrl-C."""
+"""`offload up`: runs the whole service on this machine until Ctrl-C."""
 
 import asyncio
 import contextlib
@@ -29,23 +29,27 @@ from offload.domain.filters import StallFilter
 from offload.settings import Settings, unknown_variables
 from offload.store.embedded.server import EmbeddedRedis
 
-_RELOAD_GRACE = 2.0  # Under --reload a change should show soon: what runs is interrupted, and put back.
+_RELOAD_GRACE = 2.0  # Under --reload a change should show soon: running jobs are interrupted and requeued.
 
 _REDIS_PAUSE = 1.0
 
 
 def up(
-    host: Annotated[str | None, typer.Option(help="Address of the API.  [default: OFFLOAD_HOST]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address of the API.", show_default="OFFLOAD_HOST")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port of the API.  [default: OFFLOAD_PORT]")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the API; 0 picks a free one.", show_default="OFFLOAD_PORT"),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=100, help="How many worker processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=100, help="Number of worker processes.")] = 1,
     reload: Annotated[
-        bool, typer.Option("--reload", help="Start API and workers anew when the jobs' code changes.")
+        bool, typer.Option("--reload", help="Restart the API and workers when the code of the job modules changes.")
     ] = False,
     fail_on_stall: FailOnStall = False,
 ) -> None:
-    """Start Redis, the API and workers, and stay up: http://127.0.0.1:8000."""
+    """Start Redis, the API and workers on this machine, and keep them running until Ctrl-C.
+
+    Redis is embedded unless OFFLOAD_REDIS_URL is set. Other commands in the same directory find it.
+    """
     settings = session.settings(host=host, port=port)
     check_watched(settings, fails=fail_on_stall)
     if settings.host not in {"127.0.0.1", "::1", "localhost"}:
@@ -55,13 +59,13 @@ def up(
     for warning in unknown_variables():
         errors.write_stderr(f"warning: {warning}")
     with contextlib.closing(listening.listen(settings)) as listener:
-        one = _Up(settings, listener, workers, reloads=reload, fails=fail_on_stall)
+        run = _Up(settings, listener, workers, reloads=reload, fails=fail_on_stall)
         try:
-            asyncio.run(one.run())
-        except Refused:  # Why, it has said itself.
+            asyncio.run(run.run())
+        except Refused:  # The process has printed the reason.
             raise typer.Exit(errors.UNREACHABLE) from None
     if fail_on_stall:
-        exit_if_blamed(one.stalls)
+        exit_if_blamed(run.stalls)
 
 
 class _Up:
@@ -92,7 +96,7 @@ class _Up:
         self.stalls: list[dict[str, Any]] = []
 
     async def run(self) -> None:
-        """Stay up until told to stop; where the embedded Redis dies, start everything anew."""
+        """Run until asked to stop; if the embedded Redis dies, start everything again."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._request_stop)
@@ -104,16 +108,16 @@ class _Up:
         if self._stop.is_set():
             self._hurry.set()
         else:
-            self._say("\nstopping; once more to stop at once" if sys.stdout.isatty() else "stopping")
+            self._say("\nstopping; press Ctrl-C again to stop at once" if sys.stdout.isatty() else "stopping")
         self._stop.set()
 
     @asynccontextmanager
     async def _redis(self) -> AsyncIterator[tuple[str, EmbeddedRedis | None]]:
-        """Start an embedded Redis, and let others find it, unless there is one at an address."""
+        """Start an embedded Redis unless an address is set, and publish this `up`."""
         settings = self._plan.settings
         url = settings.redis_url_or("embedded")
         if url != "embedded":
-            async with wiring.connect(settings, Catalogue()):  # Raises Unavailable, in one line, where none is there.
+            async with wiring.connect(settings, Catalogue()):  # Raises Unavailable, in one line, if it does not answer.
                 pass
             with self._published(None):
                 yield url, None
@@ -129,14 +133,14 @@ class _Up:
         return published_address.published(self._plan.settings.data_dir, up)
 
     async def _run_stack(self, url: str, redis: EmbeddedRedis | None) -> None:
-        """Run API and workers until told to stop, or until Redis or one of them cannot go on."""
+        """Run API and workers until asked to stop, or until Redis or one of them cannot work."""
         async with running(self._plan, self._listener, url, self._console) as stack:
             ends = [self._stop.wait(), self._serve(stack), stack.refused()]
             ended = await first_of(*ends, *([wait_until_gone(redis)] if redis else []))
             if ended == 2:
                 raise Refused
             if ended == 3:
-                errors.write_stderr("warning: the embedded Redis ended; everything starts anew")
+                errors.write_stderr("warning: the embedded Redis died; restarting everything")
                 stack.hurry()
                 await first_of(self._stop.wait(), timeout=_REDIS_PAUSE)
             await first_of(stack.stop(), self._hurry_on_request(stack))
@@ -145,13 +149,13 @@ class _Up:
                     self.stalls = await self._stalls(url)
 
     async def _stalls(self, url: str) -> list[dict[str, Any]]:
-        """Return what has held a loop since all this began."""
+        """Return the stalls since this `up` started."""
         settings = self._plan.settings.model_copy(update={"redis_url": url})
         async with wiring.connect(settings, Catalogue(), must_answer=False) as offload:
             return await recent(offload, StallFilter(after_ms=self._since_ms))
 
     async def _serve(self, stack: Stack) -> None:
-        """Say when all is ready, and start over at each change of the code."""
+        """Print the banner once all is ready, and restart at each change of the code."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._announce(stack))
             if self._reloads:
@@ -187,10 +191,11 @@ def banner(plan: Plan, modules: Sequence[str], url: str, suggestion: str) -> str
     """Return the lines that are printed when everything is ready: where to go, and a command to try."""
     is_embedded = plan.settings.redis_url_or("embedded") == "embedded"
     rows = {
-        "API": f"{url}/v1   docs: {url}/docs",
-        "Redis": f"embedded, data in {plan.settings.data_dir}/" if is_embedded else "at OFFLOAD_REDIS_URL",
-        "Workers": f"{plan.workers}, job modules: {', '.join(modules)}",
+        "API": f"{url}/v1  (docs: {url}/docs)",
+        "Redis": f"embedded, data in {plan.settings.data_dir}/" if is_embedded else "set by OFFLOAD_REDIS_URL",
+        "Workers": str(plan.workers),
+        "Jobs": f"loaded from {', '.join(modules)}",
         "Try": suggestion,
         "Stop": "Ctrl-C",
     }
-    return "\n".join(["", "Offload is up.", *(f"  {name:<8} {said}" for name, said in rows.items()), ""])
+    return "\n".join(["", "Offload is up.", *(f"  {name:<8} {text}" for name, text in rows.items()), ""])
