@@ -46,8 +46,8 @@ def test_the_demo_finds_everything_right(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert {line.split()[1] for line in jobs} == FUNCTIONS
     assert len(jobs) == 11
-    assert any(line.startswith("/livez meanwhile: ") and line.endswith(", 0 failed") for line in lines)
-    assert lines[-1].startswith("all 11 jobs are right, in ")
+    assert any(line.startswith("/livez during the demo: ") and line.endswith(", 0 failed") for line in lines)
+    assert lines[-1].startswith("all 11 jobs passed in ")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -70,9 +70,9 @@ def test_the_demo_names_what_is_wrong(tmp_path):
     done = demo(tmp_path, OFFLOAD_LLM_COMMAND="false")
 
     assert done.returncode == 1
-    assert "WRONG:" in done.stderr
+    assert "FAILED:" in done.stderr
     assert "llm.complete (language model, prompt 1): it is dead, not succeeded" in done.stderr
-    assert "WRONG llm.complete" in done.stdout
+    assert "FAILED llm.complete" in done.stdout
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -151,13 +151,30 @@ def test_one_command_is_the_whole_service(up):
 
     assert health == 200
     assert (done.returncode, done.stdout) == (0, "5\n"), done.stderr
-    assert '"functions":["shop.add","shop.hold","shop.sleep"]' in workers.stdout
+    assert '"functions":["shop.add","shop.hold","shop.sleep","webhook.callback"]' in workers.stdout
     assert code == 0, up.said
     assert took < 10
     assert len(pids) >= 5
     assert up.processes() == {}
-    assert not (up.directory / "data" / "redis.url").exists()
+    assert not (up.directory / "data" / "up.json").exists()
     assert up.said.index("worker_stopped") < up.said.index("Shutting down")
+
+
+def test_a_second_shell_needs_no_settings(up):
+    """A command without OFFLOAD_JOBS uses the modules of the running `up`, so the suggestion of its banner works."""
+    up.start()
+    suggested = up.hear(r"Try +offload (.+)")[1].split()
+    del up.settings["OFFLOAD_JOBS"]
+    listed = up.offload("functions").stdout
+    done = up.offload(*suggested)
+    burst = up.offload("worker", "--burst")
+
+    assert suggested == ["enqueue", "shop.hold", "seconds=2", "--wait"]
+    assert done.returncode == 0, done.stderr
+    assert listed.splitlines()[-1] == "job modules: shop (loaded by the running `offload up`)"
+    assert "demo.sleep" not in listed
+    assert burst.returncode == 0, burst.stderr
+    assert '"functions":["shop.add","shop.hold","shop.sleep","webhook.callback"]' in burst.stderr
 
 
 def test_each_line_says_who_said_it(up):
@@ -237,7 +254,7 @@ def test_a_child_that_dies_is_started_again(up, who):
     named = {"api": r"-m offload api\b", "worker": r"-m offload\.worker\.guardian\.supervisor\b"}[who]
     victim = next(pid for pid, line in up.processes().items() if re.search(named, line))
     os.kill(victim, signal.SIGKILL)
-    up.hear(f"{who} was killed by SIGKILL; it starts again in 0.1 s")
+    up.hear(f"{who} was killed by SIGKILL; restarting in 0.2 s")
     up.hear({"api": "api_listening", "worker": "worker_started"}[who])
     answer = httpx.post(f"{up.url}/v1/functions/shop.add/jobs", json={"a": 1, "b": 2}, trust_env=False).json()
     done = httpx.get(f"{up.url}/v1/jobs/{answer['id']}", params={"wait": 20}, timeout=30, trust_env=False).json()
@@ -251,7 +268,7 @@ def test_all_starts_anew_when_redis_dies(up):
     job_id = up.offload("enqueue", "shop.add", "a=4", "b=4", "--delay", "600").stdout.strip()
     redis = next(pid for pid, line in up.processes().items() if "redis-server" in line.split(" ")[0])
     os.kill(redis, signal.SIGKILL)
-    up.hear("the embedded Redis ended; everything starts anew")
+    up.hear("the embedded Redis died; restarting everything")
     up.hear("Offload is up")
     status = httpx.get(f"{up.url}/readyz", trust_env=False).status_code
 
@@ -265,7 +282,7 @@ def test_a_change_of_the_code_is_taken_in(up):
     before = up.offload("enqueue", "shop.add", "a=2", "b=3", "--wait", "20").stdout
     (up.directory / "shop.py").write_text("def broken(:\n")
     up.hear("SyntaxError")
-    up.hear("starts again after the next change")
+    up.hear("restarting after the next change")
     (up.directory / "shop.py").write_text(JOBS.replace("a + b", "a * b"))
     up.hear("changed: shop.py")
     up.hear("ready again")
@@ -298,10 +315,10 @@ def test_a_module_without_job_functions_is_one_line(up):
     assert said == "error: no job functions in shop (OFFLOAD_JOBS): a worker has nothing to run\n"
 
 
-def test_a_package_of_the_users_named_service_is_left_alone(up):
+def test_a_package_of_the_users_named_offload_is_left_alone(up):
     """What lies in the working directory never takes the place of Offload's own code."""
-    (up.directory / "service").mkdir()
-    (up.directory / "service" / "__init__.py").write_text("raise RuntimeError('not ours')\n")
+    (up.directory / "offload").mkdir()
+    (up.directory / "offload" / "__init__.py").write_text("raise RuntimeError('not ours')\n")
     up.start()
     done = up.offload("enqueue", "shop.add", "a=2", "b=3", "--wait", "20")
 
@@ -316,7 +333,8 @@ def test_a_taken_port_is_one_line(up):
 
     assert done.returncode == 3
     assert done.stderr == (
-        f"error: port {port} on 127.0.0.1 is taken: stop what listens there, or choose another (--port, OFFLOAD_PORT)\n"
+        f"error: port {port} on 127.0.0.1 is in use; "
+        "stop the other program or choose another port (--port, OFFLOAD_PORT)\n"
     )
     assert httpx.get(f"{up.url}/readyz", trust_env=False).status_code == 200
 
