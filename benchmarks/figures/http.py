@@ -108,11 +108,11 @@ async def served(
                 "host": "127.0.0.1",
                 "port": port,
             }
-            commands = [["service", "api"]] if side == "offload" else [
+            commands = [["offload", "api"]] if side == "offload" else [
                 ["benchmarks.peers", side, "--port", str(port), "--socket", server.url.removeprefix("unix://")]
             ]  # fmt: skip
             if works:
-                commands.append(["service", "worker"])
+                commands.append(["offload", "worker"])
             environment = {**child_environment(settings), "PYTHONPATH": str(REPOSITORY)}
             for command in commands:
                 stack.callback(_end, _start(command, environment, directory, log))

@@ -80,7 +80,7 @@ async def served() -> AsyncIterator[httpx.AsyncClient]:
         }  # fmt: skip
         environment = {**child_environment(settings), "PYTHONPATH": str(REPOSITORY)}
         web = ["uvicorn", "--factory", "benchmarks.placement.app:create", "--port", str(port), "--no-access-log"]
-        commands = [[*web, "--log-level", "warning"], ["service", "worker"]]
+        commands = [[*web, "--log-level", "warning"], ["offload", "worker"]]
         started = [_start(command, environment, directory) for command in commands]
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:

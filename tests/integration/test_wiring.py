@@ -32,7 +32,7 @@ async def test_connecting_writes_nothing(redis, redis_server, older, tmp_path):
     before = await asyncio.to_thread(keyspace, redis_server.url)
     async with connect(Settings(redis_url=redis_server.url, data_dir=tmp_path), older) as backend:
         shown = {state.name: state for state in await backend.inspector.queues()}
-        await backend.inspector.vitals()
+        await backend.inspector.fleet_metrics()
         await backend.inspector.stats()
 
     assert await asyncio.to_thread(keyspace, redis_server.url) == before

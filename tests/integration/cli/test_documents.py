@@ -8,10 +8,10 @@ import pytest
 from offload.app import create_app
 from offload.domain.clock import now_ms
 from offload.settings import Settings
+from offload.store.connection.blocking import connect, portable
 from offload.store.connection.connection import settings_of
 from offload.store.fleet import workers
 from offload.store.fleet.stalls import StallWriter
-from offload.store.guardian import connect, portable
 from support.stalls import stall
 
 
@@ -32,7 +32,7 @@ async def service(on_redis, work, redis, redis_server):
 
     job_id = await asyncio.to_thread(fill)
     started = now_ms()
-    await workers.beat(redis, "w1", {"id": "w1", "slots": 7, "started": started, "beat": started}, now_ms())
+    await workers.heartbeat(redis, "w1", {"id": "w1", "slots": 7, "started": started, "beat": started}, now_ms())
     return job_id
 
 

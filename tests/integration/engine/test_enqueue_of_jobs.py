@@ -100,7 +100,7 @@ async def test_what_is_enqueued_while_redis_hangs_is_enqueued_once_by_a_repetiti
             await exists(gate.with_suffix(".failed"))
             proxy.unblock()
             record = await b.ended(job_id)
-            children = await b.inspector.page(Filter(function="q.child"))
+            children = await b.inspector.list_jobs(Filter(function="q.child"))
 
     assert record.status is Status.SUCCEEDED, record.error
     first, second, text = orjson.loads(record.result)
@@ -119,7 +119,7 @@ async def test_what_the_event_loop_has_not_taken_up_in_time_is_never_enqueued(be
         gate.touch()
         hold_the_loop(1.0)
         record = await b.ended(job_id)
-        children = await b.inspector.page(Filter(function="q.child"))
+        children = await b.inspector.list_jobs(Filter(function="q.child"))
 
     assert record.status is Status.SUCCEEDED, record.error
     assert orjson.loads(record.result).startswith("Unavailable: the worker's event loop did not take it up")

@@ -277,7 +277,7 @@ async def test_a_thread_that_a_job_left_behind_does_not_speak_for_the_next(bench
     async with bench(catalogue=of(leaves, after, pid, size=1)) as b, b.worker():
         first = await b.run("p.leaves")
         second = await b.run("p.after")
-        jobs = await b.inspector.page()
+        jobs = await b.inspector.list_jobs()
 
     assert (first.status, second.result, list(first.log)) == (Status.SUCCEEDED, b"true", [])
     assert [line["message"] for line in second.log] == ["my own"]
@@ -301,13 +301,13 @@ def test_children_do_not_hold_up_the_exit_of_their_worker(tmp_path):
     program = f"""
 import asyncio, os
 from pathlib import Path
-from offload.domain.executors import Used
+from offload.domain.executors import ExecutorUsage
 from offload.worker.executors.messages import StepWork
 from offload.worker.executors.processes import Processes, start_context
 
 async def main():
     processes = Processes(start_context([]), 1, Path({str(tmp_path)!r}), 100, 1.0)
-    print(await processes.run_work(StepWork(os.getpid, (), {{}}), used=Used()))
+    print(await processes.run_work(StepWork(os.getpid, (), {{}}), usage=ExecutorUsage()))
 
 asyncio.run(main())
 """

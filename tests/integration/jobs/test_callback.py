@@ -249,7 +249,7 @@ async def test_a_job_that_is_no_longer_kept_cannot_be_told_of(at_work, web):
     delivery = await at_work.ended(f"callback:{job.id}:1")
 
     assert delivery.status is Status.DEAD
-    assert f"no job '{job.id}'" in delivery.error.message
+    assert f"job '{job.id}' not found" in delivery.error.message
 
 
 async def test_a_callback_put_in_by_hand_tells_nobody_anything(at_work, web):

@@ -87,7 +87,7 @@ async def test_an_artifact_is_attached_by_its_id(mailing, mail_server):
 
 async def test_a_missing_artifact_ends_the_job(mailing):
     """An artifact that is not there ends the job with its id in the message."""
-    with pytest.raises(GiveUp, match="no artifact 'nowhere'"):
+    with pytest.raises(GiveUp, match="artifact 'nowhere' not found"):
         await mailing(send, message=letter(attachments=[{"name": "x", "artifact_id": "nowhere"}]))
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 import uvloop
 
-from offload.loopwatch import beat, describe, samples, suspects
+from offload.loopwatch import describe, loop_state, samples, suspects
 from offload.loopwatch.step_clock import Scope, current, drive
 from offload.loopwatch.watch import LoopWatch
 
@@ -105,7 +105,7 @@ def test_what_lasts_is_told_after_a_second_and_what_is_over_when_it_is(new_loop)
 
 def test_it_works_where_the_system_tells_less(monkeypatch):
     """Without /proc, without counts and clocks of single threads, as on macOS."""
-    monkeypatch.setattr(beat, "_THREAD", None)
+    monkeypatch.setattr(loop_state, "_THREAD", None)
     monkeypatch.setattr("offload.loopwatch.verdicts.COUNTS_SWITCHES", False)
     monkeypatch.setattr(suspects, "clock_of", lambda thread: None)
     monkeypatch.setattr("offload.loopwatch.watch.clock_of", lambda thread: None)
