@@ -32,6 +32,7 @@ from offload.worker.options import WorkerOptions
 from support.processes import children_of, gone, marked
 
 CALLBACKS = Callbacks(has_secrets=True, allow_private=True)
+ROOT = Path(__file__).resolve().parents[2]
 MARK = "STARTED_BY_TEST"  # in the environment of every process that a test started
 
 
@@ -216,6 +217,7 @@ def offload_worker(url: str, cwd: Path, jobs: list[str], *arguments: str, **sett
 
 
 def arq_worker(url: str, cwd: Path, settings_path: str, *arguments: str, **settings: Any) -> WorkerProcess:
-    """Start the arq CLI on a WorkerSettings that lies in `cwd`."""
+    """Start the arq CLI on a WorkerSettings that lies in `cwd`, or in this clone (`jobs.WorkerSettings`)."""
     changes = {"redis_url": url, "data_dir": cwd / ".offload", "log_format": "json", **settings}
-    return WorkerProcess([sys.executable, "-m", "arq", settings_path, *arguments], child_environment(changes), cwd)
+    env = {**child_environment(changes), "PYTHONPATH": str(ROOT)}
+    return WorkerProcess([sys.executable, "-m", "arq", settings_path, *arguments], env, cwd)

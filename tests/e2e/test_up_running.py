@@ -1,0 +1,79 @@
+"""One `offload up` for all of these tests: none of them ends it, some kill a process that it starts again."""
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.up import up_in
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory):
+    """The service, in a directory that has a package named as one of Offload's own directories."""
+    directory = tmp_path_factory.mktemp("up")
+    (directory / "service").mkdir()
+    (directory / "service" / "__init__.py").write_text("raise RuntimeError('not ours')\n")
+    with up_in(directory) as made:
+        made.start()
+        yield made
+
+
+def test_a_package_of_the_users_named_service_is_left_alone(up):
+    """What lies in the working directory never takes the place of Offload's own code."""
+    done = up.offload("enqueue", "shop.add", "a=2", "b=3", "--wait", "20")
+
+    assert (done.returncode, done.stdout) == (0, "5\n"), up.said
+
+
+def test_a_taken_port_is_one_line(up):
+    """A second `up` on the port of the first says that it is taken, and leaves the first alone."""
+    port = up.url.rpartition(":")[2]
+    done = up.offload("up", "--port", port)
+
+    assert done.returncode == 3
+    assert done.stderr == (
+        f"error: port {port} on 127.0.0.1 is taken: stop what listens there, or choose another (--port, OFFLOAD_PORT)\n"
+    )
+    assert httpx.get(f"{up.url}/readyz", trust_env=False).status_code == 200
+
+
+def test_two_on_one_directory_are_refused(up):
+    """A second `up` on the data directory of the first is refused with what to do."""
+    code, said = up.refused()
+
+    assert code == 3
+    assert "is in use by another Offload" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("who", ["api", "worker"])
+def test_a_child_that_dies_is_started_again(up, who):
+    """An API or a worker that is killed is back soon, and works."""
+    named = {"api": r"-m offload api\b", "worker": r"-m offload\.worker\.guardian\.supervisor\b"}[who]
+    victim = next(pid for pid, line in up.processes().items() if re.search(named, line))
+    os.kill(victim, signal.SIGKILL)
+    up.hear(f"{who} was killed by SIGKILL; it starts again in 0.2 s")
+    up.hear({"api": "api_listening", "worker": "worker_started"}[who])
+    answer = httpx.post(f"{up.url}/v1/functions/shop.add/jobs", json={"a": 1, "b": 2}, trust_env=False).json()
+    done = httpx.get(f"{up.url}/v1/jobs/{answer['id']}", params={"wait": 20}, timeout=30, trust_env=False).json()
+
+    assert (done["status"], done["result"]) == ("succeeded", 3)
+
+
+def test_all_starts_anew_when_redis_dies(up):
+    """When the embedded Redis is killed, it is started again with what it held, and so are API and worker."""
+    job_id = up.offload("enqueue", "shop.add", "a=4", "b=4", "--delay", "600").stdout.strip()
+    redis = next(pid for pid, line in up.processes().items() if "redis-server" in line.split(" ")[0])
+    os.kill(redis, signal.SIGKILL)
+    up.hear("the embedded Redis ended; everything starts anew")
+    up.hear("Offload is up")
+    status = httpx.get(f"{up.url}/readyz", trust_env=False).status_code
+
+    assert status == 200
+    assert up.offload("jobs", "show", job_id, "--json").returncode in {0, 2}  # Written once a second.
