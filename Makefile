@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test up check ci bench stalls chaos fuzz client arq-suite constraints format clean
+.PHONY: help demo test up check ci bench stalls chaos fuzz client arq-suite constraints vendor format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -83,6 +83,11 @@ constraints: ## renew constraints.txt: resolve the ranges of pyproject.toml in a
 		| LC_ALL=C sed -n 's/^\([A-Za-z0-9._-]*==[^ ;@]*\).*/\1/p'; } > "$$dir/constraints.txt"; \
 	cp "$$dir/constraints.txt" constraints.txt; \
 	echo "constraints.txt: $$(grep -c == constraints.txt) versions"
+
+vendor: ## renew the vendored files of Swagger UI from npm: make vendor VERSION=5.35.0 (default: the latest)
+	@command -v npm >/dev/null || { echo "make vendor needs npm" >&2; exit 2; }
+	@$(call need_python)
+	@$(PYTHON) .ci/vendor_swagger_ui.py $(VERSION)
 
 format: $(STAMP) ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix-only .

@@ -24,14 +24,9 @@ from offload.client import Client
 from offload.domain.catalogue import Catalogue
 from offload.inspector import Inspector
 from offload.loader import load
-from offload.settings import child_environment
-from offload.store.connection.connection import client, settings_of
+from offload.settings import child_environment, load_settings
 from offload.store.embedded.server import EmbeddedRedis
-from offload.store.feed.stream import Feed
-from offload.store.jobs.artifacts import ArtifactFiles
-from offload.store.jobs.codec import Codec
-from offload.store.jobs.enqueue import JobStore
-from offload.store.jobs.records import Records
+from offload.wiring import connect
 
 REPOSITORY = Path(__file__).parent.parent
 _JOBS = "benchmarks.hang_jobs"
@@ -122,18 +117,8 @@ def _worker(url: str, directory: Path) -> "Iterator[subprocess.Popen[bytes]]":
 @contextlib.asynccontextmanager
 async def _connected(url: str, directory: Path) -> AsyncIterator[tuple[Client, Inspector]]:
     catalogue: Catalogue = load([_JOBS])
-    redis, blocking = client(settings_of(url)), client(settings_of(url), answer_timeout=10)
-    codec, feed = Codec(), Feed(blocking)
-    records = Records(redis, codec, catalogue.functions)
-    try:
-        yield (
-            Client(JobStore(redis, codec), catalogue),
-            Inspector(redis, records, feed, ArtifactFiles(directory), catalogue),
-        )
-    finally:
-        await feed.close()
-        await redis.aclose()
-        await blocking.aclose()
+    async with connect(load_settings(redis_url=url, data_dir=directory), catalogue) as backend:
+        yield backend.client, backend.inspector
 
 
 def show(rows: list[Row]) -> Table:

@@ -16,17 +16,12 @@ from arq.constants import job_key_prefix
 from arq.jobs import serialize_job
 
 from benchmarks.probe import VARIABLE
-from offload.client import Client, Request
+from offload.client import Request
 from offload.domain.functions import EnqueueOptions
-from offload.inspector import Inspector
 from offload.loader import load
-from offload.settings import child_environment
+from offload.settings import child_environment, load_settings
 from offload.store.connection.connection import client, settings_of
-from offload.store.feed.stream import Feed
-from offload.store.jobs.artifacts import ArtifactFiles
-from offload.store.jobs.codec import Codec
-from offload.store.jobs.enqueue import JobStore
-from offload.store.jobs.records import Records
+from offload.wiring import Backend
 
 REPOSITORY = Path(__file__).parent.parent
 _BULK = 500
@@ -101,16 +96,12 @@ class Offload(Side):
     async def open(self) -> None:
         catalogue = load(["benchmarks.workload"])
         self._redis = client(settings_of(self.url))
-        self._blocking = client(settings_of(self.url), answer_timeout=10)
-        codec, self._feed = Codec(), Feed(self._blocking)
-        records = Records(self._redis, codec, catalogue.functions)
-        self._inspector = Inspector(self._redis, records, self._feed, ArtifactFiles(self.directory), catalogue)
-        self._client = Client(JobStore(self._redis, codec), catalogue)
+        settings = load_settings(redis_url=self.url, data_dir=self.directory / "data")
+        self._backend = Backend.build(self._redis, settings, catalogue)
 
     async def close(self) -> None:
-        await self._feed.close()
+        await self._backend.close()
         await self._redis.aclose()
-        await self._blocking.aclose()
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "offload", "worker"]
@@ -126,16 +117,16 @@ class Offload(Side):
 
     async def enqueue(self, function: str, due_ms: int | None = None) -> Any:
         options = None if due_ms is None else EnqueueOptions(run_at_ms=due_ms)
-        return (await self._client.enqueue(f"workload.{function}", None, options)).id
+        return (await self._backend.client.enqueue(f"workload.{function}", None, options)).id
 
     async def enqueue_bulk(self, function: str, count: int) -> None:
-        await self._client.enqueue_many([Request(f"workload.{function}") for _ in range(count)])
+        await self._backend.client.enqueue_many([Request(f"workload.{function}") for _ in range(count)])
 
     async def fill(self, function: str, count: int) -> None:
         await self.enqueue_bulk(function, count)
 
     async def result(self, ticket: Any) -> None:
-        await self._inspector.wait(ticket, 30)
+        await self._backend.inspector.wait(ticket, 30)
 
 
 class Unwatched(Offload):

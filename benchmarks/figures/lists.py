@@ -59,7 +59,7 @@ class _Filler:
         """Put in `count` jobs: a fifth deferred, most ended in one of all ways, some running, the rest queued."""
         store = JobStore(self.redis, self.codec)
         for first in range(0, count, _BATCH):
-            await store.put_many([self._job(n) for n in range(first, min(first + _BATCH, count))])
+            await store.enqueue_many([self._job(n) for n in range(first, min(first + _BATCH, count))])
         left = round(count * 0.72)
         while left > 0:
             left -= (claimed := len(claim := await self._claim()))

@@ -13,8 +13,8 @@ from typing import Any
 import uvloop
 
 from offload.loopwatch import describe
-from offload.loopwatch.stall import Stall
 from offload.loopwatch.step_clock import Scope, current, drive
+from offload.loopwatch.verdicts import Stall
 from offload.loopwatch.watch import LoopWatch
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -100,10 +100,9 @@ class Stand:
     async def watched(self) -> AsyncIterator["Stand"]:
         """Watch the running loop."""
         loop = asyncio.get_running_loop()
-        self.watch = LoopWatch(loop, lambda stall: self._told.put((time.monotonic_ns(), stall)))
+        self.watch = LoopWatch(loop, lambda stall: self._told.put((time.monotonic_ns(), stall)), startup=0)
         self._thread.start()
         await self.watch.start()
-        self.watch.startup_ns = 0  # whatever is told counts
         try:
             yield self
         finally:

@@ -4,6 +4,7 @@ Run it as `python docs/reference/generate.py`; a test fails while a page is not 
 """
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -184,7 +185,7 @@ def _shape(shape: Any) -> list[str]:
 
 
 def _name(one: Any) -> str:
-    return str(one).replace("offload.sdk.documents.", "").replace("offload.sdk.reports.", "").replace("typing.", "") if get_args(one) else one.__name__
+    return re.sub(r"(typing|offload\.[\w.]+)\.(?=\w)", "", str(one)) if get_args(one) else one.__name__
 
 
 if __name__ == "__main__":

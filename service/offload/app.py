@@ -1,9 +1,8 @@
-"""The web process put together: job modules, Redis, the API. Nothing else knows all three."""
+"""Builds the web application from settings: job modules, the backend, the API."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
-from ipaddress import ip_address
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from offload import loader, logs, wiring
 from offload.api.breaker import Breaker
-from offload.api.metrics import registry
+from offload.api.metrics.registry import Metrics
 from offload.api.middleware.access_log import AccessLog
 from offload.api.middleware.api_keys import ApiKeyAuth
 from offload.api.middleware.head import Head
@@ -26,25 +25,27 @@ from offload.api.routes import (
     events,
     fleet,
     functions,
-    job_fast_path,
     jobs,
+    metrics,
     pages,
     probes,
     queues,
     schedules,
     stalls,
 )
-from offload.api.state import Defaults, State
+from offload.api.state import State
 from offload.domain.catalogue import Catalogue
+from offload.domain.security.addresses import is_loopback
 from offload.domain.security.api_keys import Keyring
-from offload.loopwatch.asgi import Watched
+from offload.domain.views import Defaults
+from offload.loopwatch.asgi import StepClockMiddleware
 from offload.loopwatch.reporter import Reporter
-from offload.loopwatch.watched import WatchedLoop
+from offload.loopwatch.watch import WatchedLoop
 from offload.settings import Settings, SettingsError, get_settings
 from offload.store.fleet.stalls import StallWriter
 
-_ABOUT = """Job functions as HTTP endpoints: put work in with `POST /v1/functions/{name}/jobs`, which answers at once,
-then wait for it, follow it, or come back for it. Whatever goes wrong is `application/problem+json` (RFC 9457)."""
+_ABOUT = """Job functions as HTTP endpoints: enqueue with `POST /v1/functions/{name}/jobs`, which answers at once, then
+wait for the job, follow its events, or get it later. Errors are `application/problem+json` (RFC 9457)."""
 
 CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
@@ -57,38 +58,36 @@ CORS: dict[str, Any] = {
 def create_app(settings: Settings | None = None, catalogue: Catalogue | None = None) -> FastAPI:
     """Build the application; `uvicorn --factory offload.app:create_app` serves it.
 
-    Redis need not be there: the API starts without it and answers 503 until it is.
+    The API starts without Redis, and answers 503 until Redis is available.
     Raises SettingsError, JobsNotLoaded and InvalidDefinition.
     """
     settings = settings or get_settings()
     logs.configure(settings.log_level, settings.log_format)
     catalogue = catalogue or loader.load(settings.jobs)
-    instruments = registry.Metrics()
+    instruments = Metrics()
     app = OffloadAPI(
         catalogue,
         needs_key=bool(settings.api_keys),
         open_docs=settings.open_docs,
+        fast_routes=[*enqueue.fast_routes, *jobs.fast_routes],
         docs_url=None,  # `pages` has it
         redoc_url=None,
-        title="Backend",
+        title="Offload",
         version=_version(),
         description=_ABOUT,
         lifespan=_lifespan(settings, catalogue, instruments),
         exception_handlers=responses.HANDLERS,
         redirect_slashes=False,
     )
-    app.router.routes[:0] = enqueue.routes
-    for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet, stalls, probes, registry, pages):
+    for room in (functions, jobs, bulk, events, artifacts, queues, schedules, fleet, stalls, probes, metrics, pages):
         app.include_router(room.router)
-    app.add_middleware(enqueue.FastPath)
-    app.add_middleware(job_fast_path.FastPath)
     app.add_middleware(Head)
     _guard(app, settings, instruments)
     return app
 
 
-def _guard(app: FastAPI, settings: Settings, instruments: registry.Metrics) -> None:
-    """Put around the routes what a request must pass; the last one added is the outermost."""
+def _guard(app: FastAPI, settings: Settings, instruments: Metrics) -> None:
+    """Add the middleware; the last one added is the outermost."""
     keys = Keyring.of([key.get_secret_value() for key in settings.api_keys])
     if keys:
         app.add_middleware(ApiKeyAuth, keys=keys, open_docs=settings.open_docs)
@@ -98,40 +97,35 @@ def _guard(app: FastAPI, settings: Settings, instruments: registry.Metrics) -> N
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     app.add_middleware(Limits, body=settings.max_body_bytes, seconds=settings.request_timeout)
     app.add_middleware(AccessLog, hsts_seconds=settings.hsts_seconds, note=instruments.request)
-    app.add_middleware(Watched, slot=lambda: loop.slot if (loop := getattr(app.state, "loop", None)) else None)
-
-
-def check_exposure(settings: Settings) -> None:
-    """Raise SettingsError where the API would be open to others than this machine without asking for a key."""
-    if settings.api_keys or _is_loopback(settings.host):
-        return
-    raise SettingsError(
-        f"OFFLOAD_HOST: {settings.host!r} can be reached from other machines, so OFFLOAD_API_KEYS must be set; "
-        "without keys the API listens on 127.0.0.1 only"
+    app.add_middleware(
+        StepClockMiddleware, slot=lambda: loop.slot if (loop := getattr(app.state, "loop", None)) else None
     )
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def check_exposure(settings: Settings) -> None:
+    """Raise SettingsError if other machines could reach the API without a key."""
+    if settings.api_keys or is_loopback(settings.host):
+        return
+    raise SettingsError(
+        f"OFFLOAD_HOST: {settings.host!r} is reachable from other machines, so OFFLOAD_API_KEYS must be set; "
+        "without keys the API listens on loopback addresses only"
+    )
 
 
 def _lifespan(
-    settings: Settings, catalogue: Catalogue, instruments: registry.Metrics
+    settings: Settings, catalogue: Catalogue, instruments: Metrics
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (
-            wiring.connect(settings, catalogue, must_answer=False) as offload,
-            Breaker(offload.inspector.ready) as breaker,
-            _watched(settings, offload.stalls, instruments) as loop,
+            wiring.connect(settings, catalogue, must_answer=False) as backend,
+            Breaker(backend.inspector.ready) as breaker,
+            _watched(settings, backend.stalls, instruments) as loop,
         ):
             app.state.loop = loop
             defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result, settings.loop_budget_ms)
             app.state.offload = State(
-                offload.client, offload.inspector, offload.operations, defaults, offload.away, instruments, breaker
+                backend.client, backend.inspector, backend.operations, defaults, backend.outage, instruments, breaker
             )
             yield
 
@@ -139,9 +133,7 @@ def _lifespan(
 
 
 @asynccontextmanager
-async def _watched(
-    settings: Settings, writer: StallWriter, instruments: registry.Metrics
-) -> AsyncIterator[WatchedLoop]:
+async def _watched(settings: Settings, writer: StallWriter, instruments: Metrics) -> AsyncIterator[WatchedLoop]:
     """Watch the loop that this runs on."""
     reporter = Reporter("api", None, writer)
     loop = WatchedLoop(reporter, settings.stall_ms / 1000)

@@ -1,4 +1,4 @@
-"""Puts our Worker where the arq CLI looks: the one thing in this project that changes another package.
+"""Puts our Worker where the arq CLI looks, by changing two attributes of the package `arq`.
 
 `arq.worker.create_worker` builds whatever `arq.worker.Worker` names at call time, and `get_kwargs` reads that class'
 signature. So `arq some.WorkerSettings` runs Offload's engine once this module was imported: write `import offload.arq`

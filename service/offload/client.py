@@ -1,4 +1,4 @@
-"""What callers call to put work in: enqueue, wait, abort, retry. Reading is `offload.inspector`."""
+"""The write side: enqueue, abort, retry, forget. Reading is `offload.inspector`."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,16 @@ from offload.domain.filters import BulkOutcome, Filter
 from offload.domain.functions import NO_OPTIONS, EnqueueOptions, JobFunction
 from offload.domain.idempotency import Mark
 from offload.domain.records import JobRecord
+from offload.domain.retention import Retention
 from offload.domain.states import Status
 from offload.store.jobs import idempotency
 from offload.store.jobs.actions import Actions
-from offload.store.jobs.enqueue import JobStore, NewJob, Retention, Stored
+from offload.store.jobs.enqueue import JobStore, NewJob, Stored
 from offload.store.jobs.fields import record_fields, said
 from offload.store.jobs.ids import new_id, new_ids
 
 ONE_STEP = 1000
-"""So many jobs are stored in one step, all or none."""
+"""The number of jobs that are stored in one step, all or none."""
 _STEP = 500
 _AHEAD = 2
 _UNDER_WAY_MS = 10_000  # a request is carried out in far less; where its process died, the next may try then
@@ -45,7 +46,7 @@ class Request:
 class Checked:
     """A request that can be accepted: its function, its arguments as JSON values, and these serialised.
 
-    Nothing changes one; not frozen, since one is made for each job. So is a `Request`.
+    Nothing changes it. It is not frozen, as `Request` is not: one is made for each job, and frozen ones are slower.
     """
 
     function: JobFunction[Any, Any]
@@ -54,9 +55,9 @@ class Checked:
 
 
 class Enqueued:
-    """A stored job. `is_new` is False where there was one already: of that id, or with that unique key.
+    """A stored job. `is_new` is False where one exists already, with that id or that unique key.
 
-    `id` is that of the job which stands; `record` is what was asked for.
+    `id` is that of the existing job; `record` describes the requested one.
     """
 
     __slots__ = ("_at_ms", "_checked", "_job", "_record", "id", "is_new")
@@ -71,7 +72,7 @@ class Enqueued:
 
     @property
     def record(self) -> JobRecord:
-        """The job as it was stored; made when it is asked for, since most who enqueue many do not."""
+        """The job as it was stored; made on demand, since most callers that enqueue many jobs do not read it."""
         if self._record is None:  # functools' cached_property takes a lock
             self._record = self._as_record(self._job, self._checked, self._at_ms)
         return self._record
@@ -100,18 +101,18 @@ class Enqueued:
 
 
 class Client:
-    """Puts jobs in. Safe for many concurrent callers in one event loop; they share round trips."""
+    """Enqueues jobs and acts on them. Concurrent callers in one event loop share round trips."""
 
     def __init__(
         self,
         store: JobStore,
         catalogue: Catalogue,
-        kept: Retention | None = None,
+        retention: Retention = Retention(),  # noqa: B008 - a value
         callbacks: Callbacks = Callbacks(),  # noqa: B008 - a value
     ) -> None:
         self._store = store
         self._catalogue = catalogue
-        self._actions = Actions(store.redis, store.codec, kept or Retention())
+        self._actions = Actions(store.redis, store.codec, retention)
         self._callbacks = callbacks
 
     async def enqueue(
@@ -122,29 +123,29 @@ class Client:
         Raises UnknownFunction, InvalidArguments (each field named), Unavailable, and Unconfirmed where it is stored
         but replicas or disks that were to confirm it did not in time.
         """
-        return await self.put(self.check(Request(function, args or {}, options or NO_OPTIONS)))
+        return await self.enqueue_checked(self.check(Request(function, args or {}, options or NO_OPTIONS)))
 
-    async def put(self, checked: Checked, mark: Mark | None = None) -> Enqueued:
-        """Store one checked request; with a mark only while that stands, else raises IdempotencyKeyInUse."""
+    async def enqueue_checked(self, checked: Checked, mark: Mark | None = None) -> Enqueued:
+        """Store one checked request. With a mark that no longer holds, raise IdempotencyKeyInUse instead."""
         job = self._prepare(checked, now_ms())
         job.mark = mark
-        at_ms, stored = await self._store.put(job)
+        at_ms, stored = await self._store.enqueue(job)
         return Enqueued(job, checked, at_ms, stored)
 
     async def enqueue_many(self, requests: Sequence[Request]) -> list[Enqueued]:
         """Store many jobs; all are checked before any is stored, and up to 1,000 are stored all or none.
 
-        More are stored in steps, the next being made ready while Redis stores the one before. Raises as `enqueue` does.
+        More are stored in steps; each is prepared while Redis stores the one before. Raises as `enqueue` does.
         """
         with gc_tuning.paused():
             checked = [self.check(request) for request in requests]
         if len(checked) <= ONE_STEP:
-            return await self.put_all(checked)
+            return await self.enqueue_all(checked)
         steps: list[asyncio.Task[list[Enqueued]]] = []
         try:
             async with asyncio.TaskGroup() as group:
                 for first in range(0, len(checked), _STEP):
-                    steps.append(group.create_task(self.put_all(checked[first : first + _STEP])))
+                    steps.append(group.create_task(self.enqueue_all(checked[first : first + _STEP])))
                     await asyncio.sleep(0)  # it is on its way
                     if len(steps) > _AHEAD:
                         await steps[-1 - _AHEAD]
@@ -152,38 +153,39 @@ class Client:
             raise errors.exceptions[0] from None
         return [one for step in steps for one in step.result()]
 
-    async def put_all(self, checked: Sequence[Checked], mark: Mark | None = None) -> list[Enqueued]:
-        """Store up to 1,000 checked requests, all or none; with a mark as `put` does."""
+    async def enqueue_all(self, checked: Sequence[Checked], mark: Mark | None = None) -> list[Enqueued]:
+        """Store up to 1,000 checked requests, all or none; a mark works as for `enqueue_checked`."""
         if not checked and mark is None:
             return []
         with gc_tuning.paused():
             made_ms = now_ms()
             ids = new_ids(made_ms, len(checked))
             jobs = [self._prepare(one, made_ms, job_id) for one, job_id in zip(checked, ids, strict=True)]
-        at_ms, stored = await self._store.put_many(jobs, mark)
+        at_ms, stored = await self._store.enqueue_many(jobs, mark)
         with gc_tuning.paused():
             return [Enqueued(job, one, at_ms, said) for job, one, said in zip(jobs, checked, stored, strict=True)]
 
-    async def begin(self, who: str, key: str, fingerprint: str) -> Mark | tuple[str, ...]:
-        """Begin a request that came with an idempotency key, or return the ids of the jobs that it put in before.
+    async def begin_request(self, who: str, key: str, fingerprint: str) -> Mark | tuple[str, ...]:
+        """Begin a request that came with an idempotency key, or return the ids of the jobs that it enqueued before.
 
-        `who` has keys of its own. Raises IdempotencyKeyInUse where the same request is under way, IdempotencyKeyReused
-        where the key came with another one; the mark is for `put` or `put_all`, or for `give_up`.
+        Keys of one `who` do not meet those of another. The mark is for `enqueue_checked`, `enqueue_all`, or
+        `abandon_request`. Raises IdempotencyKeyInUse where the same request is under way, IdempotencyKeyReused where
+        the key came with another request.
         """
         stands_ms = _UNDER_WAY_MS + round(self.longest_confirmation * 1000)
         return await idempotency.begin(self._store.redis, who, key, fingerprint, stands_ms)
 
     async def confirm(self, ids: Sequence[str]) -> None:
-        """Return when what a request put in before is confirmed, as it is for new jobs; raises as `enqueue` does."""
+        """Return when the jobs of an earlier request are confirmed, as for new jobs; raises as `enqueue` does."""
         await self._store.confirm_again(ids)
 
-    async def give_up(self, mark: Mark) -> None:
-        """Let an idempotency key be used again: its request was refused, and nothing was put in."""
-        await idempotency.give_up(self._store.redis, mark)
+    async def abandon_request(self, mark: Mark) -> None:
+        """Let an idempotency key be used again: its request was refused, and enqueued nothing."""
+        await idempotency.abandon(self._store.redis, mark)
 
     @property
     def longest_confirmation(self) -> float:
-        """Seconds that an enqueue may take beyond the usual, for the replicas or disks that must confirm it."""
+        """The most seconds that the confirmation by replicas or disks may add to an enqueue."""
         return self._store.confirm.longest
 
     async def abort(self, job_id: str) -> str:
@@ -194,7 +196,7 @@ class Client:
         return await self._actions.abort(job_id, now_ms())
 
     async def retry(self, job_id: str) -> None:
-        """Put a dead or aborted job back, or run a deferred or retrying one now. Raises NotFound, Conflict."""
+        """Replay a dead or aborted job, or run a deferred or retrying one now. Raises NotFound, Conflict."""
         await self._actions.replay(job_id)
 
     async def forget(self, job_id: str) -> None:
@@ -210,16 +212,16 @@ class Client:
         return await self._actions.replay_all(which, limit, dry_run=dry_run)
 
     def prepare(self, request: Request) -> NewJob:
-        """Check one request and make it ready to be stored; raises as `enqueue` does."""
+        """Check one request and prepare its job for the store; raises as `enqueue` does."""
         return self._prepare(self.check(request), now_ms())
 
     def check(self, request: Request, *, is_json: bool = False) -> Checked:
         """Find the function and check the arguments; raises UnknownFunction, InvalidArguments.
 
-        `is_json` says that the arguments came as JSON, so that they need not be made JSON values.
+        `is_json` means that the arguments came as JSON, so that they need no conversion to JSON values.
         """
         function = self._catalogue.function(request.function)
-        if not request.args and request.options is NO_OPTIONS and function.arguments.takes_nothing:
+        if not request.args and request.options is NO_OPTIONS and function.arguments.is_empty:
             return Checked(function, request, b"{}")
         try:
             encoded = encode_arguments(request.args)
@@ -234,7 +236,7 @@ class Client:
         return Checked(function, request, encoded)
 
     def _prepare(self, checked: Checked, at_ms: int, job_id: str = "") -> NewJob:
-        """Make a checked request ready to be stored, under this id where it names none."""
+        """Prepare the job of a checked request, under this id where the request has none."""
         function, options = checked.function, checked.request.options
         codec, args = self._store.codec, checked.request.args
         job = NewJob(
@@ -249,7 +251,7 @@ class Client:
         return job
 
     def _callback(self, job_id: str, options: EnqueueOptions, at_ms: int) -> dict[str, str | int | bytes]:
-        """Make the job ready that tells how this one ended; the script that ends it puts it in (lib/callback.lua)."""
+        """Prepare the callback job; the script that ends this job enqueues it (lib/callback.lua)."""
         function = self._catalogue.function(callbacks.FUNCTION)
         told = EnqueueOptions(parent=job_id, traceparent=options.traceparent)
         its_options = {**said(told), "callback": {"job": job_id}}

@@ -1,4 +1,4 @@
-"""Python's garbage collector, told what stays: in processes that are ours alone, and while much is made that stays.
+"""Settings of Python's garbage collector, in processes that are ours alone and while many lasting objects are made.
 
 A look through all objects holds the event loop, and was a third of what a large batch took.
 """
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 
 def settle() -> None:
-    """Tell it that what is there now stays: it is the program itself, some 100,000 objects, which no work changes.
+    """Exclude all present objects from collection: they are the program itself, some 100,000, which no work changes.
 
-    What requests and jobs leave behind in cycles is looked for less often, and costs little then.
+    Cycles that requests and jobs leave behind are looked for less often, and cost little then.
     """
     gc.collect()
     gc.freeze()
@@ -20,7 +20,7 @@ def settle() -> None:
 
 @contextlib.contextmanager
 def paused() -> Iterator[None]:
-    """Let it rest while many objects are made that all stay. Await nothing in here: others' garbage waits too."""
+    """Pause collection while many lasting objects are made. Await nothing in here: other tasks' garbage waits too."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

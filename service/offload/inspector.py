@@ -1,4 +1,4 @@
-"""What callers call to look at work: jobs, pages, results, events, queues, workers. Writing is `offload.client`."""
+"""The read side: jobs, results, events, queues, workers. Writing is `offload.client`."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -10,7 +10,7 @@ from offload.domain.artifacts import Artifact
 from offload.domain.catalogue import Catalogue
 from offload.domain.clock import now_ms
 from offload.domain.errors import JobFailed, NotFinished, NotFound, ResultExpired, Unavailable, Unreadable
-from offload.domain.events import Event, Wanted
+from offload.domain.events import Event, EventFilter
 from offload.domain.explanations import Explanation, explain
 from offload.domain.filters import Filter, StallFilter
 from offload.domain.overrides import Override
@@ -63,12 +63,12 @@ class Inspector:
         """Return the jobs of these ids that are still kept, in their order, without history."""
         return await self._records.get_many(list(ids), now_ms())
 
-    async def page(self, which: Filter = Filter(), limit: int = 50, cursor: str | None = None) -> Page:  # noqa: B008 - a value
-        """Return a page of the jobs that fit, newest first; `cursor` is the `next` of the page before.
+    async def list_jobs(self, which: Filter = Filter(), limit: int = 50, cursor: str | None = None) -> Page:  # noqa: B008 - a value
+        """Return a page of the jobs that match, newest first; `cursor` is the `next` of the page before.
 
         Raises InvalidOptions for what is no cursor.
         """
-        items, follow = await self._records.page(which, limit, cursor, now_ms())
+        items, follow = await self._records.list_jobs(which, limit, cursor, now_ms())
         return Page(tuple(items), follow)
 
     async def result(self, job_id: str) -> bytes:
@@ -90,7 +90,7 @@ class Inspector:
         """Return the job when it has ended, or as it stands after `timeout` seconds; raises NotFound."""
         loop = asyncio.get_running_loop()
         ends = None if timeout is None else loop.time() + timeout
-        async with self._feed.listen(wanted=Wanted(job_id, names=follow.ENDINGS)) as reader:
+        async with self._feed.listen(wanted=EventFilter(job_id, names=follow.ENDINGS)) as reader:
             while True:
                 record = await self.get(job_id)
                 left = _LOOK_AGAIN_S if ends is None else min(_LOOK_AGAIN_S, ends - loop.time())
@@ -110,7 +110,7 @@ class Inspector:
         return follow.one_job(self._feed, self.get, job_id, after, keep_alive)
 
     def all_events(
-        self, wanted: Wanted, after: str | None = None, keep_alive: float = 15.0
+        self, wanted: EventFilter, after: str | None = None, keep_alive: float = 15.0
     ) -> AsyncGenerator[list[Event], None]:
         """Yield what is wanted of what happens to all jobs, some events at a time; [] when `keep_alive` s were quiet.
 
@@ -120,7 +120,7 @@ class Inspector:
         return follow.all_jobs(self._feed, wanted, after, keep_alive)
 
     async def explain(self, job_id: str) -> Explanation:
-        """Say why a job stands where it stands; raises NotFound."""
+        """Explain why a job has its state and place; raises NotFound."""
         return explain(await facts.gather(self._redis, await self.get(job_id)))
 
     async def queues(self) -> list[QueueState]:
@@ -139,17 +139,21 @@ class Inspector:
         """Return the schedules of the code, by name."""
         plans = [self.catalogue.schedules[name] for name in sorted(self.catalogue.schedules)]
         states = await schedules.states(self._redis, [plan.name for plan in plans])
-        return [_planned(plan, state) for plan, state in zip(plans, states, strict=True)]
+        return [_schedule_view(plan, state) for plan, state in zip(plans, states, strict=True)]
 
     async def schedule(self, name: str) -> ScheduleView:
         """Return one schedule of the code; raises NotFound."""
         if name not in self.catalogue.schedules:
             raise NotFound("schedule", name)
-        return _planned(self.catalogue.schedules[name], await schedules.state(self._redis, name))
+        return _schedule_view(self.catalogue.schedules[name], await schedules.state(self._redis, name))
 
     async def workers(self) -> list[dict[str, Any]]:
         """Return the live workers."""
         return await workers.everyone(self._redis)
+
+    async def clock_ms(self) -> int:
+        """Return the time by the clock of Redis, in ms; heartbeats of workers are timed by it."""
+        return await workers.clock_ms(self._redis)
 
     async def artifact(self, artifact_id: str) -> tuple[Artifact, Path]:
         """Return a file that a job made: what it is and where it lies; raises NotFound."""
@@ -160,7 +164,7 @@ class Inspector:
         return artifact, path
 
     async def overrides(self) -> dict[str, Override]:
-        """Return which functions were moved at run time, by whom and when."""
+        """Return the functions that were moved at run time, each with person and time."""
         return await overrides.everything(self._redis)
 
     async def recent(self) -> dict[str, FunctionStats]:
@@ -171,7 +175,7 @@ class Inspector:
         """Return how attempts ended in each of the last 60 minutes or 24 hours, oldest first."""
         return await stats.series(self._redis, now_ms(), step)
 
-    async def vitals(self) -> FleetMetrics:
+    async def fleet_metrics(self) -> FleetMetrics:
         """Return what a scrape of metrics shows; its cost is bounded, however many jobs and queues there are."""
         names = sorted(await queues.known(self._redis) - set(self.catalogue.queue_names))
         shown = [*self.catalogue.queue_names, *names][:_MOST_QUEUES]
@@ -195,8 +199,8 @@ class Inspector:
     async def audit(
         self, limit: int, cursor: str | None = None, action: str | None = None, who: str | None = None
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """Return a page of who did what, newest first, and the cursor of the next; raises InvalidOptions."""
-        return await audit.page(self._redis, limit, cursor, action, who)
+        """Return a page of the audit, newest first, and the cursor of the next; raises InvalidOptions."""
+        return await audit.list_entries(self._redis, limit, cursor, action, who)
 
     async def stalls(
         self,
@@ -204,11 +208,11 @@ class Inspector:
         cursor: str | None = None,
         which: StallFilter = StallFilter(),  # noqa: B008 - a value
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """Return a page of what held an event loop, newest first, and the cursor of the next; raises InvalidOptions."""
-        return await stalls.page(self._redis, limit, cursor, which)
+        """Return a page of stalls, newest first, and the cursor of the next; raises InvalidOptions."""
+        return await stalls.list_stalls(self._redis, limit, cursor, which)
 
     async def ongoing_stalls(self, which: StallFilter = StallFilter()) -> list[dict[str, Any]]:  # noqa: B008 - a value
-        """Return what holds an event loop just now, the longest first."""
+        """Return the stalls under way, the longest first."""
         return await stalls.ongoing(self._redis, now_ms(), which)
 
     async def stall_groups(self, limit: int, cursor: str | None = None) -> tuple[list[StallGroup], str | None]:
@@ -230,7 +234,7 @@ class Inspector:
             raise Unavailable(msg) from None
 
 
-def _planned(plan: Schedule, state: ScheduleState) -> ScheduleView:
+def _schedule_view(plan: Schedule, state: ScheduleState) -> ScheduleView:
     return ScheduleView(
         name=plan.name,
         function=plan.function,

@@ -1,4 +1,4 @@
-"""A line between a process and those it starts: when the first is gone, however it went, the others stop.
+"""A line between a process and those it starts: when the first is gone, for whatever reason, the others stop.
 
 `offload up` promises that nothing is left running, even when it is killed by SIGKILL and can run no code. So it holds
 the write end of a pipe and writes nothing; every child inherits the read end, as OFFLOAD_LIFELINE_FD, and reads. The
@@ -31,16 +31,16 @@ class Lifeline:
 
     @property
     def pass_fds(self) -> tuple[int, ...]:
-        """What to pass to `subprocess` as `pass_fds`."""
+        """The descriptors to pass to `subprocess` as `pass_fds`."""
         return (self._read_end,)
 
     @property
     def env(self) -> dict[str, str]:
-        """What to add to a child's environment; the number of a passed descriptor is the same in the child."""
+        """The variables to add to a child's environment; a passed descriptor has the same number in the child."""
         return {VARIABLE: str(self._read_end)}
 
     def close(self) -> None:
-        """Let go: every child that still runs stops now. May be called again."""
+        """Close the line: every child that still runs stops now. May be called again."""
         if self._write_end is not None:
             os.close(self._write_end)
             os.close(self._read_end)

@@ -24,8 +24,8 @@ _QUIETED = ("aiosmtplib", "fontTools", "fpdf", "hpack", "httpcore", "httpx", "PI
 class _Stderr:
     """The stderr of the moment of writing: a test, or a supervisor, may have replaced it since the configuration.
 
-    A line that nobody can read any more is lost without a word: its reader may have been killed, and what it is about
-    (a job that must be put back, say) has to go on.
+    A line that cannot be written is dropped: its reader may have been killed, and the work that it reports (a job that
+    must be requeued, say) has to go on.
     """
 
     def write(self, text: str) -> int:
@@ -108,7 +108,7 @@ def _drop_copies(_logger: Any, _method: str, event: Any) -> Any:
 
 
 def _dumps(value: Any, **_: Any) -> str:
-    """Serialise an event; what JSON has no word for becomes its text, since a log line must never fail."""
+    """Serialise an event; a value that JSON does not know becomes its text, since a log line must never fail."""
     try:
         return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:  # A lone surrogate, as in a file name that is not UTF-8.

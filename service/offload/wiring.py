@@ -4,50 +4,29 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 
 from offload.client import Client
-from offload.domain.callbacks import Callbacks
 from offload.domain.catalogue import Catalogue
-from offload.domain.errors import Unavailable
 from offload.inspector import Inspector
 from offload.operations import Operations
 from offload.settings import Settings
-from offload.store.connection import connection
+from offload.store.connection import blocking, connection
+from offload.store.connection.connection import RedisClient
 from offload.store.connection.outage import RedisOutage
 from offload.store.feed.stream import Feed
-from offload.store.fleet import queues
 from offload.store.fleet.stalls import StallWriter
-from offload.store.guardian import connect as connect_blocking
-from offload.store.guardian import portable
 from offload.store.jobs.artifacts import ArtifactFiles
 from offload.store.jobs.codec import Codec
 from offload.store.jobs.durability import Confirm
 from offload.store.jobs.encryption import Sealer
-from offload.store.jobs.enqueue import JobStore, Retention
+from offload.store.jobs.enqueue import JobStore
 from offload.store.jobs.records import Records
 
 _CONNECTIONS = 64  # more would not be served faster by one Redis
-
-
-@dataclass(frozen=True)
-class Backend:
-    """Everything a caller needs: put work in with `client`, look at it with `inspector`."""
-
-    catalogue: Catalogue
-    client: Client
-    inspector: Inspector
-    operations: Operations
-    away: RedisOutage
-    stalls: StallWriter
-
-
-def kept(settings: Settings) -> Retention:
-    """Return how long things are kept, in ms."""
-    record_ms = round((settings.keep_result + settings.keep_records) * 1000)
-    return Retention(round(settings.keep_result * 1000), record_ms, round(settings.keep_dead * 1000))
+_FEED_TIMEOUT = 10.0  # seconds; longer than the feed's blocking read
 
 
 def codec_of(settings: Settings) -> Codec:
@@ -57,34 +36,69 @@ def codec_of(settings: Settings) -> Codec:
 
 
 def artifact_files(settings: Settings) -> ArtifactFiles:
-    """Return where artifacts lie."""
+    """Return the store of artifacts."""
     return ArtifactFiles.at(settings.artifacts_url, settings.data_dir.absolute() / "artifacts")
+
+
+@dataclass(frozen=True)
+class Backend:
+    """All that a caller needs: enqueue with `client`, read with `inspector`, operate with `operations`."""
+
+    catalogue: Catalogue
+    client: Client
+    inspector: Inspector
+    operations: Operations
+    outage: RedisOutage
+    stalls: StallWriter
+    _feed: Feed = field(repr=False)
+    _feed_connection: RedisClient = field(repr=False)
+
+    @classmethod
+    def build(cls, redis: RedisClient, settings: Settings, catalogue: Catalogue) -> "Backend":
+        """Make every part over one client of Redis; nothing connects yet.
+
+        The feed and the stalls have connections of their own to `settings.redis_url`: `close` closes these.
+        """
+        address = connection.settings_of(settings.redis_url)
+        feed_connection = connection.client(address, answer_timeout=_FEED_TIMEOUT)
+        outage = RedisOutage()
+        feed = Feed(feed_connection, outage)
+        codec = codec_of(settings)
+        records = Records(redis, codec, catalogue.functions)
+        confirm = Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds)
+        client = Client(JobStore(redis, codec, confirm), catalogue, settings.retention, settings.callbacks)
+        return cls(
+            catalogue=catalogue,
+            client=client,
+            inspector=Inspector(redis, records, feed, artifact_files(settings), catalogue),
+            operations=Operations(redis, client, catalogue),
+            outage=outage,
+            stalls=StallWriter(
+                partial(blocking.connect, blocking.portable(address)), f"{socket.gethostname()}-{os.getpid()}"
+            ),
+            _feed=feed,
+            _feed_connection=feed_connection,
+        )
+
+    async def close(self) -> None:
+        """Write the stalls that wait, stop the feed, and close their connections."""
+        await asyncio.to_thread(self.stalls.close)
+        await self._feed.close()
+        await self._feed_connection.aclose()
 
 
 @asynccontextmanager
 async def connect(settings: Settings, catalogue: Catalogue, *, must_answer: bool = True) -> AsyncIterator[Backend]:
-    """Connect to Redis at `settings.redis_url`; raises Unavailable at once when it must answer and does not."""
-    address = settings.redis_url
-    arq_settings = connection.settings_of(address)
-    redis = connection.client(arq_settings, most=_CONNECTIONS)
-    blocking = connection.client(arq_settings, answer_timeout=10.0)  # longer than the feed's blocking read
-    away = RedisOutage()
-    feed = Feed(blocking, away)
-    stalls = StallWriter(partial(connect_blocking, portable(arq_settings)), f"{socket.gethostname()}-{os.getpid()}")
+    """Connect to Redis at `settings.redis_url`; raises Unavailable at once when it must answer and does not.
+
+    Connecting writes nothing. Workers alone declare the limits of queues: the code here may be older than theirs.
+    """
+    redis = connection.client(connection.settings_of(settings.redis_url), most=_CONNECTIONS)
+    backend = Backend.build(redis, settings, catalogue)
     try:
         if must_answer:
-            await connection.check(redis, address)
-            with suppress(Unavailable):  # one that writes nothing now, for want of memory, can be looked at
-                await queues.declare(redis, catalogue.queues.values())
-        codec = codec_of(settings)
-        records = Records(redis, codec, catalogue.functions)
-        inspector = Inspector(redis, records, feed, artifact_files(settings), catalogue)
-        confirm = Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds)
-        callbacks = Callbacks(bool(settings.webhook_secrets), settings.allow_private_addresses)
-        client = Client(JobStore(redis, codec, confirm), catalogue, kept(settings), callbacks)
-        yield Backend(catalogue, client, inspector, Operations(redis, client, catalogue), away, stalls)
+            await connection.check(redis, settings.redis_url)
+        yield backend
     finally:
-        await asyncio.to_thread(stalls.close)
-        await feed.close()
+        await backend.close()
         await redis.aclose()
-        await blocking.aclose()

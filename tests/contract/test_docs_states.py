@@ -6,6 +6,7 @@ from typing import Any
 
 from offload.domain.states import MOVES, TERMINAL, Status
 from offload.store.connection import scripts
+from offload.store.connection.script_arguments import NAMED
 from offload.store.jobs.enqueue import NewJob
 from offload.store.jobs.leases import AttemptEnd
 
@@ -68,7 +69,9 @@ class Ledger:
         """Run a script and note every job whose state it changed."""
         self.now += later_ms
         before = {i: await self.status(i) for i in self.ids}
-        answer = await scripts.run(self.redis, script, self.now, *args)
+        names = NAMED[script][1:]
+        named = dict(zip(names, args, strict=False))
+        answer = await scripts.run(self.redis, script, *args[len(names) :], now=self.now, **named)
         for job_id, old in before.items():
             if (new := await self.status(job_id)) != old:
                 self.moves.add((script, old, new))
@@ -100,7 +103,7 @@ class Ledger:
     async def finish(self, job_id: str, verb: str, due_ms: int = 0) -> str:
         """Record an ending by the claim that holds the job."""
         token = (await self.redis.get(f"arq:in-progress:{job_id}")).decode()
-        ending = AttemptEnd(job_id, token, verb, "f", kept_ms=60_000, due_ms=due_ms)
+        ending = AttemptEnd(job_id, token, verb, "f", record_ttl_ms=60_000, due_ms=due_ms)
         await self.run("finish", "w", *ending.argv())
         return job_id
 
@@ -133,7 +136,7 @@ async def test_scripts_make_the_documented_moves_and_no_other(redis):
     await ledger.replay(await ledger.put("e", delay_ms=1000))
     await ledger.replay(await ledger.abort(await ledger.put("f", delay_ms=1000)))
     await ledger.abort(await ledger.put("g"))
-    for verb in ("succeeded", "dead", "aborted", "putback"):
+    for verb in ("succeeded", "dead", "aborted", "requeued"):
         await ledger.finish(await ledger.running(f"ends-{verb}"), verb)
     await ledger.replay("ends-dead")
     for job_id in ("r1", "r2", "r3", "r4"):

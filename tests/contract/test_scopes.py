@@ -46,7 +46,35 @@ def test_every_other_route_reads_or_is_open(calls):
     assert reads >= scopes.OPEN | scopes.DOCS
 
 
-@pytest.mark.parametrize("path", ["/livez/", "/livez/x", "/problems", "/readyz2", "//livez", "/docs/", "/v1/jobs/"])
+def test_open_docs_open_the_pages_and_what_they_load(calls):
+    """OFFLOAD_OPEN_DOCS opens the start page, `/docs` with its files and the OpenAPI document, and nothing else."""
+    reads = {path for method, path in calls if method in scopes.READING}
+    opened = {path for path in reads if scopes.needed("GET", path, open_docs=True) is None}
+
+    assert opened == scopes.OPEN | scopes.DOCS
+    assert {scopes.needed("GET", path) for path in scopes.DOCS} == {Scope.READ}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/livez/",
+        "/livez/x",
+        "/problems",
+        "/readyz2",
+        "//livez",
+        "//",
+        "/docs/",
+        "/docs/x",
+        "/docs/x/y/z",
+        "/assets",
+        "/assets/x",
+        "/assets/x/y/z",
+        "/favicon.ico/x",
+        "/openapi-json",
+        "/v1/jobs/",
+    ],
+)
 def test_what_only_looks_open_is_not(path):
     """A path beside an open one needs a key."""
     assert scopes.needed("GET", path, open_docs=True) is Scope.READ

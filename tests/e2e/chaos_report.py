@@ -142,7 +142,7 @@ class Report:
         yield f"lost                      {len(self.lost)}"
         yield f"started twice at once     {len(doubled)}, of which unexplained {len(self.unexplained())}"
         yield f"completed twice           {self.completed_twice()}"
-        yield f"claims put back           {self.logged['claims_put_back']}"
+        yield f"claims put back           {self.logged['claims_released']}"
         yield f"late finishes refused     {self.logged['finish_refused']}"
         yield f"recovery, worker killed   {spread(self.recovery('kill'))}"
         yield f"recovery, all killed      {spread(self.recovery('kill_all'))}"

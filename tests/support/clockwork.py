@@ -10,6 +10,7 @@ import orjson
 from offload.domain.states import Status
 from offload.store import keys
 from offload.store.connection import scripts
+from offload.store.connection.script_arguments import NAMED
 
 START = 1_700_000_000_000
 LEASE = 10_000
@@ -58,7 +59,10 @@ class Clockwork:
 
     async def run(self, name: str, *args: Any) -> Any:
         """Run a script at the time of the test."""
-        return await scripts.run(self.redis, name, self.now, *args)
+        names = NAMED[name][1:]
+        return await scripts.run(
+            self.redis, name, *args[len(names) :], now=self.now, **dict(zip(names, args, strict=False))
+        )
 
     async def enqueue(self, *ids: str, queue: str = "default", due: int = 0, **fields: Any) -> list[int]:
         """Put jobs in; return 1 or 0 for each."""
@@ -121,7 +125,12 @@ class Clockwork:
         for job in jobs:
             argv += [job.id, job.token, verb, about.get("result", b"result"), about.get("keep", 60_000)]
             argv += [about.get("kept", 3_600_000), about.get("due", 0), about.get("failed", b""), "t.f"]
-            argv += [json.dumps(about.get("fields", [])), about.get("fingerprint", b""), about.get("loop", "")]
+            argv += [
+                json.dumps(about.get("fields", [])),
+                about.get("fingerprint", b""),
+                about.get("loop", ""),
+                about.get("over_budget", 0),
+            ]
         written = await self.run("finish", worker or jobs[0].token.rpartition(":")[0], *argv)
         return list(written)
 

@@ -1,6 +1,7 @@
 """A worker beside a client and an inspector, in one process or as a process of its own, on a real Redis."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -20,18 +21,16 @@ from offload.domain.catalogue import Catalogue, of_functions
 from offload.domain.functions import EnqueueOptions
 from offload.domain.records import JobRecord
 from offload.inspector import Inspector
-from offload.settings import child_environment
+from offload.settings import Settings, child_environment
 from offload.store.connection.connection import client, settings_of
-from offload.store.feed.stream import Feed
-from offload.store.jobs.artifacts import ArtifactFiles
-from offload.store.jobs.codec import Codec, json_deserializer, json_serializer
-from offload.store.jobs.enqueue import JobStore, Retention
-from offload.store.jobs.records import Records
+from offload.store.jobs.codec import json_deserializer, json_serializer
+from offload.wiring import Backend
 from offload.worker import Worker
 from offload.worker.options import WorkerOptions
 from support.processes import children_of, gone, marked
 
 CALLBACKS = Callbacks(has_secrets=True, allow_private=True)
+SECRET = "whsec_" + base64.b64encode(b"0" * 32).decode()
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "STARTED_BY_TEST"  # in the environment of every process that a test started
 
@@ -119,22 +118,16 @@ class Bench:
 async def bench_on(url: str, artifacts: Path, functions: Iterable[Any] | Catalogue) -> AsyncIterator[Bench]:
     """Connect a bench for these job functions."""
     catalogue = functions if isinstance(functions, Catalogue) else Catalogue(of_functions(functions))
-    redis, blocking = client(settings_of(url)), client(settings_of(url), answer_timeout=10)
-    codec, feed = Codec(), Feed(blocking)
-    inspector = Inspector(redis, Records(redis, codec, catalogue.functions), feed, ArtifactFiles(artifacts), catalogue)
+    settings = Settings(
+        redis_url=url, artifacts_url=f"file://{artifacts}", webhook_secrets=[SECRET], allow_private_addresses=True
+    )
+    redis = client(settings_of(url))
+    backend = Backend.build(redis, settings, catalogue)
     try:
-        yield Bench(
-            url,
-            catalogue,
-            Client(JobStore(redis, codec), catalogue, Retention(), CALLBACKS),
-            inspector,
-            redis,
-            artifacts,
-        )
+        yield Bench(url, catalogue, backend.client, backend.inspector, redis, artifacts)
     finally:
-        await feed.close()
+        await backend.close()
         await redis.aclose()
-        await blocking.aclose()
 
 
 class WorkerProcess:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from offload.domain.fingerprints import fingerprint
+from offload.domain.queues import BAND_MS
 
 TERMINAL = ("succeeded", "dead", "aborted")
 WAITING = ("deferred", "retrying")
-BAND = 10**13
 CALLBACKS = "webhook"
 CALLBACK_KEPT = 345_600_000  # how long a job with a callback is kept at least
 LOST = 3_600_000  # how long a released job that is out of attempts is kept
@@ -133,7 +133,7 @@ class Model:
 
     def _place(self, due: int, priority: int) -> int:
         """What is due stands before all of a lower priority; what is not by its time."""
-        return due - priority * BAND if due <= self.now else due
+        return due - priority * BAND_MS if due <= self.now else due
 
     def _take_unique(self, one: str, key: str | None) -> str | None:
         """Give a unique key to a job, or return the one that it stands for."""
@@ -248,7 +248,7 @@ class Model:
         self.deadlines.pop((token.rpartition(":")[0], one), None)
         job.function = job.function or "t.f"
         job.errors |= {error} - {""}
-        if verb == "putback":
+        if verb == "requeued":
             job.attempts -= 1
             self._wait(job, "queued", due or job.due)
         elif verb == "retry":

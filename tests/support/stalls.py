@@ -26,4 +26,4 @@ def stall(**about: Any) -> dict[str, Any]:
         "hint": "`requests.get(url)` in jobs/fetch.py:41 held the loop 0.30 s: use httpx.AsyncClient (or ctx.http)",
         **about,
     }
-    return {**record, "fingerprint": stalls.fingerprint(record)}
+    return {**record, "fingerprint": stalls.fingerprint_of(record)}

@@ -1,4 +1,4 @@
-"""The HTTP API: translates requests into calls of `client` and `inspector`, and what they answer into documents.
+"""The HTTP API: translates requests into calls of `client`, `inspector` and `operations`, and results into documents.
 
-Nothing is decided here but HTTP: statuses (`problems`), shapes (`documents`), query options (`options`).
+It decides only what is HTTP: statuses (`problems`), shapes (`documents`), query options (`options`).
 """

@@ -1,4 +1,4 @@
-"""Requests and answers as ASGI has them, for the calls where all that FastAPI adds would cost as much as the call."""
+"""Requests and answers of plain ASGI, for the routes of `fast_path`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ Headers = dict[bytes, bytes]
 
 @dataclass(slots=True)
 class Answer:
-    """An answer in JSON. Nothing changes one; not frozen, since one is made for each request."""
+    """An answer in JSON, never changed after it was made; not frozen, for speed."""
 
     status: int
     body: bytes
@@ -22,13 +22,13 @@ class Answer:
 
     async def send(self, send: Send) -> None:
         """Send it."""
-        about = [(b"content-length", b"%d" % len(self.body)), (b"content-type", b"application/json"), *self.headers]
-        await send({"type": "http.response.start", "status": self.status, "headers": about})
+        headers = [(b"content-length", b"%d" % len(self.body)), (b"content-type", b"application/json"), *self.headers]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 
 
 async def body_of(receive: Receive) -> bytes:
-    """Return the whole body; raises ClientDisconnect where the client went away before it was sent."""
+    """Return the whole body; raises ClientDisconnect if the client leaves before it was received."""
     parts: list[bytes] = []
     while True:
         message = await receive()
@@ -40,26 +40,28 @@ async def body_of(receive: Receive) -> bytes:
 
 
 def headers_of(scope: Scope) -> Headers:
-    """Return the headers by name, in lower case; of one that came twice both, as a list (RFC 9110, 5.3)."""
-    found: Headers = {}
+    """Return the headers by name, in lower case; repeated ones are joined as a list (RFC 9110, 5.3)."""
+    headers: Headers = {}
     for name, value in scope["headers"]:
-        found[name] = found[name] + b", " + value if name in found else value
-    return found
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
 
 
 def json_of(body: bytes, headers: Headers) -> Any:
-    """Return what a body says in JSON; raises BodyNotJson, WrongMediaType.
+    """Parse a body as JSON; raises BodyNotJson, WrongMediaType.
 
-    A browser can send a body from another site without asking only as long as it is not declared as JSON.
+    The media type matters: a browser sends JSON to another site only after a preflight, other bodies without one.
     """
     declared = headers.get(b"content-type", b"")
     if declared != b"application/json":
         media_type = declared.partition(b";")[0].strip().lower().decode("latin-1")
         if not media_type.startswith("application/") or not media_type.endswith(("/json", "+json")):
             raise WrongMediaType(
-                f"the body is declared as {media_type or 'nothing'!r}; send `Content-Type: application/json`"
+                f"unsupported media type {media_type or 'none'!r}; send `Content-Type: application/json`"
             )
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BodyNotJson(f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise BodyNotJson(
+            f"the body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None

@@ -1,4 +1,4 @@
-"""Reading a batch of jobs: each fault of each job is named, with its place in the batch."""
+"""Parsing of a batch of jobs; each error of each job is reported with its index in the batch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +14,13 @@ _KNOWN = ("function", "args", "options")
 
 
 def read(client: Client, given: Any, traceparent: str | None) -> list[Checked]:
-    """Return the jobs of a batch, all checked; raises InvalidBatch that names every fault."""
+    """Return the jobs of a batch, all checked; raises InvalidBatch that names every error."""
     jobs = given.get("jobs") if isinstance(given, dict) else None
     if not isinstance(jobs, list):
         raise InvalidBatch([FieldError("jobs", 'must be a list of jobs: {"jobs": [{"function": …}]}', "list_type")])
     if len(jobs) > ONE_STEP:
-        raise InvalidBatch([FieldError("jobs", f"has {len(jobs)} jobs; a batch may have {ONE_STEP:,}", "too_long")])
-    faults = [FieldError(name, "is not known here; a batch has only `jobs`", "extra_forbidden")
+        raise InvalidBatch([FieldError("jobs", f"has {len(jobs)} jobs; the limit is {ONE_STEP:,}", "too_long")])
+    faults = [FieldError(name, "unknown field; a batch has only `jobs`", "extra_forbidden")
               for name in given if name != "jobs"]  # fmt: skip
     checked: list[Checked] = []
     at_ms = now_ms()
@@ -38,19 +38,19 @@ def _check(client: Client, job: Any, at_ms: int, traceparent: str | None) -> Che
     """Check one job; raises InvalidBatch with paths below the job."""
     if not isinstance(job, dict):
         raise InvalidBatch([FieldError("", "must be an object with `function`, `args` and `options`", "object_type")])
-    name, args, said = job.get("function"), job.get("args", {}), job.get("options", {})
-    faults = [FieldError(key, f"is not known here; known are {', '.join(_KNOWN)}", "extra_forbidden")
+    name, args, job_options = job.get("function"), job.get("args", {}), job.get("options", {})
+    faults = [FieldError(key, f"unknown field; valid fields: {', '.join(_KNOWN)}", "extra_forbidden")
               for key in job if key not in _KNOWN]  # fmt: skip
     if not isinstance(name, str):
         faults.append(FieldError("function", "must be the name of a job function", "string_type"))
     faults += [FieldError(key, "must be an object", "object_type")
-               for key, value in (("args", args), ("options", said)) if not isinstance(value, dict)]  # fmt: skip
+               for key, value in (("args", args), ("options", job_options)) if not isinstance(value, dict)]  # fmt: skip
     if faults:
         raise InvalidBatch(faults)
     wanted = options.NONE if traceparent is None else EnqueueOptions(traceparent=traceparent)
-    if said:
+    if job_options:
         try:
-            wanted = options.of_batch(said, at_ms, traceparent)
+            wanted = options.of_batch(job_options, at_ms, traceparent)
         except InvalidParameters as error:
             faults += _below("options", error.fields)
     found: Checked | None = None

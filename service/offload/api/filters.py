@@ -1,4 +1,4 @@
-"""The filter of lists and bulk calls as it comes over HTTP; what is unknown in it is refused, for it would mean all."""
+"""The filter of lists and bulk calls over HTTP; unknown fields are refused, since to ignore one matches more jobs."""
 
 from typing import Annotated
 
@@ -16,23 +16,23 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class FilterDocument(BaseModel):
-    """Jobs that fit all that is said."""
+    """Selects the jobs that match all of its fields."""
 
     model_config = ConfigDict(extra="forbid")
 
-    status: Status | None = Field(None, description="Only jobs of this status.")
+    status: Status | None = Field(None, description="Only jobs with this status.")
     function: Name | None = Field(None, description="Only jobs of this job function.")
-    queue: Name | None = Field(None, description="Only jobs of this queue.")
+    queue: Name | None = Field(None, description="Only jobs in this queue.")
     tag: Name | None = Field(None, description="Only jobs with this tag.")
     error: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")] | None = Field(
         None,
-        description="Only jobs with an attempt that failed in this way: the `error.fingerprint` of another.",
+        description="Only jobs with an attempt that failed with this `error.fingerprint`.",
     )
-    enqueued_after: Moment | None = Field(None, description="Only jobs enqueued at this time or later (RFC 3339).")
+    enqueued_after: Moment | None = Field(None, description="Only jobs enqueued at or after this time (RFC 3339).")
     enqueued_before: Moment | None = Field(None, description="Only jobs enqueued before this time (RFC 3339).")
 
     def value(self) -> Filter:
-        """Return the filter; raises InvalidOptions for what no job can fit."""
+        """Return the filter; raises InvalidOptions for one that no job can match."""
         return Filter(
             status=self.status,
             function=self.function,
@@ -45,9 +45,7 @@ class FilterDocument(BaseModel):
 
 
 def check_once(request: Request) -> None:
-    """Refuse a query parameter that is given twice: one of the two would be ignored, and other jobs shown."""
+    """Refuse a query parameter that is given more than once: all but one would be ignored."""
     names = [name for name, _ in request.query_params.multi_items()]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InvalidParameters(
-            [FieldError(name, "given twice; it takes one value", "repeated_parameter") for name in twice]
-        )
+        raise InvalidParameters([FieldError(name, "given more than once", "repeated_parameter") for name in twice])

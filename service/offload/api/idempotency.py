@@ -1,7 +1,7 @@
-"""Doing a request with an `Idempotency-Key` once, however often it is sent: draft-ietf-httpapi-idempotency-key-header.
+"""Requests with an `Idempotency-Key`, executed once: draft-ietf-httpapi-idempotency-key-header.
 
-Keys are the caller's own, for a day. The key is marked as in use before anything of the request is looked at, and the
-script that puts the jobs in writes their ids in its place, in the same step.
+A key belongs to its caller, for a day. It is marked as in use before the request is parsed, and the script that
+enqueues the jobs replaces the mark by their ids, in the same step.
 """
 
 import contextlib
@@ -21,33 +21,33 @@ from offload.domain.security.api_keys import ANONYMOUS
 HEADER = b"idempotency-key"
 
 
-async def once(
+async def answer_once(
     given: State,
     scope: Scope,
     sent: bytes,
     body: bytes,
-    put: Callable[[Mark], Awaitable[Answer]],
-    again: Callable[[tuple[str, ...]], Awaitable[Answer]],
+    execute: Callable[[Mark], Awaitable[Answer]],
+    replay: Callable[[tuple[str, ...]], Awaitable[Answer]],
 ) -> Answer:
-    """Answer by `put` the first time, later by `again`, which is given the ids of the jobs that were put in.
+    """Answer by `execute` the first time, later by `replay`, which gets the ids of the jobs that were enqueued.
 
-    Raises IdempotencyKeyReused, IdempotencyKeyInUse, InvalidParameters, and what `put` raises: a request that was
-    refused leaves its key free.
+    Raises IdempotencyKeyReused, IdempotencyKeyInUse, InvalidParameters, and all that `execute` raises: an invalid
+    request leaves its key free.
     """
     key = sent.decode("latin-1")
     if not idempotency.is_key(key):
-        message = f"must have from 1 to {idempotency.LONGEST_KEY} printable ASCII characters"
+        message = f"must be 1 to {idempotency.LONGEST_KEY} printable ASCII characters"
         raise InvalidParameters([FieldError("Idempotency-Key", message, "idempotency_key")])
     who = scope.get(scopes.KEY, ANONYMOUS).name
     wanted = idempotency.fingerprint(scope["method"], scope["path"], scope["query_string"], body)
-    begun = await given.promptly(given.client.begin(who, key, wanted), part="writes")
+    begun = await given.promptly(given.client.begin_request(who, key, wanted), part="writes")
     if not isinstance(begun, Mark):
         if wait := given.client.longest_confirmation:
             await given.promptly(given.client.confirm(begun), wait, "writes")
-        return await again(begun)
+        return await replay(begun)
     try:
-        return await put(begun)
+        return await execute(begun)
     except InvalidRequest:
         with contextlib.suppress(Unavailable):
-            await given.promptly(given.client.give_up(begun), part="writes")
+            await given.promptly(given.client.abandon_request(begun), part="writes")
         raise

@@ -1,7 +1,7 @@
 """OpenAPI 3.1 of the whole API: what FastAPI knows of its routes, and one typed operation for each job function."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from offload.api import options
+from offload.api import etags, options, waiting
+from offload.api.fast_path import FastPath, FastRoute
 from offload.api.middleware import scopes
-from offload.api.parameters import never_null
 from offload.api.problems import responses
 from offload.client import ONE_STEP
 from offload.domain.catalogue import Catalogue
@@ -27,27 +27,38 @@ Document = dict[str, Any]
 class OffloadAPI(FastAPI):
     """An application whose OpenAPI document has the job functions of a catalogue."""
 
-    def __init__(self, catalogue: Catalogue, *, needs_key: bool, open_docs: bool = False, **about: Any) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        needs_key: bool,
+        open_docs: bool = False,
+        fast_routes: Sequence[FastRoute] = (),
+        **about: Any,
+    ) -> None:
         super().__init__(**about)
+        self._fast_routes = fast_routes
+        self.router.routes[:0] = fast_routes  # for the other methods of their paths: 405, with all that are allowed
         self._catalogue = catalogue
-        self._needs_key = needs_key
+        self.needs_key = needs_key
         self._open_docs = open_docs
         self._plain: Document | None = None
         self._whole: Document = {}
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Put together what stands around the routes: FastAPI's, without what others of ours do or nobody uses.
+        """Return the middleware around the routes: ours, the fast path, and the part of FastAPI's that its routes need.
 
-        That is: answers to what nobody foresaw (`access`), limits of bodies (`limits`), telemetry.
+        FastAPI's answer to unexpected errors is left out (`access_log` has one), and so is its telemetry.
         """
         stack: ASGIApp = AsyncExitStackMiddleware(self.router)
         stack = ExceptionMiddleware(stack, handlers=self.exception_handlers)
+        stack = FastPath(stack, self._fast_routes)
         for around, args, named in reversed(self.user_middleware):
             stack = around(stack, *args, **named)
         return stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request: FastAPI's own way, without its look at a prefix and at telemetry, which are not used."""
+        """Serve one request without FastAPI's prefix and telemetry, which are not used."""
         if scope["type"] != "http" or self.middleware_stack is None:
             await super().__call__(scope, receive, send)
             return
@@ -55,11 +66,11 @@ class OffloadAPI(FastAPI):
         await self.middleware_stack(scope, receive, send)
 
     def openapi(self) -> Document:
-        """Return the document; made anew when routes were added."""
+        """Return the document; rebuilt when routes were added."""
         plain = super().openapi()
         if plain is not self._plain:
             self._plain, self._whole = plain, whole(plain, self._catalogue)
-            if self._needs_key:
+            if self.needs_key:
                 scopes.document(self._whole, open_docs=self._open_docs)
         return self._whole
 
@@ -70,12 +81,38 @@ def whole(plain: Document, catalogue: Catalogue) -> Document:
     known |= {"Problem": responses.schema(), "EnqueueOptions": options.BatchOptions.model_json_schema(), "Batch": {}}
     bodies, schemas = _bodies(catalogue, taken=set(known))
     components = {"schemas": known | schemas, "parameters": options.parameters() | _HEADERS}
-    paths, taken = never_null(plain["paths"]), set[str]()
+    paths, taken = _never_null(plain["paths"]), set[str]()
     for name in sorted(catalogue.functions):
         operation = _operation(catalogue.functions[name], bodies[name], components["schemas"], taken)
         paths[f"/v1/functions/{quote(name, safe='')}/jobs"] = {"post": operation}
+    paths["/v1/jobs/{job_id}"] = {"get": _job()} | paths.get("/v1/jobs/{job_id}", {})
     paths["/v1/jobs"] = {**paths.get("/v1/jobs", {}), "post": _batch(catalogue, bodies, components["schemas"])}
     return {**plain, "paths": paths, "components": components}
+
+
+def _never_null(paths: Document) -> Document:
+    """Return the paths with no parameter that can be null.
+
+    FastAPI describes an optional parameter as Python sees it. Over HTTP it is left out, never null; a client generated
+    from the document, or a tool that tests by it, would send the word.
+    """
+    return {path: {method: _without_null(about) for method, about in item.items()} for path, item in paths.items()}
+
+
+def _without_null(about: Document) -> Document:
+    if "parameters" not in about:
+        return about
+    return {**about, "parameters": [_never_null_parameter(parameter) for parameter in about["parameters"]]}
+
+
+def _never_null_parameter(parameter: Document) -> Document:
+    """Take `null` out of the schema of a parameter, and the default that says it."""
+    schema = parameter.get("schema", {})
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind.get("type") != "null"]
+    if len(kinds) == len(schema.get("anyOf", ())):
+        return parameter
+    rest = {key: value for key, value in schema.items() if key != "anyOf" and not (key == "default" and value is None)}
+    return {**parameter, "schema": {**rest, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds})}}
 
 
 def _bodies(catalogue: Catalogue, taken: set[str]) -> tuple[dict[str, Document], Document]:
@@ -113,7 +150,7 @@ def _operation(function: JobFunction[Any, Any], body: Document, schemas: Documen
         },
         "responses": {
             "200": _answered(
-                "The job has ended within `wait`, or it was put in before: by this key, or with its unique key"
+                "The job finished within `wait`, or already existed (same `Idempotency-Key` or unique key)"
             ),
             "202": _answered("The job is stored and will run"),
             **{str(status): about for status, about in statuses.items()},
@@ -122,7 +159,7 @@ def _operation(function: JobFunction[Any, Any], body: Document, schemas: Documen
 
 
 def _batch(catalogue: Catalogue, bodies: Mapping[str, Document], schemas: Document) -> Document:
-    """Return the operation that puts in many jobs; each is typed by its function, as the single calls are."""
+    """Return the operation that enqueues a batch; each job is typed by its function, as in the single calls."""
     items, examples = [], []
     for name in sorted(catalogue.functions):
         needed = bool(_resolved(bodies[name], schemas).get("required"))
@@ -147,21 +184,44 @@ def _batch(catalogue: Catalogue, bodies: Mapping[str, Document], schemas: Docume
         "operationId": "enqueue_many",
         "tags": ["jobs"],
         "summary": "Enqueue many jobs",
-        "description": f"Put in up to {ONE_STEP:,} jobs, of any functions, all or none. They come back in their order, "
+        "description": f"Enqueue up to {ONE_STEP:,} jobs of any functions, all or none. They are returned in order, "
         "without results, failed attempts and logs.",
         "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in ("Idempotency-Key", "traceparent")],
         "requestBody": {"required": True, "content": {"application/json": content}},
         "responses": {
-            "200": {"description": "All were put in before: by this key, or with their unique keys", "content": listed},
+            "200": {
+                "description": "All jobs already existed (same `Idempotency-Key` or unique keys)",
+                "content": listed,
+            },
             "202": {"description": "The jobs are stored and will run", "content": listed},
             **{str(status): about for status, about in statuses.items()},
         },
     }
 
 
+def _job() -> Document:
+    """Return the operation that shows one job."""
+    wait = waiting.Waiting.model_json_schema()["properties"]["wait"]
+    wait_parameter = {"name": "wait", "in": "query", "required": False, "description": wait["description"]}
+    job_id = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "title": "Job Id"}}
+    shown = {"application/json": {"schema": {"$ref": _REF + "JobDocument"}}}
+    statuses = etags.NOT_MODIFIED | responses.responses(404, 422, 503)
+    return {
+        "tags": ["jobs"],
+        "summary": "Get a job",
+        "description": "Get a job as it is, or wait for it to finish for at most `wait` seconds.",
+        "operationId": "get_job",
+        "parameters": [job_id, {**wait_parameter, "schema": wait}],
+        "responses": {
+            "200": {"description": "The job", "content": shown},
+            **{str(status): about for status, about in statuses.items()},
+        },
+    }
+
+
 def _answered(description: str) -> Document:
-    location = {"description": "Where the job is", "schema": {"type": "string", "format": "uri-reference"}}
-    applied = {"description": "`wait=N`, where `Prefer` asked for it", "schema": {"type": "string"}}
+    location = {"description": "URL of the job", "schema": {"type": "string", "format": "uri-reference"}}
+    applied = {"description": "`wait=N`, if `Prefer` requested it", "schema": {"type": "string"}}
     return {
         "description": description,
         "headers": {"Location": location, "Preference-Applied": applied},
@@ -182,8 +242,8 @@ def _header(name: str, description: str, **schema: Any) -> Document:
 _HEADERS: Document = {
     "Idempotency-Key": _header(
         "Idempotency-Key",
-        "Names this request, for a day. Sent again with the same key it does nothing, and is answered with the job "
-        "that it put in, status 200. Another request with the same key is 422, the same while it is under way 409.",
+        "Identifies this request for a day. Repeated with the same key it enqueues nothing and returns the first job, "
+        "with status 200. Another request with the same key is 422, the same one while it is in progress 409.",
         minLength=1,
         maxLength=LONGEST_KEY,
         pattern=r"^[!-~]([ -~]*[!-~])?$",

@@ -1,4 +1,4 @@
-"""Events as server-sent ones, each encoded once however many clients are told of it.
+"""Encoding of server-sent events, once per event for all clients.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 from fastapi.sse import format_sse_event
 
+from offload.documents.jobs import JobDocument
 from offload.domain.clock import rfc3339
-from offload.domain.documents import JobDocument
 from offload.domain.events import Event
 
 KEEP_ALIVE = format_sse_event(comment="keep-alive")
@@ -20,7 +20,7 @@ _KEPT_BYTES = 8_388_608  # of the latest events; more than readers that are not 
 
 
 class SseEncoder:
-    """Encodes events, and remembers the latest."""
+    """Encodes events, and caches the latest."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Event, bytes]] = {}

@@ -1,45 +1,25 @@
-"""What every route is given: the ways in and out of Redis, and the worker's defaults that documents show."""
+"""The state of the application that every route gets: the backend, and the workers' defaults that documents show."""
 
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import Depends, Request
 
 from offload.api.breaker import SLOW_S, Breaker
+from offload.api.metrics.registry import Metrics
 from offload.api.sse import SseEncoder
 from offload.client import Client
 from offload.domain.errors import Unavailable, Unconfirmed
+from offload.domain.views import Defaults
 from offload.inspector import Inspector
 from offload.operations import Operations
-
-if TYPE_CHECKING:
-    from offload.api.metrics.registry import Metrics
+from offload.store.connection.outage import RedisOutage
 
 ANSWER_S = 3.0  # longer than any healthy Redis takes, shorter than any caller's patience
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What holds for a job function that says nothing itself; `timeout` and `keep_result` in seconds."""
-
-    max_tries: int
-    timeout: float
-    keep_result: float
-    loop_budget_ms: float | None = None
-
-
-class Outages(Protocol):
-    """Is told how Redis serves, and says in the log when that changes."""
-
-    def failed(self, part: str, error: Exception) -> float:
-        """Note a failure."""
-
-    def served(self, part: str) -> None:
-        """Note a success."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +30,18 @@ class State:
     inspector: Inspector
     operations: Operations
     defaults: Defaults
-    away: Outages
-    metrics: "Metrics"
+    outage: RedisOutage
+    metrics: Metrics
     breaker: Breaker
-    frames: SseEncoder = field(default_factory=SseEncoder)
+    encoder: SseEncoder = field(default_factory=SseEncoder)
 
     async def promptly(self, answer: Awaitable[T], wait: float = 0, part: Literal["reads", "writes"] = "reads") -> T:
-        """Return what Redis answers; raises Unavailable when it hangs, after 3 s beyond the `wait` that was asked for.
+        """Return Redis' answer; raises Unavailable if there is none, 3 s after the requested `wait`.
 
-        While it is known to hang every call is refused at once. A Redis without memory serves reads and refuses
-        writes, so the two are told apart.
+        While Redis is known to hang, calls are refused at once. A Redis out of memory serves reads and refuses writes,
+        so an outage is recorded for either apart.
         """
-        self._refuse_while_away(answer)
+        self._refuse_while_unavailable(answer)
         began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(ANSWER_S + wait):
@@ -69,22 +49,22 @@ class State:
         except TimeoutError:
             error = Unavailable(f"Redis did not answer within {ANSWER_S:g} s")
             self.breaker.suspect()
-            self.away.failed(part, error)
+            self.outage.failed(part, error)
             raise error from None
         except Unconfirmed as error:
-            self.away.failed("confirmations", error)
+            self.outage.failed("confirmations", error)
             raise
         except Unavailable as error:
             if asyncio.get_running_loop().time() - began > SLOW_S + wait:
                 self.breaker.suspect()
-            self.away.failed(part, error)
+            self.outage.failed(part, error)
             raise
-        self.away.served(part)
+        self.outage.served(part)
         if part == "writes":
-            self.away.served("confirmations")
+            self.outage.served("confirmations")
         return answered
 
-    def _refuse_while_away(self, answer: Awaitable[T]) -> None:
+    def _refuse_while_unavailable(self, answer: Awaitable[T]) -> None:
         try:
             self.breaker.check()
         except Unavailable:
@@ -94,7 +74,7 @@ class State:
 
 
 def state_of(request: Request) -> State:
-    """Return what the application was started with."""
+    """Return the state of the application of a request."""
     state: State = request.app.state.offload
     return state
 

@@ -1,30 +1,54 @@
-"""Holding an answer until a job has ended: as long as was asked for, and as long as the client is there."""
+"""Waiting for a job to finish before answering, within the requested time and while the client is connected."""
 
 import asyncio
 import re
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from offload.api.options import LONGEST_WAIT_S
+from offload.api.problems.request_errors import InvalidParameters
+from offload.domain.arguments import field_errors
 
 T = TypeVar("T")
 _WAIT = re.compile(rb"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
 
 
-def preferred(prefer: bytes | None) -> int | None:
-    """Return the seconds of `Prefer: wait=N` (RFC 7240, 4.3), at most 60; None where that is not asked for.
+class Waiting(BaseModel):
+    """The query of a call that shows a job."""
 
-    A preference that is not understood is ignored, as section 2 of the RFC says.
+    model_config = ConfigDict(extra="forbid")
+
+    wait: float = Field(
+        0, ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the job to finish; then it is shown as it is."
+    )
+
+
+def requested(query: bytes) -> float:
+    """Return the seconds of `?wait=N`, 0 without it; raises InvalidParameters."""
+    if not query:
+        return 0
+    try:
+        return Waiting.model_validate(dict(QueryParams(query))).wait
+    except ValidationError as error:
+        raise InvalidParameters(field_errors(error)) from None
+
+
+def preferred(prefer: bytes | None) -> int | None:
+    """Return the seconds of `Prefer: wait=N` (RFC 7240, 4.3), at most 60; None without it.
+
+    An unknown preference is ignored, as section 2 of the RFC says.
     """
     found = _WAIT.search(prefer) if prefer else None
     return min(int(found[1]), int(LONGEST_WAIT_S)) if found else None
 
 
 async def while_connected(receive: Receive, answer: Awaitable[T]) -> T:
-    """Return the answer; raises ClientDisconnect, and awaits it no longer, when the client goes away before it comes.
+    """Return the answer; if the client disconnects first, cancel it and raise ClientDisconnect.
 
     Only for a request whose body has been read.
     """

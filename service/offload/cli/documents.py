@@ -1,12 +1,10 @@
-"""What `--json` prints: the API's own documents, so that a script may change from one to the other.
-
-They are imported when they are printed, since FastAPI comes with them, which takes longer than all else a command does.
-"""
+"""What `--json` prints: the API's own documents, so that a script may change from one to the other."""
 
 from typing import Any
 
 import orjson
 
+from offload.domain import views
 from offload.domain.filters import BulkOutcome
 from offload.domain.functions import JobFunction
 from offload.domain.overrides import Override
@@ -16,30 +14,22 @@ from offload.settings import Settings
 
 def job(record: JobRecord) -> Any:
     """Return one job in full."""
-    from offload.api import documents  # noqa: PLC0415 - see above
-
-    return documents.job(record)
+    return views.job(record)
 
 
 def jobs(records: tuple[JobRecord, ...]) -> list[Any]:
     """Return jobs as a list shows them, without results."""
-    from offload.api import documents  # noqa: PLC0415 - see above
-
-    return [documents.summary(record) for record in records]
+    return [views.summary(record) for record in records]
 
 
 def bulk(outcome: BulkOutcome) -> Any:
     """Return what became of all jobs that fit a filter."""
-    from offload.api import documents  # noqa: PLC0415 - see above
-
-    return documents.bulk(outcome)
+    return views.bulk(outcome)
 
 
 def queues(states: list[QueueState]) -> list[Any]:
     """Return queues."""
-    from offload.api import documents  # noqa: PLC0415 - see above
-
-    return [documents.queue(state) for state in states]
+    return [views.queue(state) for state in states]
 
 
 def function(one: JobFunction[Any, Any], settings: Settings) -> dict[str, Any]:
@@ -50,11 +40,8 @@ def function(one: JobFunction[Any, Any], settings: Settings) -> dict[str, Any]:
 
 def moved(one: JobFunction[Any, Any], settings: Settings, override: Override | None) -> dict[str, Any]:
     """Return one job function, with where somebody moved it."""
-    from offload.api import documents  # noqa: PLC0415 - see above
-    from offload.api.state import Defaults  # noqa: PLC0415 - see above
-
-    defaults = Defaults(settings.max_tries, settings.job_timeout, settings.keep_result, settings.loop_budget_ms)
-    shown: dict[str, Any] = {**documents.function(one, defaults, None, override)}
+    defaults = views.Defaults(settings.max_tries, settings.job_timeout, settings.keep_result, settings.loop_budget_ms)
+    shown: dict[str, Any] = {**views.function(one, defaults, None, override)}
     return {name: value for name, value in shown.items() if name not in ("recent", "mean_ms")}
 
 

@@ -1,1 +1,5 @@
-"""What is shown: the shapes of documents, as TypedDicts without dependencies, for the API, the CLI and the SDK."""
+"""The documents that Offload shows, each declared once for API, CLI and SDK.
+
+They are TypedDicts that depend on nothing but `typing_extensions`, so that a program that uses the SDK loads no more
+than that. `domain.views` builds them from values.
+"""

@@ -1,1 +1,1 @@
-"""What a job is and what happens to it next, decided from values alone: no I/O, no asyncio."""
+"""The rules of jobs without I/O: what a job is and what follows each event, decided from values alone."""

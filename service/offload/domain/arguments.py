@@ -1,4 +1,4 @@
-"""The typed signature of a job function: what it takes, checked by pydantic, and how its result becomes JSON."""
+"""The typed signature of a job function: arguments checked by pydantic, and a result that becomes JSON."""
 
 import inspect
 import re
@@ -28,7 +28,7 @@ _PREFIX = "arg_"
 
 
 class Arguments:
-    """The arguments of one job function. Untyped ones (plain arq functions) take anything."""
+    """The arguments of one job function; untyped ones (of plain arq functions) accept anything."""
 
     def __init__(self, function: str, names: Sequence[str], model: type[BaseModel] | None) -> None:
         self.function = function
@@ -38,12 +38,12 @@ class Arguments:
 
     @classmethod
     def untyped(cls, function: str) -> "Arguments":
-        """Return arguments that take anything, as arq does."""
+        """Return arguments that accept anything, as arq does."""
         return cls(function, (), None)
 
     @classmethod
-    def of(cls, function: str, fn: Callable[..., Any]) -> "Arguments":
-        """Read the signature after the context; raise InvalidDefinition where it cannot be typed."""
+    def from_signature(cls, function: str, fn: Callable[..., Any]) -> "Arguments":
+        """Read the parameters after the context; raise InvalidDefinition where one has no schema."""
         try:
             parameters = list(inspect.signature(fn, eval_str=True).parameters.values())
         except NameError as error:
@@ -70,7 +70,7 @@ class Arguments:
         return cls(function, [p.name for p in parameters[1:]], model)
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments by name, positional ones (stock arq producers) too; raise InvalidArguments."""
+        """Return the arguments by name, including positional ones (of arq's producers); raise InvalidArguments."""
         if len(args) > len(self.names):
             takes = len(self.names)
             fault = FieldError("", f"takes {takes} arguments, {len(args)} were given", "too_many_arguments")
@@ -82,7 +82,7 @@ class Arguments:
         return {**bound, **kwargs}
 
     def validate(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments as the function wants them (models built, types coerced); raise InvalidArguments."""
+        """Return the arguments as the function takes them (models built, types coerced); raise InvalidArguments."""
         if self.model is None:
             return dict(given)
         if not given and not self._fields:
@@ -90,14 +90,14 @@ class Arguments:
         try:
             built = self.model.model_validate(given)
         except ValidationError as error:
-            hide = Redaction(given, self.secret_names)  # a validator of the user's may quote what it was given
+            hide = Redaction(given, self.secret_names)  # a validator of the user's may quote its input
             faults = [FieldError(hide.text(f.path), hide.text(f.message), f.code) for f in field_errors(error)]
             raise InvalidArguments(self.function, faults) from None
         return {name: getattr(built, field) for name, field in self._fields}
 
     @cached_property
-    def takes_nothing(self) -> bool:
-        """Whether there is nothing to check in no arguments at all."""
+    def is_empty(self) -> bool:
+        """True where a call without arguments needs no check."""
         return self.model is None or not self._fields
 
     def check(self, given: Mapping[str, Any]) -> None:
@@ -108,13 +108,13 @@ class Arguments:
         try:
             self._validator.validate_python(given)
         except ValidationError:
-            self.validate(given)  # which says it in our words
+            self.validate(given)  # which raises our own error
 
     @cached_property
     def _validator(self) -> SchemaValidator | None:
-        """The model's own, which `model_validate` wraps."""
-        found = None if self.model is None else self.model.__pydantic_validator__
-        return found if isinstance(found, SchemaValidator) else None
+        """The model's own validator, which `model_validate` wraps."""
+        validator = None if self.model is None else self.model.__pydantic_validator__
+        return validator if isinstance(validator, SchemaValidator) else None
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class Arguments:
         return frozenset(found)
 
     def masked(self, given: Any) -> Any:
-        """Return a copy of JSON arguments with every secret replaced, by declared type and by telling names."""
+        """Return a copy of JSON arguments with every secret masked, by declared type and by name."""
         return mask(given, self.secret_names)
 
 
@@ -155,7 +155,7 @@ def _formats(prop: Any) -> set[str]:
 
 
 def field_errors(error: ValidationError) -> list[FieldError]:
-    """Turn pydantic's errors into ours; the input is never repeated, since it may be a secret."""
+    """Convert pydantic's errors; the input is left out, since it may be a secret."""
     return [
         FieldError(".".join(str(part) for part in item["loc"]), item["msg"], item["type"])
         for item in error.errors(include_url=False, include_context=False, include_input=False)
@@ -164,17 +164,17 @@ def field_errors(error: ValidationError) -> list[FieldError]:
 
 @dataclass(frozen=True)
 class ResultType:
-    """How the result of a job function becomes JSON, by its return annotation where there is one."""
+    """The type of a job function's result, by its return annotation where there is one."""
 
     adapter: TypeAdapter[Any] | None
 
     @classmethod
     def untyped(cls) -> "ResultType":
-        """Return the result type of a function that says nothing of its result."""
+        """Return the result type of a function without a return annotation."""
         return cls(None)
 
     @classmethod
-    def of(cls, fn: Callable[..., Any]) -> "ResultType":
+    def from_annotation(cls, fn: Callable[..., Any]) -> "ResultType":
         """Read the return annotation; one that pydantic cannot serialise counts as none."""
         try:
             annotation = inspect.signature(fn, eval_str=True).return_annotation
@@ -193,7 +193,7 @@ class ResultType:
         return self.adapter.json_schema(mode="serialization") if self.adapter else {}
 
     def to_json(self, value: Any) -> bytes:
-        """Serialise a result; raise ResultNotSerializable that names its type."""
+        """Serialise a result; raises ResultNotSerializable, which names its type."""
         if value is None:
             return b"null"
         try:
@@ -206,7 +206,7 @@ class ResultType:
 
 
 def encode_arguments(given: Any) -> bytes:
-    """Serialise arguments for the wire: secrets as they are (they are needed), models by their own field aliases."""
+    """Serialise arguments for Redis: secrets in the clear, since the job needs them, models by their field aliases."""
     return orjson.dumps(given, default=_encode, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z)
 
 

@@ -1,7 +1,7 @@
-"""Callbacks: a signed webhook that tells how a job ended, delivered by a job of its own.
+"""Callbacks: a signed webhook about the end of a job, delivered by a job of its own.
 
-That job is made ready when the one that it tells of is enqueued, and put in by the very script that ends that one,
-whatever ends it. Here stands what a callback URL may be, and what must be there for one to be delivered.
+The callback job is prepared when the job is enqueued, and enqueued by the script that ends the job, whatever ends it.
+This module has the rules for callback URLs, and the conditions under which one can be delivered.
 """
 
 import ipaddress
@@ -16,11 +16,11 @@ from offload.domain.security.addresses import why_refused
 FUNCTION = "webhook.callback"
 LONGEST_URL = 2000
 KEPT_S = 4 * 86_400
-"""A job with a callback is kept so long at least: deliveries are tried for three days. The scripts say it in ms."""
+"""A job with a callback is kept for this long at least: deliveries are tried for three days."""
 
 
 def callback_id(job_id: str, end: int) -> str:
-    """Return the id of the job that tells of the `end`-th end of a job; the scripts build the same."""
+    """Return the id of the callback job for the `end`-th end of a job; the scripts build the same id."""
     return f"callback:{job_id}:{end}"
 
 
@@ -45,7 +45,7 @@ def check_callback_url(url: str) -> str:
 
 
 def why_private(url: str) -> str | None:
-    """Say what kind of address the URL has literally, if it is not public; None for a name, which delivery judges."""
+    """Return the kind of the URL's address if it is not public; None for a host name, which is checked at delivery."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return "loopback"
@@ -58,7 +58,7 @@ def why_private(url: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """Whether callbacks can be signed here, and whether they may go to private addresses."""
+    """Settings for callbacks: secrets to sign them exist, private addresses are allowed."""
 
     has_secrets: bool = False
     allow_private: bool = False

@@ -1,4 +1,4 @@
-"""What a set of job modules offers: job functions by name, the limits of queues, schedules."""
+"""The contents of a set of job modules: job functions by name, queues with limits, schedules."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from offload.domain.errors import InvalidDefinition, UnknownFunction
-from offload.domain.functions import JobFunction, plain
+from offload.domain.functions import JobFunction, plain_function
 from offload.domain.queues import DEFAULT_QUEUE, Queue
 from offload.domain.schedules import Schedule
 
@@ -16,7 +16,7 @@ _CRON_HELD = 60.0  # arq.constants.keep_cronjob_progress
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Everything that was found; queues that are only named by functions have no limits."""
+    """Job functions, queues and schedules by name; a queue that only functions name has no limits."""
 
     functions: Mapping[str, JobFunction[Any, Any]] = field(default_factory=dict)
     queues: Mapping[str, Queue] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Catalogue:
 
     @property
     def queue_names(self) -> list[str]:
-        """The queues a worker of this catalogue serves: highest priority first, then by name."""
+        """The queues that a worker of this catalogue serves: highest priority first, then by name."""
         names = {DEFAULT_QUEUE, *self.queues, *(f.queue for f in self.functions.values())}
         return sorted(names, key=lambda name: (-self.queue(name).priority, name))
 
@@ -51,14 +51,14 @@ def collect(modules: Iterable[ModuleType]) -> Catalogue:
     for module in modules:
         for value in list(vars(module).values()):
             if isinstance(value, JobFunction):
-                add(functions, value.name, value, "job function")
+                _add(functions, value.name, value, "job function")
             elif isinstance(value, Queue):
-                add(queues, value.name, value, "queue")
+                _add(queues, value.name, value, "queue")
             elif isinstance(value, Schedule):
-                add(schedules, value.name, value, "schedule")
+                _add(schedules, value.name, value, "schedule")
         settings = vars(module).get("WorkerSettings")
         for listed in _listed(settings):
-            add(functions, listed.name, listed, "job function")
+            _add(functions, listed.name, listed, "job function")
     for schedule in schedules.values():
         if schedule.function not in functions:
             raise InvalidDefinition(f"schedule {schedule.name!r}: {UnknownFunction(schedule.function, functions)}")
@@ -68,35 +68,35 @@ def collect(modules: Iterable[ModuleType]) -> Catalogue:
 
 def of_functions(functions: Iterable[Any]) -> dict[str, JobFunction[Any, Any]]:
     """Return an arq-style list of functions (ours, `arq.func(...)`, plain coroutines) by name."""
-    found: dict[str, JobFunction[Any, Any]] = {}
-    for one in functions:
-        made = as_job_function(one)
-        add(found, made.name, made, "job function")
-    return found
+    by_name: dict[str, JobFunction[Any, Any]] = {}
+    for listed in functions:
+        function = as_job_function(listed)
+        _add(by_name, function.name, function, "job function")
+    return by_name
 
 
-def as_job_function(one: Any) -> JobFunction[Any, Any]:
+def as_job_function(listed: Any) -> JobFunction[Any, Any]:
     """Return ours as it is, and an arq function, an arq cron job or a plain coroutine function as a plain one."""
-    if isinstance(one, JobFunction):
-        return one
-    if hasattr(one, "coroutine"):  # arq.worker.Function and arq.cron.CronJob
-        return plain(
-            one.name,
-            one.coroutine,
-            timeout=one.timeout_s,
-            keep_result=_keep(one),
-            max_tries=one.max_tries,
-            held_after=_CRON_HELD if hasattr(one, "next_run") else None,
+    if isinstance(listed, JobFunction):
+        return listed
+    if hasattr(listed, "coroutine"):  # arq.worker.Function and arq.cron.CronJob
+        return plain_function(
+            listed.name,
+            listed.coroutine,
+            timeout=listed.timeout_s,
+            keep_result=_keep_result(listed),
+            max_tries=listed.max_tries,
+            held_after=_CRON_HELD if hasattr(listed, "next_run") else None,
         )
-    if inspect.iscoroutinefunction(one):
-        return plain(one.__qualname__, one)
-    msg = f"{one!r} is no job function: use @job, arq.func(...) or an async def"
+    if inspect.iscoroutinefunction(listed):
+        return plain_function(listed.__qualname__, listed)
+    msg = f"{listed!r} is not a job function: use @job, arq.func(...) or an async def"
     raise InvalidDefinition(msg)
 
 
-def add(found: dict[str, Any], name: str, value: Any, kind: str) -> None:
-    """Add under a name; the same object twice is fine, another one of that name is refused."""
-    other = found.setdefault(name, value)
+def _add(by_name: dict[str, Any], name: str, value: Any, kind: str) -> None:
+    """Add an object by its name; the same object may come twice, a second object of that name is refused."""
+    other = by_name.setdefault(name, value)
     if other is not value and not (isinstance(value, Queue | Schedule) and other == value):
         where = [f"{o.fn.__module__}.{o.fn.__qualname__}" for o in (other, value) if isinstance(o, JobFunction)]
         msg = f"two {kind}s are named {name!r}" + (f": {where[0]} and {where[1]}; give one a name=" if where else "")
@@ -106,10 +106,10 @@ def add(found: dict[str, Any], name: str, value: Any, kind: str) -> None:
 def _listed(settings: Any) -> list[JobFunction[Any, Any]]:
     if settings is None:
         return []
-    given = settings if isinstance(settings, dict) else vars(settings)
-    ones = [*(given.get("functions") or ()), *(given.get("cron_jobs") or ())]
-    return [as_job_function(one) for one in ones if not isinstance(one, str)]
+    members = settings if isinstance(settings, dict) else vars(settings)
+    listed = [*(members.get("functions") or ()), *(members.get("cron_jobs") or ())]
+    return [as_job_function(function) for function in listed if not isinstance(function, str)]
 
 
-def _keep(one: Any) -> float | None:
-    return -1.0 if one.keep_result_forever else one.keep_result_s
+def _keep_result(listed: Any) -> float | None:
+    return -1.0 if listed.keep_result_forever else listed.keep_result_s

@@ -13,23 +13,24 @@ OffloadError
 ├── Conflict                 the job is in a state, or its function is of a kind, that does not allow this
 │   ├── NotFinished
 │   ├── ResultExpired
-│   ├── JobNotKept           it was put in by this request before, and has been forgotten since
-│   ├── NotMovable           a job function cannot run where it was told to
-│   └── IdempotencyKeyInUse  the same request is under way: try again soon
+│   ├── JobNotKept           this request enqueued it before, and it has been forgotten since
+│   ├── NotMovable           the code of a job function cannot run in that executor
+│   └── IdempotencyKeyInUse  the same request is in progress: retry soon
 ├── Unavailable              Redis cannot be reached: try again later
-│   └── Unconfirmed          the job is stored, but not yet as safely as was asked: try again with the same id
-├── Unreadable               encrypted by a key that this process was not given
+│   ├── MaybeEnqueued        it is unknown whether the job was enqueued: try again with its id
+│   └── Unconfirmed          the job is stored, but not confirmed as durably as required: retry with the same id
+├── Unreadable               encrypted with a key that this process does not have
 ├── JobFailed                awaited job is dead or aborted
 └── JobError                 raised inside a job function
     ├── Retry                run me again
     ├── GiveUp               never run me again
-    ├── Aborted              somebody asked this job to stop
+    ├── Aborted              the job was asked to stop
     ├── AttemptTimeout       the attempt ran longer than its timeout
     ├── LoopBudgetExceeded   one step held the event loop for longer than the function's budget
     ├── LeaseLost            another worker may have this job by now
     ├── ResultNotSerializable
     ├── ResultTooLarge
-    └── ChildDied            the process of a job function ended under it
+    └── ChildDied            the process of a job function ended before it returned
 
 HTTP status codes live in `offload.api.problems.responses`, exit codes in `offload.cli`.
 """
@@ -81,8 +82,8 @@ class InvalidArguments(InvalidRequest):
     def __init__(self, function: str, fields: Sequence[FieldError]) -> None:
         self.function = function
         self.fields = tuple(fields)
-        said = "; ".join(f"{f.path or '(arguments)'}: {f.message}" for f in self.fields)
-        super().__init__(f"invalid arguments for {function!r}: {said}")
+        faults = "; ".join(f"{f.path or '(arguments)'}: {f.message}" for f in self.fields)
+        super().__init__(f"invalid arguments for {function!r}: {faults}")
 
 
 class InvalidOptions(InvalidRequest):
@@ -94,32 +95,32 @@ class InvalidOptions(InvalidRequest):
 
 
 class InvalidBatch(InvalidRequest):
-    """Some jobs of a batch cannot be accepted, so none is; `fields` names each fault of each job."""
+    """Some jobs of a batch are invalid, so none is enqueued; `fields` names each error of each job."""
 
     def __init__(self, fields: Sequence[FieldError]) -> None:
         self.fields = tuple(fields)
-        faults = "1 fault" if len(self.fields) == 1 else f"{len(self.fields)} faults"
-        super().__init__(f"{faults} in the batch, so no job of it was accepted; the first is {self.fields[0].path}: "
+        faults = "1 error" if len(self.fields) == 1 else f"{len(self.fields)} errors"
+        super().__init__(f"{faults} in the batch, so no job was enqueued; the first is {self.fields[0].path}: "
                          f"{self.fields[0].message}")  # fmt: skip
 
 
 class IdempotencyKeyReused(InvalidRequest):
-    """The idempotency key came with another request before."""
+    """The idempotency key was used before, for another request."""
 
     def __init__(self, key: str) -> None:
         super().__init__(
-            f"the idempotency key {key!r} came with another method, path, query or body before; "
-            "send this request with a key of its own"
+            f"idempotency key {key!r} was already used with another method, path, query or body; "
+            "use a new key for this request"
         )
 
 
 class NotFound(OffloadError):
-    """There is no such thing, or it is no longer kept."""
+    """It does not exist, or its record has expired."""
 
     def __init__(self, kind: str, name: str) -> None:
         self.kind = kind
         self.name = name
-        super().__init__(f"no {kind} {name!r}; it never was, or it is no longer kept")
+        super().__init__(f"{kind} {name!r} not found (it may have expired)")
 
 
 class Conflict(OffloadError):
@@ -135,46 +136,63 @@ class ResultExpired(Conflict):
 
 
 class JobNotKept(Conflict):
-    """The job of an idempotency key was put in and has been forgotten since; it is not put in again."""
+    """The job of an idempotency key was enqueued and has been forgotten since; it is not enqueued again."""
 
 
 class NotMovable(Conflict):
-    """A job function cannot run in a thread, or in a process, for what its code is."""
+    """The code of a job function cannot run in the executor that was asked for."""
 
 
 class IdempotencyKeyInUse(Conflict):
-    """A request with this idempotency key is under way; its outcome can be had in a moment."""
+    """A request with this idempotency key is in progress; retry in a moment for its outcome."""
 
     def __init__(self, key: str = "") -> None:
-        named = f"the idempotency key {key!r}" if key else "this idempotency key"
-        super().__init__(f"a request with {named} is under way; send this one again in a moment")
+        named = f"idempotency key {key!r}" if key else "this idempotency key"
+        super().__init__(f"a request with {named} is in progress; retry in a moment")
 
 
 class Unavailable(OffloadError):
     """Redis cannot be reached or refuses to serve; nothing was changed that we know of."""
 
 
-class Unconfirmed(Unavailable):
-    """The jobs are stored and may run, but replicas or disks that were to confirm it did not in time.
+class MaybeEnqueued(Unavailable):
+    """`ctx.enqueue` was not confirmed: the job may be stored or not; if it is, `id` is its id.
 
-    Asking again with the same ids adds no second one, and waits for the confirmation anew.
+    Enqueuing again with this id (`EnqueueOptions(job_id=error.id)`) adds no second one.
+    """
+
+    def __init__(self, job_id: str, why: str) -> None:
+        self.id = job_id
+        self.why = why
+        super().__init__(
+            f"it is not known whether job {job_id} was enqueued ({why}); enqueuing it again with the same id adds no "
+            "second one"
+        )
+
+
+class Unconfirmed(Unavailable):
+    """The jobs are stored and may run, but replicas or disks did not confirm it in time.
+
+    Retrying with the same ids enqueues no second one, and waits for the confirmation again.
     """
 
     def __init__(self, ids: Sequence[str], why: str) -> None:
         self.ids = tuple(ids)
         self.why = why
         stored = f"job {ids[0]} is" if len(ids) == 1 else f"{len(ids)} jobs are"
-        super().__init__(f"{stored} stored and may run, but {why}; asking again with the same id adds no second one")
+        super().__init__(
+            f"{stored} stored and may run, but {why}; retrying with the same id does not enqueue a second one"
+        )
 
 
 class Unreadable(OffloadError):
-    """What is asked for is encrypted by a key that this process was not given; `key_id` names the key."""
+    """The requested data is encrypted with a key that this process does not have; `key_id` names it."""
 
-    def __init__(self, what: str, job_id: str, key_id: str) -> None:
+    def __init__(self, part: str, job_id: str, key_id: str) -> None:
         self.key_id = key_id
         super().__init__(
-            f"the {what} of job {job_id} is encrypted, and OFFLOAD_ENCRYPTION_KEYS of this process has no key with the "
-            f"id {key_id}"
+            f"the {part} of job {job_id} is encrypted with key {key_id}, which is not in this process's "
+            "OFFLOAD_ENCRYPTION_KEYS"
         )
 
 
@@ -208,7 +226,7 @@ class GiveUp(JobError):
 
 
 class Aborted(JobError):
-    """Somebody asked this job to stop."""
+    """The job was asked to stop."""
 
 
 class AttemptTimeout(JobError):
@@ -231,18 +249,18 @@ class ResultNotSerializable(JobError):
 
 
 class ResultTooLarge(JobError):
-    """The serialised result is over OFFLOAD_MAX_RESULT_BYTES; give it back as an artifact."""
+    """The serialised result is over OFFLOAD_MAX_RESULT_BYTES; return it as an artifact."""
 
 
 class ChildDied(JobError):
-    """The child process that ran the job function ended under it (signal, out of memory, exit)."""
+    """The child process that ran the job function ended before it returned (signal, out of memory, exit)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorInfo:
     """An exception as data: the only form in which one is stored or sent.
 
-    `fingerprint` (see `offload.domain.fingerprints`) is given to the error of an attempt when that is written down.
+    `fingerprint` (see `offload.domain.fingerprints`) is set when the error of an attempt is recorded.
     """
 
     type: str

@@ -1,19 +1,19 @@
-"""What happens to jobs, as values, and which of it somebody wants to hear."""
+"""Events of jobs as values, and the filter by which readers choose them."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 MISSED = "missed"
-"""What a reader is told who was too slow, or away too long: `count` events are lost to it, None if unknown."""
+"""The event for a reader that was too slow, or away for too long: it lost `count` events, None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened to a job: `name` is the state entered, or `progress`, or `log`.
 
-    `blocked` and `stalled` are about an event loop: of the job that holds it, if it is one; else `job_id` is empty.
+    `blocked` and `stalled` are about an event loop: `job_id` is the job that held it, empty where it was none.
 
-    `id` is its place in the feed (`<ms>-<n>.<i>`), by which a reader resumes; `missed` has none.
+    `id` is its place in the feed (`<ms>-<n>.<i>`), from which a reader resumes; `missed` has none.
     """
 
     id: str
@@ -24,16 +24,16 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which events somebody wants: of one job, of some functions, on some queues, of some names; None is all."""
+class EventFilter:
+    """Selects events by job, functions, queues and names; None is all."""
 
     job_id: str | None = None
     functions: frozenset[str] | None = None
     queues: frozenset[str] | None = None
     names: frozenset[str] | None = None
 
-    def takes(self, event: Event) -> bool:
-        """Whether the event is wanted; one that does not say its function or queue is not, where one is asked for."""
+    def matches(self, event: Event) -> bool:
+        """Return True where the event fits; one without a function or queue does not fit a filter that has one."""
         return (
             (self.names is None or event.name in self.names)
             and (self.functions is None or event.data.get("function") in self.functions)
@@ -42,6 +42,6 @@ class Wanted:
         )
 
 
-def missed(count: int | None, at_ms: int) -> Event:
-    """Say that a reader lost so many events."""
+def missed_event(count: int | None, at_ms: int) -> Event:
+    """Return the event for a reader that lost `count` events."""
     return Event("", MISSED, "", at_ms, {"count": count})

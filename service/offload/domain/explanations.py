@@ -1,7 +1,6 @@
-"""Why is a job not running? From facts to one sentence for a person, and a stable word for a program.
+"""Explains why a job is not running: a sentence for a person, and a stable word for a program.
 
-What holds a job back is looked for in the order in which a person would have to clear it away: a pause, then a worker
-that could run it, then the limits, then the others before it.
+Causes are checked in the order in which a person has to remove them: a pause, a missing worker, limits, other jobs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from offload.domain.states import Status
 
 
 class Reason(StrEnum):
-    """Why a job stands where it stands; none of these words ever changes."""
+    """The cause of a job's present status; the words are stable."""
 
     SUCCEEDED = "succeeded"
     DEAD = "dead"
@@ -25,7 +24,7 @@ class Reason(StrEnum):
     RUNS_ELSEWHERE = "runs-elsewhere"
     DEFERRED = "deferred"
     RETRYING = "retrying"
-    PUT_BACK = "put-back"
+    REQUEUED = "requeued"
     NOT_QUEUED = "not-queued"
     QUEUE_PAUSED = "queue-paused"
     NO_WORKER = "no-worker"
@@ -41,7 +40,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobRef:
-    """Another job that an explanation names; `worker` and `since_ms` where it runs."""
+    """Another job that an explanation names; `worker` and `since_ms` if it is running."""
 
     id: str
     function: str | None
@@ -64,12 +63,12 @@ class WorkerView:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a job and of what it waits for; times in ms by Redis' clock, of which `now_ms` is one.
+    """The state of a job and of all that it may wait for; times, `now_ms` too, in ms by Redis' clock.
 
-    `position` is how many due jobs stand before it, None where it is not due; `before` names the first of them,
-    `holders` what runs of its queue. `offered_ms` is when its queue offers it: a running job's is the end of its lease.
-    `next_start_ms` is when the queue's rate allows another start, None where it does now. `waits_for` is `thread` or
-    `process` where its worker has it and has none free. `put_back` is why a worker could not run it, the last time.
+    `position` is the number of due jobs before it, None if it is not due; `before` names the first of them, `holders`
+    the running jobs of its queue. `offered_ms` is when a worker may claim it: for a running job, when its lease ends.
+    `next_start_ms` is when the queue's rate allows another start, None if it does now. `waits_for` is `thread` or
+    `process` if its worker has claimed it and has none free. `requeue_reason` is why a worker last could not run it.
     """
 
     record: JobRecord
@@ -83,7 +82,7 @@ class Facts:
     is_leased: bool = False
     next_start_ms: int | None = None
     waits_for: str | None = None
-    put_back: str | None = None
+    requeue_reason: str | None = None
 
     @property
     def serving(self) -> list[WorkerView]:
@@ -92,14 +91,14 @@ class Facts:
 
     @property
     def able(self) -> list[WorkerView]:
-        """Those of them that know the job's function; all of them where it is not known yet which it calls."""
+        """Those of `serving` that know the job's function; all of them if its function is not known yet."""
         name = self.record.function
         return [one for one in self.serving if name is None or name in one.functions]
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a job is not running: the first reason with its sentence, and what else will hold it back after that."""
+    """The first reason with its sentence, and the reasons that remain after that one is removed."""
 
     reason: Reason
     sentence: str
@@ -108,7 +107,7 @@ class Explanation:
 
 
 def explain(facts: Facts) -> Explanation:
-    """Say why a job stands where it stands."""
+    """Return the causes of a job's present status, the first with its sentence."""
     found = list(_reasons(facts))
     (reason, sentence), *others = found
     return Explanation(reason, sentence, tuple(other for other, _ in others), facts)
@@ -125,11 +124,11 @@ def _reasons(facts: Facts) -> Iterator[_Found]:
     elif record.status is Status.RUNNING and facts.is_leased:
         yield _running(facts)
     elif facts.is_leased:
-        yield Reason.RUNS_ELSEWHERE, "A stock arq worker holds it; such a worker does not say who it is."
+        yield Reason.RUNS_ELSEWHERE, "Held by a stock arq worker, which does not report its id."
     elif facts.offered_ms is None:
         yield (
             Reason.NOT_QUEUED,
-            "No queue that is known holds it; a worker that serves its queue would make that known.",
+            "Not in any known queue; a queue becomes known when a worker of it starts.",
         )
     elif facts.offered_ms > facts.now_ms:
         yield _waits_for_its_time(facts)
@@ -147,29 +146,29 @@ def _ended(record: JobRecord) -> _Found:
     tries = f"{record.attempt} attempt{'' if record.attempt == 1 else 's'}"
     match record.status:
         case Status.SUCCEEDED:
-            return Reason.SUCCEEDED, f"It succeeded {when}, after {tries}."
+            return Reason.SUCCEEDED, f"Succeeded {when}, after {tries}."
         case Status.DEAD:
             why = f" ({record.error.type}: {record.error.message})" if record.error else ""
-            return Reason.DEAD, f"It is dead since {when[3:]}, after {tries}{why}; a retry puts it back."
+            return Reason.DEAD, f"Died {when}, after {tries}{why}. Use `offload jobs retry` to requeue it."
         case _:
-            return Reason.ABORTED, f"It was aborted {when}; a retry puts it back."
+            return Reason.ABORTED, f"Aborted {when}. Use `offload jobs retry` to requeue it."
 
 
 def _running(facts: Facts) -> _Found:
     record = facts.record
-    since = f"since {rfc3339(record.started_ms)} ({_span(facts.now_ms - (record.started_ms or facts.now_ms))})"
+    took, since = _span(facts.now_ms - (record.started_ms or facts.now_ms)), rfc3339(record.started_ms)
     if facts.waits_for is not None:
         reason = Reason.WAITS_FOR_THREAD if facts.waits_for == "thread" else Reason.WAITS_FOR_PROCESS
         return reason, (
-            f"Worker {record.worker} has it {since}, but all {_plural(facts.waits_for)} that the worker has for queue "
-            f"{record.queue!r} are busy; it starts when one is free."
+            f"Claimed by worker {record.worker} {took} ago ({since}), but all its {_plural(facts.waits_for)} for queue "
+            f"{record.queue!r} are busy; the job starts when one is free."
         )
     worker = next((one for one in facts.workers if one.id == record.worker), None)
-    beat = "which has not been heard of lately" if worker is None or worker.beat_ms is None else (
-        f"which was heard of {_span(facts.now_ms - worker.beat_ms)} ago"
+    heartbeat = "no recent heartbeat" if worker is None or worker.beat_ms is None else (
+        f"last heartbeat {_span(facts.now_ms - worker.beat_ms)} ago"
     )  # fmt: skip
-    told = "; it was told to stop" if record.aborting else ""
-    return Reason.RUNNING, f"It runs {since} on worker {record.worker}, {beat}{told}."
+    aborting = "; abort requested" if record.aborting else ""
+    return Reason.RUNNING, f"Running for {took} (since {since}) on worker {record.worker}; {heartbeat}{aborting}."
 
 
 def _waits_for_its_time(facts: Facts) -> _Found:
@@ -178,34 +177,34 @@ def _waits_for_its_time(facts: Facts) -> _Found:
     match record.status:
         case Status.RETRYING:
             of = f" of {record.max_tries}" if record.max_tries else ""
-            return Reason.RETRYING, f"Attempt {record.attempt}{of} failed, and the next may start at {when}."
+            return Reason.RETRYING, f"Attempt {record.attempt}{of} failed; the next may start at {when}."
         case Status.DEFERRED:
-            return Reason.DEFERRED, f"It may not start before {when}."
+            return Reason.DEFERRED, f"Deferred until {when}."
         case _:
-            why = f": {facts.put_back}" if facts.put_back else ""
-            return Reason.PUT_BACK, f"A worker that could not run it put it back{why}; it is offered again at {when}."
+            why = f": {facts.requeue_reason}" if facts.requeue_reason else ""
+            return Reason.REQUEUED, f"Requeued by a worker that could not run it{why}; available again at {when}."
 
 
 def _blocked_for_long(facts: Facts) -> Iterator[_Found]:
-    """Yield what no passing of time clears away: a person has to resume, start or deploy something."""
+    """Yield causes that do not pass with time: a person has to resume, start or deploy something."""
     queue, name = facts.queue, facts.record.function
     if queue.paused:
         by = f" by {queue.paused_by}" if queue.paused_by else ""
         since = f" since {rfc3339(queue.paused_ms)}" if queue.paused_ms else ""
-        yield Reason.QUEUE_PAUSED, f"Queue {queue.name!r} is paused{by}{since}; it starts no job until it is resumed."
+        yield Reason.QUEUE_PAUSED, f"Queue {queue.name!r} is paused{by}{since}; it starts no jobs until resumed."
     if not facts.serving:
         there = f"none of the {len(facts.workers)} live workers serves" if facts.workers else "no live worker serves"
-        yield Reason.NO_WORKER, f"It waits for a worker: {there} queue {queue.name!r}."
+        yield Reason.NO_WORKER, f"Waiting for a worker: {there} queue {queue.name!r}."
     elif not facts.able:
         yield (
             Reason.UNKNOWN_FUNCTION,
             (
                 f"None of the {len(facts.serving)} workers of queue {queue.name!r} knows the function {name!r}; "
-                "their job modules are older or others."
+                "they run other or older job modules."
             ),
         )
     elif all(one.is_stopping for one in facts.able):
-        yield Reason.WORKERS_STOPPING, f"Every worker that could run it is stopping: {_listed(facts.able)}."
+        yield Reason.WORKERS_STOPPING, f"All workers that could run it are stopping: {_listed(facts.able)}."
 
 
 def _blocked_by_limits(facts: Facts) -> Iterator[_Found]:
@@ -216,7 +215,7 @@ def _blocked_by_limits(facts: Facts) -> Iterator[_Found]:
         yield (
             Reason.MAX_RUNNING,
             (
-                f"Queue {queue.name!r} runs {queue.running} of at most {queue.max_running} jobs: "
+                f"Queue {queue.name!r} is at its limit: {queue.running} of {queue.max_running} jobs are running: "
                 f"{held}{f' and {more} more' if more > 0 else ''}."
             ),
         )
@@ -224,7 +223,7 @@ def _blocked_by_limits(facts: Facts) -> Iterator[_Found]:
         yield (
             Reason.RATE,
             (
-                f"Queue {queue.name!r} may start {queue.rate} and has; the next start is allowed at "
+                f"Queue {queue.name!r} is at its rate limit ({queue.rate}); the next start is allowed at "
                 f"{rfc3339(facts.next_start_ms)}, in {_span(facts.next_start_ms - facts.now_ms)}."
             ),
         )
@@ -233,25 +232,23 @@ def _blocked_by_limits(facts: Facts) -> Iterator[_Found]:
         yield (
             Reason.WORKERS_FULL,
             (
-                f"All {sum(one.slots for one in free)} slots of the workers that could run it are taken: "
+                f"All {sum(one.slots for one in free)} slots of the workers that could run it are in use: "
                 f"{_listed(free)}."
             ),
         )
 
 
 def _lease_over(facts: Facts) -> _Found:
-    return Reason.LEASE_OVER, (
-        f"Worker {facts.record.worker} had it and lost its lease; the next worker with room takes it up again."
-    )
+    return Reason.LEASE_OVER, (f"Worker {facts.record.worker} lost its lease; the next free worker runs the job again.")
 
 
 def _in_line(facts: Facts) -> _Found:
     if not facts.position:
-        return Reason.NEXT, f"It is the next of queue {facts.queue.name!r} and starts as soon as a worker takes it."
+        return Reason.NEXT, f"Next in queue {facts.queue.name!r}; starts as soon as a worker claims it."
     first = facts.before[0] if facts.before else None
-    named = f", the first of them {first.id} ({first.function or 'unknown'})" if first else ""
-    jobs = "1 job is" if facts.position == 1 else f"{facts.position:,} jobs are"
-    return Reason.BEHIND_OTHERS, f"{jobs} before it in queue {facts.queue.name!r}{named}."
+    named = f", the first is {first.id} ({first.function or 'unknown'})" if first else ""
+    jobs = "1 job" if facts.position == 1 else f"{facts.position:,} jobs"
+    return Reason.BEHIND_OTHERS, f"Behind {jobs} in queue {facts.queue.name!r}{named}."
 
 
 def _listed(workers: Sequence[WorkerView]) -> str:

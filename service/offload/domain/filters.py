@@ -1,4 +1,4 @@
-"""Which jobs a list shows and a bulk call is about: one value, the same for the API, the command line and the store."""
+"""Filters of jobs and stalls as values, the same for the API, the command line and the store."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,20 +10,20 @@ from offload.domain.fingerprints import is_fingerprint
 from offload.domain.states import Status
 
 RETRYABLE = (Status.DEAD, Status.ABORTED, Status.RETRYING, Status.DEFERRED)
-"""Jobs that a person can put back, or have run now."""
+"""The states of jobs that a person can requeue or run now."""
 ENDED_WITHOUT = (Status.DEAD, Status.ABORTED)
-"""Of these, those that a bulk retry is about when no status is named: what waits for its time keeps its time."""
+"""The states that a bulk retry covers when none is named; jobs that wait for their time keep it."""
 ABORTABLE = (Status.DEFERRED, Status.RETRYING, Status.QUEUED, Status.RUNNING)
-"""Jobs that a person can stop, in the order in which they move: one that moves on meanwhile is met again."""
+"""The states of jobs that can be aborted, in the order in which jobs move, so that none is missed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Jobs that fit all that is said; None says nothing.
+    """A filter of jobs; all its fields must fit, None fits every job.
 
     `error` is a fingerprint: of any attempt that failed, not only of the last. The window holds jobs enqueued at
-    `enqueued_after_ms` or later, and before `enqueued_before_ms`, so that windows that meet share none.
-    Raises InvalidOptions for what no job can fit.
+    `enqueued_after_ms` or later, and before `enqueued_before_ms`, so that adjoining windows share no job.
+    Raises InvalidOptions for a filter that no job can fit.
     """
 
     status: Status | None = None
@@ -45,19 +45,19 @@ class Filter:
 
     @property
     def is_empty(self) -> bool:
-        """Whether every job fits."""
+        """True where every job fits."""
         return self == _EVERYTHING
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what it says, None where it says nothing."""
+        """Return the fields by name."""
         return asdict(self)
 
     def among(
         self, statuses: tuple[Status, ...], verb: str, unless_named: tuple[Status, ...] = ()
     ) -> tuple[Status, ...]:
-        """Return which of the statuses fit; raises InvalidOptions for a status that is not among them.
+        """Return the statuses that fit; raises InvalidOptions where the filter names another one.
 
-        Where the filter names none it is all of them, or those `unless_named`.
+        A filter without a status fits all of them, or those of `unless_named`.
         """
         if self.status is None:
             return unless_named or statuses
@@ -75,11 +75,11 @@ IDS_SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class BulkOutcome:
-    """What a bulk call came to.
+    """The outcome of a bulk call.
 
     `matched` counts the jobs that fit and that the action can be about: in a dry run all that could be counted, else
-    those that were taken on, at most the limit. `done` is how many the action worked on; the rest had moved on. `ids`
-    are the first hundred of those matched. `has_more` says that there may be others: call again.
+    those that were selected, at most the limit. `done` counts the jobs on which the action worked; the others had moved
+    on. `ids` are the first hundred of those matched. With `has_more` there may be others: call again.
     """
 
     matched: int
@@ -89,16 +89,16 @@ class BulkOutcome:
     has_more: bool
 
     def plus(self, following: "BulkOutcome") -> "BulkOutcome":
-        """Return what two calls came to, one after the other."""
+        """Return the outcome of two calls in a row."""
         matched, done = self.matched + following.matched, self.done + following.done
         return BulkOutcome(matched, done, self.is_dry_run, (self.ids + following.ids)[:IDS_SHOWN], following.has_more)
 
 
 @dataclass(frozen=True, slots=True)
 class StallFilter:
-    """Stalls that fit all that is said; None says nothing. The window is as that of `Filter`.
+    """A filter of stalls; all its fields must fit, None fits every stall. The window is as that of `Filter`.
 
-    Raises InvalidOptions for what no stall can fit.
+    Raises InvalidOptions for a filter that no stall can fit.
     """
 
     kind: str | None = None
@@ -118,12 +118,12 @@ class StallFilter:
             msg = "after is not before before; no stall can fit both"
             raise InvalidOptions(msg)
 
-    def takes(self, stall: Mapping[str, Any]) -> bool:
-        """Whether a stall is one of these, whenever it was."""
+    def matches(self, stall: Mapping[str, Any]) -> bool:
+        """Return True where a stall fits, whenever it was."""
         names = ("kind", "function", "route", "worker", "job_id", "fingerprint")
         return all(getattr(self, name) in (None, stall.get(name)) for name in names)
 
     def is_in_window(self, at: str) -> bool:
-        """Whether a time, as it is written in a stall, is in the window."""
+        """Return True for a time, written as in a stall, that is in the window."""
         after, before = rfc3339(self.after_ms), rfc3339(self.before_ms)
         return (after is None or at >= after) and (before is None or at < before)

@@ -1,4 +1,4 @@
-"""What makes two errors the same one, so that a person finds all jobs that one fault broke, and retries them together.
+"""Fingerprints of errors: jobs that failed by the same fault share one, so that they can be found and retried together.
 
 The time, the ids and the line numbers of an error change from job to job and from release to release; the job function,
 the type of the error and the place in the user's code do not.
@@ -25,26 +25,26 @@ _VARYING = (
 
 
 def fingerprint(function: str, error_type: str, message: str, traceback: str = "") -> str:
-    """Return what jobs that failed in the same way have in common: 12 hex digits.
+    """Return 12 hex digits that jobs that failed in the same way share.
 
-    They are of a SHA-1 over function, error type, and the innermost frame of the user's code (file name and function)
-    or, where there is none, the message without what varies in it. SHA-1, since Redis' Lua has no other: attempts that
-    are lost with their worker are written down by a script, which makes the same of `WorkerLost` alone.
+    They are from a SHA-1 over function, error type, and the innermost frame of the user's code (file name and function)
+    or, where there is none, the message without its varying parts. SHA-1, since Redis' Lua has no other: attempts that
+    are lost with their worker are recorded by a script, which makes the same fingerprint of `WorkerLost`.
     """
     place = "" if error_type == "WorkerLost" else _place(traceback) or normalised(message)
-    told = f"{function}\n{error_type}\n{place}"
-    return hashlib.sha1(told.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:_DIGITS]
+    identity = f"{function}\n{error_type}\n{place}"
+    return hashlib.sha1(identity.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:_DIGITS]
 
 
 def is_fingerprint(text: str) -> bool:
-    """Whether a text can be a fingerprint."""
+    """Return True for a text that has the form of a fingerprint."""
     return _VALID.fullmatch(text) is not None
 
 
 def normalised(message: str) -> str:
-    """Return a message without quoted parts, ids and numbers, by which it differs from job to job."""
-    for varying, put in _VARYING:
-        message = varying.sub(put, message[: 4 * _MESSAGE_LIMIT])
+    """Return a message without quoted parts, ids and numbers, which differ from job to job."""
+    for varying, placeholder in _VARYING:
+        message = varying.sub(placeholder, message[: 4 * _MESSAGE_LIMIT])
     return message[:_MESSAGE_LIMIT]
 
 

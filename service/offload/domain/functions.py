@@ -1,19 +1,18 @@
-"""Job functions as values: what one is called, where it runs, what it takes and gives, when it is tried again."""
+"""Job functions as values: name, place, signature, retry policy; and the options of one enqueue."""
 
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from offload.documents.functions import MovableTo, OverBudget, RunsIn
 from offload.domain.arguments import Arguments, ResultType
 from offload.domain.callbacks import check_callback_url
 from offload.domain.errors import InvalidDefinition, InvalidOptions
 from offload.domain.policy import Backoff, RetryPolicy
 from offload.domain.queues import DEFAULT_QUEUE, check_queue_name
 
-RunsIn = Literal["loop", "thread", "process"]
-OverBudget = Literal["warn", "fail"]
 _NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$")
 HIGHEST_PRIORITY = 9
 LONGEST_UNIQUE_KEY = 200
@@ -57,7 +56,7 @@ class JobFunction(Generic[P, R]):
         """Call the function itself."""
         return self.fn(*args, **kwargs)
 
-    def policy(self, default_max_tries: int, override: int | None = None) -> RetryPolicy:
+    def retry_policy(self, default_max_tries: int, override: int | None = None) -> RetryPolicy:
         """Return the retry policy of one job: its own `max_tries`, else the function's, else the worker's."""
         tries = override or self.max_tries or default_max_tries
         return RetryPolicy(tries, self.backoff, self.retry_on, self.give_up_on)
@@ -75,7 +74,7 @@ def job(
     *,
     name: str | None = ...,
     queue: str = ...,
-    runs_in: Literal["thread", "process"] | None = ...,
+    runs_in: MovableTo | None = ...,
     timeout: float | None = ...,
     max_tries: int | None = ...,
     keep_result: float | None = ...,
@@ -105,7 +104,7 @@ def define(
     *,
     name: str | None = None,
     queue: str = DEFAULT_QUEUE,
-    runs_in: Literal["thread", "process"] | None = None,
+    runs_in: MovableTo | None = None,
     timeout: float | None = None,
     max_tries: int | None = None,
     keep_result: float | None = None,
@@ -121,7 +120,9 @@ def define(
         raise InvalidDefinition(msg)
     name = name or f"{fn.__module__.rsplit('.', 1)[-1]}.{fn.__name__}"
     if not _NAME.match(name):
-        msg = f"{name!r} is no name for a job function: letters, digits and _ . : - up to 100, for it stands in URLs"
+        msg = (
+            f"{name!r} is not a valid job function name: use up to 100 letters, digits and _ . : - (it is part of URLs)"
+        )
         raise InvalidDefinition(msg)
     check_queue_name(queue)
     _check_positive(name, timeout=timeout, max_tries=max_tries)
@@ -133,8 +134,8 @@ def define(
         fn=fn,
         name=name,
         runs_in=_place(name, fn, runs_in),
-        arguments=Arguments.of(name, fn),
-        result_type=ResultType.of(fn),
+        arguments=Arguments.from_signature(name, fn),
+        result_type=ResultType.from_annotation(fn),
         queue=queue,
         timeout=timeout,
         keep_result=keep_result,
@@ -148,7 +149,7 @@ def define(
     )
 
 
-def plain(
+def plain_function(
     name: str,
     coroutine: Callable[..., Coroutine[Any, Any, Any]],
     *,
@@ -157,7 +158,7 @@ def plain(
     max_tries: int | None = None,
     held_after: float | None = None,
 ) -> JobFunction[Any, Any]:
-    """Take a plain arq function as it is: a dict for context, untyped arguments, ordinary exceptions not retried."""
+    """Make a JobFunction of a plain arq function: context is a dict, arguments are untyped, no exception is retried."""
     return JobFunction(
         fn=coroutine,
         name=name,
@@ -181,8 +182,8 @@ def _place(name: str, fn: Callable[..., Any], runs_in: str | None) -> RunsIn:
     if inspect.iscoroutinefunction(fn):
         if runs_in is not None:
             msg = (
-                f"{name} is async def and runs on the event loop, so runs_in={runs_in!r} cannot hold: make it def, "
-                f"or keep async def and send the blocking step away with `await ctx.to_{runs_in}(f, ...)`"
+                f"{name} is async def and runs on the event loop, so runs_in={runs_in!r} is impossible: make it def, "
+                f"or keep async def and run the blocking step with `await ctx.to_{runs_in}(f, ...)`"
             )
             raise InvalidDefinition(msg)
         return "loop"
@@ -190,7 +191,7 @@ def _place(name: str, fn: Callable[..., Any], runs_in: str | None) -> RunsIn:
         msg = f"{name} is a generator; a job function returns its result"
         raise InvalidDefinition(msg)
     if runs_in == "process" and "<locals>" in fn.__qualname__:
-        msg = f"{name} runs in a process, so it must stand at the top of its module where a child can import it"
+        msg = f"{name} runs in a process: define it at the top of its module, where a child process can import it"
         raise InvalidDefinition(msg)
     return "process" if runs_in == "process" else "thread"
 
@@ -198,7 +199,7 @@ def _place(name: str, fn: Callable[..., Any], runs_in: str | None) -> RunsIn:
 def _check_budget(name: str, fn: Callable[..., Any], loop_budget_ms: float | None, over_budget: str) -> None:
     _check_positive(name, loop_budget_ms=loop_budget_ms)
     if loop_budget_ms is not None and not inspect.iscoroutinefunction(fn):
-        msg = f"{name} is no async def, so it holds no event loop, and loop_budget_ms={loop_budget_ms} says nothing"
+        msg = f"{name} is not async def, so it does not run on the event loop: drop loop_budget_ms={loop_budget_ms}"
         raise InvalidDefinition(msg)
     if over_budget not in ("warn", "fail"):
         msg = f"{name}: over_budget={over_budget!r} is not known; write 'warn' or 'fail'"
@@ -217,13 +218,13 @@ def _check_positive(name: str, **values: float | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class EnqueueOptions:
-    """What a caller may say about one job, beside its arguments; None takes the function's or the worker's value.
+    """Options of one job, besides its arguments; None takes the value of the function or of the worker.
 
     `delay`, `timeout`, `keep_result`, `unique_for` in seconds; `run_at_ms`, `deadline_ms` in ms since the epoch. A job
     that has not finished by its deadline is dead. Of the due jobs of a queue those of a higher `priority`, 0 to 9,
     start first. While a job with the same `unique_key` has not ended, or `unique_for` seconds from its enqueue have not
-    passed, no other of its function is put in; `unique_for` alone takes the arguments for the key. `callback_url` is
-    told how the job ended.
+    passed, no other job of its function is enqueued; `unique_for` alone uses the arguments as the key. `callback_url`
+    gets a webhook when the job ends.
     """
 
     job_id: str | None = None
@@ -290,6 +291,6 @@ class EnqueueOptions:
 
 
 NO_OPTIONS = EnqueueOptions()
-"""What most callers say; who looks for it need not look at each option."""
+"""The options of most calls: comparing with this one object is cheaper than looking at each option."""
 
 Functions = Mapping[str, JobFunction[Any, Any]]

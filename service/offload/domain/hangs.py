@@ -1,6 +1,6 @@
-"""What held an event loop until its worker was killed: which line, and whose job, as far as that can be known.
+"""The cause of a hang: the line and the job that held an event loop until its worker was killed, as far as is known.
 
-Nobody is blamed on a guess: a job is named where the step clock names it, or where the stack or the lack of others
+No job is named on a guess: it is named where the step clock names it, or where the stack, or the lack of other jobs,
 leaves no doubt.
 """
 
@@ -16,7 +16,7 @@ _STACK_LIMIT = 4000
 
 
 class Verdict(StrEnum):
-    """How a process was found whose event loop did not come back, in words."""
+    """The state, in words, of a process with an event loop that did not come back."""
 
     BLOCKED = "the event loop was blocked, while the interpreter was alive"
     GIL_HELD = "C code held the GIL: no other thread could run either"
@@ -44,13 +44,13 @@ class Frame:
 
     @property
     def function(self) -> str:
-        """What the job function of this frame would be called: the last part of its module, and its name."""
+        """The name that a job function of this frame has by default: the last part of its module, and its own name."""
         return f"{PurePath(self.file).stem}.{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Who held the loop and where; `is_exact`: the step clock named the job, so no other is to blame."""
+class HangReport:
+    """The job that held the loop, and the line; `is_exact`: the step clock named the job, so no other is to blame."""
 
     verdict: Verdict
     held_s: float
@@ -62,25 +62,25 @@ class Found:
     callee: str | None = None
     code: str | None = None
 
-    def with_code(self, code: str) -> "Found":
+    def with_code(self, code: str) -> "HangReport":
         """Return this with the text of the line."""
         return replace(self, code=code or None)
 
     def sentence(self) -> str:
-        """Say what held the loop, where, for how long, and how the process was found."""
-        what = f"`{self.code}`" if self.code else "a step"
-        where = f" in {'/'.join(PurePath(self.at.file).parts[-2:])}:{self.at.line}" if self.at else ""
+        """Say what held the loop, where, for how long, and in which state the process was."""
+        holder = f"`{self.code}`" if self.code else "a step"
+        place = f" in {'/'.join(PurePath(self.at.file).parts[-2:])}:{self.at.line}" if self.at else ""
         if self.verdict is Verdict.STOPPED:
-            what, where = "nothing of its own", ""
-        return f"{what}{where} held the event loop {self.held_s:.1f} s ({self.verdict})"
+            holder, place = "nothing of its own", ""
+        return f"{holder}{place} held the event loop {self.held_s:.1f} s ({self.verdict})"
 
     def details(self) -> dict[str, Any]:
         """Return the same as data, for the error of the attempt."""
-        known = {"file": self.at.file, "line": self.at.line} if self.at else {}
-        culprit = {"held_by": self.job_id} if self.job_id else {}
-        return {**culprit, **known, "held_ms": round(self.held_s * 1000), "verdict": str(self.verdict)}
+        job = {"held_by": self.job_id} if self.job_id else {}
+        place = {"file": self.at.file, "line": self.at.line} if self.at else {}
+        return {**job, **place, "held_ms": round(self.held_s * 1000), "verdict": str(self.verdict)}
 
-    def record(self, worker: str) -> dict[str, Any]:
+    def stall_record(self, worker: str) -> dict[str, Any]:
         """Return the record of the stall; a process that was stopped from outside had nothing to do with its jobs."""
         return {
             "kind": "starved" if self.verdict is Verdict.STOPPED else "step",
@@ -111,45 +111,48 @@ _INSTEAD = {
 
 
 def frames(stack: str) -> list[Frame]:
-    """Return the frames of a stack that `faulthandler` wrote, innermost first; of one thread, the first that it has."""
+    """Return the frames of a stack that `faulthandler` wrote, innermost first; of several threads, only the first."""
     first_thread, _, _ = stack.strip().partition("\n\n")
-    return [Frame(found["file"], int(found["line"]), found["name"]) for found in _FRAME.finditer(first_thread)]
+    return [Frame(match["file"], int(match["line"]), match["name"]) for match in _FRAME.finditer(first_thread)]
 
 
-def culprit(stack: Sequence[Frame], foreign: Sequence[str]) -> Frame | None:
+def innermost_user_frame(stack: Sequence[Frame], foreign: Sequence[str]) -> Frame | None:
     """Return the innermost frame of the user's code: of a file that lies under none of the `foreign` directories."""
     return next((frame for frame in stack if not frame.file.startswith((*foreign, "<"))), None)
 
 
-def blamed(stack: Sequence[Frame], suspects: Sequence[Suspect]) -> Suspect | None:
-    """Return the job that the step clock named, or else the one whose function is on the stack.
+def responsible_job(stack: Sequence[Frame], suspects: Sequence[Suspect]) -> Suspect | None:
+    """Return the job that the step clock named, or else the one with its function on the stack.
 
-    None where it may be several that nothing tells apart.
+    None where several jobs are possible and nothing tells them apart.
     """
-    known = [one for one in suspects if one.is_known]
-    if len(known) == 1:
-        return known[0]
-    on_stack = {frame.function for frame in stack}
-    found = [one for one in suspects if one.function in on_stack]
-    if not found and len(suspects) == 1 and stack:
+    named = [suspect for suspect in suspects if suspect.is_known]
+    if len(named) == 1:
+        return named[0]
+    functions = {frame.function for frame in stack}
+    on_stack = [suspect for suspect in suspects if suspect.function in functions]
+    if not on_stack and len(suspects) == 1 and stack:
         return suspects[0]  # its function may have a name of its own
-    if len(found) > 1:
-        found = [one for one in found if one.is_overdue]
-    return found[0] if len(found) == 1 else None
+    if len(on_stack) > 1:
+        on_stack = [suspect for suspect in on_stack if suspect.is_overdue]
+    return on_stack[0] if len(on_stack) == 1 else None
 
 
-def found(verdict: Verdict, held_s: float, stack: str, suspects: Sequence[Suspect], foreign: Sequence[str]) -> Found:
-    """Say who held a loop and where, from the stack and from what the worker ran."""
+def diagnose(
+    verdict: Verdict, held_s: float, stack: str, suspects: Sequence[Suspect], foreign: Sequence[str]
+) -> HangReport:
+    """Report which job held a loop and where, from the stack and from what the worker ran."""
     lines = frames(stack)
-    at, one = culprit(lines, foreign), blamed(lines, suspects)
+    at, job = innermost_user_frame(lines, foreign), responsible_job(lines, suspects)
     innermost = lines[0] if lines else None
-    functions = {suspect.function for suspect in suspects if suspect.function in {frame.function for frame in lines}}
-    return Found(
+    on_stack = {frame.function for frame in lines}
+    functions = {suspect.function for suspect in suspects if suspect.function in on_stack}
+    return HangReport(
         verdict,
         held_s,
         stack,
-        one.id if one else None,
-        one.function if one else functions.pop() if len(functions) == 1 else None,
+        job.id if job else None,
+        job.function if job else functions.pop() if len(functions) == 1 else None,
         sum(suspect.is_known for suspect in suspects) == 1,
         at,
         f"{innermost.name} ({PurePath(innermost.file).name})" if innermost and innermost != at else None,

@@ -1,7 +1,7 @@
-"""Idempotency keys: a request that is sent again under its key does nothing again.
+"""Idempotency keys: a request that is repeated under the same key has no second effect.
 
-After the IETF draft draft-ietf-httpapi-idempotency-key-header: the key is the caller's, the fingerprint says whether
-two requests are the same.
+After the IETF draft draft-ietf-httpapi-idempotency-key-header: the key is the caller's, the fingerprint tells
+if two requests are the same.
 """
 
 import hashlib
@@ -14,26 +14,26 @@ _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Says that a request is under way: `key` names it in Redis, `value` is its fingerprint and whose it is."""
+    """The mark of a request under way: `key` names it in Redis, `value` is JSON with its fingerprint and its owner."""
 
     key: str
-    value: str
+    value: bytes
 
 
 def is_key(text: str) -> bool:
-    """Whether a caller may use this as a key: up to 255 printable ASCII characters."""
+    """Return True for a valid key: up to 255 printable ASCII characters."""
     return _KEY.fullmatch(text) is not None
 
 
 def hashed(who: str, key: str) -> str:
-    """Return the name of a key in Redis: each caller has keys of its own."""
+    """Return the name of a key in Redis; the keys of callers are separate."""
     return hashlib.sha256(f"{who}\0{key}".encode()).hexdigest()
 
 
 def fingerprint(method: str, path: str, query: bytes, body: bytes) -> str:
-    """Return what is the same for two requests that ask for the same, byte for byte: 64 hex digits."""
-    found = hashlib.sha256(f"{method} {path}".encode())
+    """Return 64 hex digits that are equal for two requests that are equal byte for byte."""
+    digest = hashlib.sha256(f"{method} {path}".encode())
     for part in (query, body):
-        found.update(b"\0%d\0" % len(part))
-        found.update(part)
-    return found.hexdigest()
+        digest.update(b"\0%d\0" % len(part))
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,6 +1,6 @@
-"""What to do with an attempt that ended: decided here as a value, applied elsewhere.
+"""Decides what follows the end of an attempt, as a value that is applied elsewhere.
 
-An attempt's `Outcome` says what happened; `decide` turns it into a `Decision`; `worker.finish` writes that once.
+`decide` turns the `Outcome` of an attempt into a `Decision`, which `offload.worker.attempt.finish` writes once.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Backoff:
     limit: float = 600.0
 
     def delay(self, attempt: int, jitter: float) -> float:
-        """Return the seconds to wait after failed attempt number `attempt`; `jitter` is a chance in [0, 1)."""
+        """Return the seconds to wait after failed attempt number `attempt`; `jitter` is a random number in [0, 1)."""
         try:
             whole = min(self.limit, self.base * self.factor ** (attempt - 1))
         except OverflowError:
@@ -32,7 +32,7 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a failed attempt is tried again; `retry_on` and `give_up_on` narrow the exceptions that are."""
+    """When a failed attempt is retried; `retry_on` and `give_up_on` limit the exceptions after which it is."""
 
     max_tries: int = 5
     backoff: Backoff = field(default_factory=Backoff)
@@ -40,11 +40,11 @@ class RetryPolicy:
     give_up_on: tuple[type[BaseException], ...] = ()
 
     def allows(self, error: BaseException) -> bool:
-        """Whether this exception is one to try again after, attempts permitting."""
+        """Return True for an exception after which the job is retried while it has attempts left."""
         return isinstance(error, self.retry_on) and not isinstance(error, self.give_up_on)
 
 
-# What happened in one attempt.
+# Outcomes of an attempt.
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The job function raised; `again` says whether the policy lets it run again, `after` how soon if it said so.
+    """The job function raised; `again` is True where the policy allows a retry, `after` its delay in seconds.
 
     `exception` is the object itself where it is at hand: arq's pickled results carry it.
     """
@@ -77,7 +77,7 @@ class Stopped:
 
 Outcome = Returned | Raised | Stopped
 
-# What is to be written.
+# Decisions.
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Succeed:
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
-    """Put the job back, due at `due_ms`; the attempt counts and its error is kept."""
+    """Requeue the job, due at `due_ms`; the attempt counts and its error is kept."""
 
     due_ms: int
     error: ErrorInfo
@@ -111,8 +111,8 @@ class Abort:
 
 
 @dataclass(frozen=True, slots=True)
-class PutBack:
-    """Put the job back where it was, or due at `due_ms`; the attempt does not count. `why` is for who asks, if set."""
+class Requeue:
+    """Requeue the job at its old place, or due at `due_ms`; the attempt does not count. `explain` shows `why`."""
 
     due_ms: int | None = None
     why: str = ""
@@ -123,7 +123,7 @@ class Drop:
     """Write nothing: another worker may have the job."""
 
 
-Decision = Succeed | RetryAt | Dead | Abort | PutBack | Drop
+Decision = Succeed | RetryAt | Dead | Abort | Requeue | Drop
 
 
 def decide(  # noqa: PLR0911 - one flat table reads best
@@ -135,9 +135,9 @@ def decide(  # noqa: PLR0911 - one flat table reads best
     jitter: float,
     deadline_ms: int | None = None,
 ) -> Decision:
-    """Turn what happened into what is written; `attempt` counts from 1, `jitter` is a chance in [0, 1).
+    """Return the decision on an outcome; `attempt` counts from 1, `jitter` is a random number in [0, 1).
 
-    A retry that would start after the job's deadline is not made: the job is dead at once, with its last error.
+    Where a retry would start after the job's deadline, the job is dead at once, with its last error.
     """
     match outcome:
         case Returned(result, value):
@@ -145,7 +145,7 @@ def decide(  # noqa: PLR0911 - one flat table reads best
         case Stopped("aborted"):
             return Abort()
         case Stopped("interrupted"):
-            return PutBack()
+            return Requeue()
         case Stopped():
             return Drop()
         case Raised(error, again, after, exception):

@@ -1,4 +1,4 @@
-"""Queues as values: a queue is the unit of limits, so it is declared beside the resource it protects."""
+"""Queues as values: a queue is the unit of limits, so it is declared next to the resource that it protects."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from offload.domain.errors import InvalidDefinition
 
 DEFAULT_QUEUE = "default"
 BAND_MS = 10_000_000_000_000
-"""What lies between two priorities in the scores of a queue (base.lua has the same): more than any time is."""
+"""The distance between two priorities in the scores of a queue: more than any time in ms."""
 QUEUE_PATTERN = "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"
 _NAME = re.compile(QUEUE_PATTERN)
 _RATE = re.compile(r"(\d+)/(\d*)(s|m|h|d)")
@@ -37,7 +37,7 @@ class Queue:
 
 
 def check_queue_name(name: str) -> str:
-    """Return the name, or raise InvalidDefinition that says what a queue may be called."""
+    """Return the name; raises InvalidDefinition, with the rule, for a bad one."""
     if not _NAME.fullmatch(name):
         msg = f"{name!r} is no queue name: letters, digits and _ . : - up to 100, starting with a letter or digit"
         raise InvalidDefinition(msg)
@@ -54,10 +54,10 @@ def parse_rate(rate: str) -> tuple[int, int]:
 
 
 def due_of(score: float) -> int:
-    """Return when a job is due by its score in a queue: that time, from which each priority took a band."""
+    """Return when a job is due by its score in a queue: that time, less a band for each priority."""
     return int(score) % BAND_MS if score < 0 else int(score)
 
 
 def priority_of(score: float) -> int:
-    """Return the priority, 0 to 9, by which a job stands where it does; 0 for one that is not due yet."""
+    """Return the priority, 0 to 9, that the score has; 0 for a job that is not due yet."""
     return -(int(score) // BAND_MS) if score < 0 else 0

@@ -1,4 +1,4 @@
-"""The record of a job as a value: what callers and pages are shown, apart from how it is stored."""
+"""Records of jobs, queues, schedules and stalls as values, independent of their storage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from offload.domain.states import Status
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job says it is: `fraction` from 0 to 1, or None where it cannot know."""
+    """The progress that a job reported: `fraction` from 0 to 1, or None where it is unknown."""
 
     fraction: float | None
     message: str | None
@@ -19,7 +19,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
-    """One attempt that did not succeed: who ran it, when, and what went wrong."""
+    """One attempt that did not succeed: its worker, times and error."""
 
     attempt: int
     started_ms: int | None
@@ -30,14 +30,14 @@ class FailedAttempt:
 
 @dataclass(slots=True)
 class JobRecord:
-    """One job as it stands; times in ms since the epoch, None where that has not happened.
+    """One job; times in ms since the epoch, None for what has not happened.
 
-    Nothing changes one; not frozen, since one is made for each job that is shown.
+    Never changed, but not frozen: one is made for each job that is shown, and frozen ones are slower to make.
 
     `args` are the JSON arguments with secrets masked; None once they are no longer kept.
-    `callback_url` is told of each end, the last one by the job `callback_id`.
+    `callback_url` gets a webhook at each end; the job `callback_id` delivers the last one.
     `result` holds raw JSON, None while there is none or when its TTL has passed (`result_expired`). Where it is
-    encrypted by a key that this process has not, `args` and `result` are None and `missing_key` is the id of the key.
+    encrypted by a key that this process does not have, `args` and `result` are None and `missing_key` is the id of it.
     """
 
     id: str
@@ -89,9 +89,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """One queue as it stands; `oldest_ms` is when its longest waiting due job became due.
+    """One queue; `oldest_ms` is when its longest waiting due job became due.
 
-    Who paused it and when is None where it is not paused, or where nobody said.
+    `paused_by` and `paused_ms` are None where it is not paused, or where they are unknown.
     """
 
     name: str
@@ -110,7 +110,7 @@ class QueueState:
 class Point:
     """One point of a time series: how attempts ended in the time from `at_ms`, and how long those that succeeded ran.
 
-    `endings` counts `succeeded`, `dead`, `aborted`, `failed` (to be tried again) and `putback`; none that did not come.
+    `endings` counts `succeeded`, `dead`, `aborted`, `failed` (to be retried) and `requeued`, without zeros.
     """
 
     at_ms: int
@@ -120,7 +120,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class FunctionStats:
-    """How a job function did lately: its endings, and for how many ms those attempts that succeeded ran on average."""
+    """Recent endings of a job function, and the mean run time in ms of attempts that succeeded."""
 
     endings: dict[str, int]
     mean_ms: float | None
@@ -128,7 +128,7 @@ class FunctionStats:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleView:
-    """A schedule of the code as it stands: when it fires next and did last, in ms, and the last tick's job."""
+    """A schedule of the code with its next and last tick, in ms, and the job of the last tick."""
 
     name: str
     function: str
@@ -142,7 +142,7 @@ class ScheduleView:
 
 @dataclass(frozen=True, slots=True)
 class StallGroup:
-    """All stalls of one cause: how many, for how many ms in all and at most, from when to when, the last."""
+    """All stalls of one cause: count, total and longest time in ms, first and last time, the last record."""
 
     fingerprint: str
     count: int
@@ -155,12 +155,11 @@ class StallGroup:
 
 @dataclass(frozen=True, slots=True)
 class FleetMetrics:
-    """What a scrape of `/metrics` shows of the fleet.
+    """The fleet in numbers, for a scrape of `/metrics`.
 
-    `endings` counts by ending and function since Redis is there, `ran_ms` for how long those that succeeded ran,
-    `over_budget` how many steps were over the loop budget of their function;
-    `stalls` counts by kind and name what held an event loop, and for how many ms, `ongoing` what does so just now.
-    `loops` is what each worker says of its event loop.
+    Since the data in Redis was created: `endings` counts by ending and function, `ran_ms` is the run time of attempts
+    that succeeded, `over_budget` counts the steps over the loop budget of their function, `stalls` has count and total
+    ms by kind and name. `ongoing` counts the stalls that last. `loops` has the last report of each worker's event loop.
     `executors` has threads and processes by kind and queue.
     """
 

@@ -1,4 +1,4 @@
-"""Recurring plans as values: when is the next tick after a given time."""
+"""Schedules as values, with the next tick after a given time."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,10 +13,10 @@ from offload.domain.errors import InvalidDefinition
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Run `function` by `cron` (five fields, in `timezone`) or `every` so many seconds, exactly once a tick.
+    """Run `function` by `cron` (five fields, in `timezone`) or `every` N seconds, exactly once a tick.
 
     Ticks of `every` fall on multiples of the interval since the epoch, so that all workers agree on them.
-    A tick that is missed because no worker was there is made up for once, not once per missed tick.
+    Ticks that are missed while no worker runs are made up for by one job, not by one job per tick.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Schedule:
             try:
                 CronSim(self.cron, datetime(2026, 1, 1, tzinfo=zone))
             except CronSimError as error:
-                msg = f"Schedule({self.name!r}): {self.cron!r} is no cron expression ({error}); '0 6 * * *' is 06:00"
+                msg = f"Schedule({self.name!r}): {self.cron!r} is not a cron expression ({error}); '0 6 * * *' is 06:00"
                 raise InvalidDefinition(msg) from error
 
     def next_after(self, at_ms: int) -> int:
@@ -54,5 +54,5 @@ class Schedule:
         return to_ms(next(CronSim(str(self.cron), local)))
 
     def describe(self) -> str:
-        """Say the plan in a few words, for lists."""
+        """Return the plan as a short text, for lists."""
         return f"every {self.every:g} s" if self.every is not None else f"{self.cron} ({self.timezone})"

@@ -19,7 +19,7 @@ class Status(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing but a person's replay moves the job on from here."""
+        """True for the states that only a person's retry ends."""
         return self in TERMINAL
 
 

@@ -7,9 +7,9 @@ _LONGEST = 256
 
 
 def traceparent(header: str | None) -> str | None:
-    """Return a `traceparent` as it is, or None for what section 3.2 tells receivers to ignore.
+    """Return a `traceparent` unchanged, or None for a value that section 3.2 tells receivers to ignore.
 
-    That is: anything but lower-case hex of the right length, version ff, ids of zeros only, a longer version 00.
+    These are: anything but lower-case hex of the right length, version ff, ids of zeros only, a longer version 00.
     """
     match = _TRACEPARENT.fullmatch(header.strip()) if header and len(header) <= _LONGEST else None
     if match is None or match[1] == "ff" or not match[2].strip("0") or not match[3].strip("0"):
@@ -17,7 +17,7 @@ def traceparent(header: str | None) -> str | None:
     return None if match[5] and match[1] == "00" else match[0]
 
 
-def trace_id(said: str) -> str | None:
+def trace_id(header: str) -> str | None:
     """Return the id of the whole trace, 32 hex digits; None where that is no valid `traceparent`."""
-    valid = traceparent(said)
+    valid = traceparent(header)
     return None if valid is None else valid.split("-")[1]

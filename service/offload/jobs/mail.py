@@ -15,11 +15,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from offload import Backoff, GiveUp, JobContext, Retry, job
 from offload.domain.clock import now_ms
+from offload.domain.security.addresses import is_loopback
 from offload.jobs.inputs import FileInput
 
 CONNECT_TIMEOUT = 10.0
 STEP_TIMEOUT = 20.0
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ADDRESS = re.compile(
@@ -180,7 +180,7 @@ def _server(url: SecretStr) -> Server:
     use_tls = parts.scheme == "smtps"
     wanted = parse_qs(parts.query).get("starttls", [""])[-1].lower()
     start_tls = {"1": True, "true": True, "0": False, "false": False}.get(wanted)
-    if start_tls is None and parts.username and parts.hostname not in LOOPBACK:
+    if start_tls is None and parts.username and not is_loopback(parts.hostname or ""):
         start_tls = True
     return Server(
         host=parts.hostname,

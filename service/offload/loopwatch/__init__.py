@@ -1,6 +1,6 @@
-"""The watched loop: which job or request held the event loop, and which line of it, always on.
+"""The watched loop: names the job or request that held the event loop, and its line, in production.
 
-A step clock (`clock`) says exactly which scope holds the loop and for how long; a watchdog thread (`watch`) reads the
-loop's stack while it is held; `judge` decides what kind of stall that was, and `records` and `reporter` tell people.
-Nothing in here speaks to Redis: whoever starts a watch says where its records go.
+`step_clock` knows exactly which scope holds the loop and for how long. `watchdog`, a thread, reads the loop's stack
+while it is held. `verdicts` and `judge` decide the kind of each stall, `describe` makes a record of it, and `reporter`
+logs the record and hands it to a sink. Nothing here speaks to Redis: the sink does.
 """

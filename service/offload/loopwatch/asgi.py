@@ -9,7 +9,7 @@ ASGI = Callable[[Any, Any, Any], Any]
 
 
 class RouteScope(Scope):
-    """A request; its route's template is known only once it has been routed."""
+    """A request; the template of its route is known once it has been routed."""
 
     __slots__ = ("asgi",)
 
@@ -22,8 +22,8 @@ class RouteScope(Scope):
         return f"{self.asgi['method']} {getattr(self.asgi.get('route'), 'path', '-')}"
 
 
-class Watched:
-    """Counts the steps of each request; `slot` is None until the loop is watched."""
+class StepClockMiddleware:
+    """Counts the steps of each request; `slot` gives None while the loop is not watched."""
 
     def __init__(self, app: ASGI, slot: Callable[[], Slot | None]) -> None:
         self._app = app
@@ -35,9 +35,9 @@ class Watched:
         if slot is None or scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        mine = RouteScope(scope)
-        token = current.set(mine)
+        route = RouteScope(scope)
+        token = current.set(route)
         try:
-            await drive(self._app(scope, receive, send), mine, slot)
+            await drive(self._app(scope, receive, send), route, slot)
         finally:
             current.reset(token)

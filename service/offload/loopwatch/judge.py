@@ -1,25 +1,23 @@
-"""What held the loop, decided from what was measured; only `step` and `callback` blame anyone."""
+"""Decides the kind of a stall from what was measured; only the kinds `step` and `callback` blame a job or a line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from offload.documents.stalls import StallKind
 from offload.loopwatch.samples import Sample
-from offload.loopwatch.step_clock import Slow
+from offload.loopwatch.step_clock import SlowStep
 
-Kind = Literal["step", "callback", "saturated", "gc", "starved", "gil-other-thread", "startup"]
 HOG_SHARE = 0.1  # of a stall, in processor time, makes another thread a hog; it may have to wait for a processor itself
 _SWITCH_NS = 5_000_000  # a thread that waits for the GIL wakes this often to ask for it (sys.getswitchinterval)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was measured around a stall, in ns; `limit_ns` is what is reported.
+    """Measurements around a stall, in ns; stalls of `limit_ns` or more are reported.
 
-    From the beat before it to the one after: `gap_ns`, `cpu_ns` and `switches` (that it made by itself) of the loop's
+    From the beat before the stall to the beat after it: `gap_ns`, `cpu_ns` and voluntary `switches` of the loop's
     thread, `gc_ns`, `busy_ns` (with steps), `others_cpu_ns` (of all other threads), `waited_ns` for a processor. Of the
-    watchdog while the stall lasted: by how much it was late, and how often it asked for the GIL meanwhile (negative:
-    not known).
+    watchdog during the stall: how late it was, and how often it asked for the GIL meanwhile (negative: unknown).
     """
 
     held_ns: int
@@ -35,39 +33,47 @@ class Evidence:
     watchdog_switches: int = -1
 
 
-def judge(seen: Evidence, step: Slow | None, samples: Sequence[Sample], *, is_startup: bool = False) -> Kind:
-    """Return what kind of stall this is; what was not the doing of a step is looked for first.
+def judge(
+    evidence: Evidence, step: SlowStep | None, samples: Sequence[Sample], *, is_startup: bool = False
+) -> StallKind:
+    """Return the kind of a stall; causes that are no step's are checked first.
 
-    A step of a job or a request is exact also while the process starts, so it keeps its name.
+    A step of a job or a request is exact even while the process starts, so it stays a `step`.
     """
-    if (kind := _nobodys(seen)) is not None:
+    if (kind := _outside_cause(evidence)) is not None:
         return kind
     if step is not None:
         return "step"
     if is_startup:
         return "startup"
-    is_one = len({(one.base, one.task, one.step) for one in samples}) == 1
-    if seen.busy_ns > seen.gap_ns // 2 or not is_one:
+    is_single_step = len({(sample.base, sample.task, sample.step) for sample in samples}) == 1
+    if evidence.busy_ns > evidence.gap_ns // 2 or not is_single_step:
         return "saturated"
     return "callback" if samples[0].stack else "starved"  # without a stack the loop was waiting: nothing of ours ran
 
 
-def _nobodys(seen: Evidence) -> Kind | None:
-    least_ns = seen.limit_ns * 9 // 10  # without what is nobody's there would have been no stall
-    if seen.gc_ns > seen.held_ns // 2 or seen.held_ns - seen.gc_ns < least_ns:
+def _outside_cause(evidence: Evidence) -> StallKind | None:
+    least_ns = evidence.limit_ns * 9 // 10  # without the outside cause there would have been no stall
+    if evidence.gc_ns > evidence.held_ns // 2 or evidence.held_ns - evidence.gc_ns < least_ns:
         return "gc"
-    if seen.held_ns - seen.waited_ns < least_ns or _was_stopped(seen):
+    if evidence.held_ns - evidence.waited_ns < least_ns or _was_stopped(evidence):
         return "starved"
-    # On a busy machine who asks for the GIL waits for a processor as well, so it asks less often than it would.
-    waits_for_gil = seen.switches * _SWITCH_NS > seen.gap_ns // 4 and seen.watchdog_late_ns > seen.held_ns // 2
-    if waits_for_gil and seen.cpu_ns < seen.gap_ns * 3 // 10 and seen.others_cpu_ns > seen.held_ns * HOG_SHARE:
+    # On a busy machine a thread that asks for the GIL also waits for a processor, so it asks less often.
+    waits_for_gil = (
+        evidence.switches * _SWITCH_NS > evidence.gap_ns // 4 and evidence.watchdog_late_ns > evidence.held_ns // 2
+    )
+    if (
+        waits_for_gil
+        and evidence.cpu_ns < evidence.gap_ns * 3 // 10
+        and evidence.others_cpu_ns > evidence.held_ns * HOG_SHARE
+    ):
         return "gil-other-thread"
     return None
 
 
-def _was_stopped(seen: Evidence) -> bool:
-    """Whether the whole process stood still (SIGSTOP, a debugger): the watchdog too, without waiting for the GIL."""
-    if seen.watchdog_switches < 0 or seen.cpu_ns > seen.held_ns // 2:
+def _was_stopped(evidence: Evidence) -> bool:
+    """Tell whether the whole process stood still (SIGSTOP, a debugger): the watchdog too, not waiting for the GIL."""
+    if evidence.watchdog_switches < 0 or evidence.cpu_ns > evidence.held_ns // 2:
         return False
-    late_ns = seen.watchdog_late_ns
-    return late_ns > seen.held_ns // 2 and seen.watchdog_switches * _SWITCH_NS < late_ns // 4
+    late_ns = evidence.watchdog_late_ns
+    return late_ns > evidence.held_ns // 2 and evidence.watchdog_switches * _SWITCH_NS < late_ns // 4

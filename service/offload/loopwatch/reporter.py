@@ -1,4 +1,4 @@
-"""Tells people of stalls, in a thread of its own: neither the loop nor the watchdog ever waits for a log or Redis."""
+"""Reports stalls from a thread of its own: neither the loop nor the watchdog waits for a log or for Redis."""
 
 import contextlib
 import queue
@@ -10,98 +10,102 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 
+from offload.domain.stalls import BLAMING
 from offload.loopwatch import describe
-from offload.loopwatch.stall import Stall
+from offload.loopwatch.verdicts import Stall
 
 log = structlog.get_logger(__name__)
 
 Record = dict[str, Any]
-_MOST = 1000
-_AGAIN_S = 10.0  # one line of the log per fingerprint in this time
+_MAX_QUEUED = 1000
+_LOG_INTERVAL_S = 10.0  # one log line per fingerprint in this time
 _ERROR_MS = 1000
-_FINGERPRINTS = 1000
-_FRESH_S = 5.0  # what lasts is said again this often
-_FLUSH_S = 1.0  # what waits to be written is tried again this often
+_MAX_FINGERPRINTS = 1000
+_REFRESH_S = 5.0  # a stall that lasts is reported again this often
+_FLUSH_S = 1.0  # records that wait to be written are tried again this often
 
 
 class StallSink(Protocol):
-    """Where records go; each call may block, and may fail. `lost` counts those that got nowhere."""
+    """A place for records; each call may block, and may fail. `lost` counts the records that were given up.
+
+    A protocol, because the one that writes to Redis is in `store`, which this package does not import.
+    """
 
     lost: int
 
     def keep(self, stall: Record) -> None:
-        """Keep what has ended."""
+        """Keep a stall that is over."""
 
     def flush(self) -> bool:
-        """Try again what could not be kept; return whether something still waits."""
+        """Try again to write what waits; return True while anything still waits."""
 
     def blocked(self, stall: Record, *, is_news: bool) -> None:
-        """Say what holds the loop just now."""
+        """Note a stall that lasts."""
 
 
-class _Live(NamedTuple):
-    """What holds the loop just now, and until when that is believed without another word of the watchdog."""
+class _Ongoing(NamedTuple):
+    """A stall that lasts; it counts as over at `until`, unless the watchdog reports it again."""
 
     record: Record
-    told_at: float
+    at: float
     until: float
 
 
 class Reporter(threading.Thread):
-    """Makes a record of each stall, logs it and hands it on. The log comes first: it waits for nobody."""
+    """Makes a record of each stall, logs it, then hands it to the sink; the log comes first, since a sink may block."""
 
-    def __init__(self, process: str, worker: str | None, keeping: StallSink | Callable[[Record], None]) -> None:
+    def __init__(self, process: str, worker: str | None, sink: StallSink | Callable[[Record], None]) -> None:
         super().__init__(name="offload-stalls", daemon=True)
         self._process = process
         self._worker = worker
-        self._keeping: StallSink = _Calling(keeping) if callable(keeping) else keeping
-        self._queue: queue.Queue[Stall | None] = queue.Queue(_MOST)
-        self._said: dict[str, tuple[float, int]] = {}
-        self._live: _Live | None = None
+        self._sink: StallSink = _FunctionSink(sink) if callable(sink) else sink
+        self._queue: queue.Queue[Stall | None] = queue.Queue(_MAX_QUEUED)
+        self._logged: dict[str, tuple[float, int]] = {}
+        self._ongoing: _Ongoing | None = None
         self._has_waiting = False
         self.dropped = 0
         self.counts: dict[tuple[str, str], tuple[int, float]] = {}
 
     @property
     def lost(self) -> int:
-        """How many records found no way to where they are kept."""
-        return self._keeping.lost
+        """How many records the sink gave up."""
+        return self._sink.lost
 
     def kinds(self) -> dict[str, int]:
-        """Return how many stalls there were of each kind."""
-        found: Counter[str] = Counter()
+        """Return the number of stalls by kind."""
+        kinds: Counter[str] = Counter()
         for (kind, _), (count, _) in list(self.counts.items()):
-            found[kind] += count
-        return dict(found)
+            kinds[kind] += count
+        return dict(kinds)
 
-    def put(self, stall: Stall) -> None:
-        """Take a stall; called by the watchdog, and never blocks. What finds no room is counted in `dropped`."""
+    def add_stall(self, stall: Stall) -> None:
+        """Queue a stall, on the watchdog's thread, without blocking; where the queue is full, count it in `dropped`."""
         try:
             self._queue.put_nowait(stall)
         except queue.Full:
             self.dropped += 1
 
     def stop(self) -> None:
-        """Tell what is still to be told, and end; blocks while the last of it is told."""
+        """Report what is queued, and end; blocks for up to 5 s meanwhile."""
         if self.is_alive():
             with contextlib.suppress(queue.Full):
                 self._queue.put(None, timeout=5)
             self.join(5)
 
     def run(self) -> None:
-        """Report until told to stop."""
+        """Report until `stop` is called."""
         while True:
             try:
-                stall = self._queue.get(timeout=self._patience())
+                stall = self._queue.get(timeout=self._wait_s())
             except queue.Empty:
-                self._guarded(self._again)
+                self._guarded(self._refresh)
                 continue
             if stall is None:
                 return
             self._guarded(self._report, stall)
 
-    def _patience(self) -> float | None:
-        return _FLUSH_S if self._has_waiting else _FRESH_S if self._live else None
+    def _wait_s(self) -> float | None:
+        return _FLUSH_S if self._has_waiting else _REFRESH_S if self._ongoing else None
 
     def _guarded(self, work: Callable[..., None], *args: Any) -> None:
         try:
@@ -114,45 +118,47 @@ class Reporter(threading.Thread):
         if not stall.is_over:
             now, held_s = time.monotonic(), record["held_ms"] / 1000
             log.warning("loop_blocked", held_s=round(held_s, 1), **_shown(record, but="held_ms"))
-            self._live = _Live(record, now, now + held_s + _FRESH_S)  # the watchdog speaks when it has doubled
-            self._keeping.blocked(record, is_news=True)
+            self._ongoing = _Ongoing(
+                record, now, now + held_s + _REFRESH_S
+            )  # the watchdog reports it when its time has doubled
+            self._sink.blocked(record, is_news=True)
             return
-        self._live = None
+        self._ongoing = None
         name = record["function"] or record["route"] or "-"
         count, seconds = self.counts.get((record["kind"], name), (0, 0.0))
-        if (record["kind"], name) in self.counts or len(self.counts) < _FINGERPRINTS:
+        if (record["kind"], name) in self.counts or len(self.counts) < _MAX_FINGERPRINTS:
             self.counts[record["kind"], name] = (count + 1, seconds + record["held_ms"] / 1000)
         self._log(record)
-        self._keeping.keep(record)
-        self._has_waiting = self._keeping.flush()
+        self._sink.keep(record)
+        self._has_waiting = self._sink.flush()
 
-    def _again(self) -> None:
-        """Write what could not be written, and say once more what still lasts."""
-        self._has_waiting = self._keeping.flush()
-        if (live := self._live) is None:
+    def _refresh(self) -> None:
+        """Write what waits, and report the stall that lasts once more."""
+        self._has_waiting = self._sink.flush()
+        if (live := self._ongoing) is None:
             return
         now = time.monotonic()
         if now > live.until:
-            self._live = None
+            self._ongoing = None
             return
-        so_far = {**live.record, "held_ms": live.record["held_ms"] + round((now - live.told_at) * 1000)}
-        self._keeping.blocked(so_far, is_news=False)
+        so_far = {**live.record, "held_ms": live.record["held_ms"] + round((now - live.at) * 1000)}
+        self._sink.blocked(so_far, is_news=False)
 
     def _log(self, record: Record) -> None:
         now, fingerprint = time.monotonic(), record["fingerprint"]
-        last, suppressed = self._said.get(fingerprint, (-_AGAIN_S, 0))
-        if now - last < _AGAIN_S:
-            self._said[fingerprint] = (last, suppressed + 1)
+        last, suppressed = self._logged.get(fingerprint, (-_LOG_INTERVAL_S, 0))
+        if now - last < _LOG_INTERVAL_S:
+            self._logged[fingerprint] = (last, suppressed + 1)
             return
-        if len(self._said) >= _FINGERPRINTS:
-            self._said.clear()
-        self._said[fingerprint] = (now, 0)
-        write = log.error if record["held_ms"] >= _ERROR_MS and record["kind"] in ("step", "callback") else log.warning
+        if len(self._logged) >= _MAX_FINGERPRINTS:
+            self._logged.clear()
+        self._logged[fingerprint] = (now, 0)
+        write = log.error if record["held_ms"] >= _ERROR_MS and record["kind"] in BLAMING else log.warning
         write("loop_stalled", **_shown(record), **({"suppressed": suppressed} if suppressed else {}))
 
 
-class _Calling:
-    """Hands records on to a function, and says nothing of what lasts."""
+class _FunctionSink:
+    """Hands the records of stalls that are over to a function."""
 
     lost = 0
 

@@ -1,7 +1,7 @@
-"""What the watchdog sees of the process's threads, and what the kernel counts of the loop's.
+"""Stack samples of the process's threads, and the kernel's count of waits of the loop's thread.
 
-Frames keep their locals alive and reading them must not release the GIL, so a sample is code objects and positions
-only; source text is read much later, by the reporter.
+Frames keep their locals alive, and reading them must not release the GIL: a sample has code objects and positions
+only. Source text is read much later, by the reporter.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ Place = tuple[CodeType, int]
 
 @dataclass(slots=True)
 class Sample:
-    """One look; `stack` is innermost first, down to what runs the loop."""
+    """One sample; `stack` is innermost first, down to the code that runs the loop."""
 
     at_ns: int
     beat_ns: int
@@ -33,11 +33,11 @@ class Sample:
     others: tuple[tuple[int, tuple[Place, ...]], ...] = ()
 
 
-def take(
+def read_stacks(
     thread: int, loop: asyncio.AbstractEventLoop, own: int
 ) -> tuple[tuple[Place, ...], int, str, tuple[tuple[int, tuple[Place, ...]], ...]]:
-    """Return the stack of a thread, and those of the others in short; nothing in here releases the GIL."""
-    frames = sys._current_frames()  # noqa: SLF001 - the one way to another thread's stack
+    """Return a thread's stack, its base and task, and short stacks of the others; nothing here releases the GIL."""
+    frames = sys._current_frames()  # noqa: SLF001 - no public function reads another thread's stack
     stack: list[Place] = []
     base = 0
     frame: FrameType | None = frames.get(thread)
@@ -55,18 +55,18 @@ def take(
 
 
 def _places(frame: FrameType | None) -> tuple[Place, ...]:
-    found: list[Place] = []
-    while frame is not None and len(found) < _OTHERS_DEPTH:
-        found.append((frame.f_code, frame.f_lasti))
+    places: list[Place] = []
+    while frame is not None and len(places) < _OTHERS_DEPTH:
+        places.append((frame.f_code, frame.f_lasti))
         frame = frame.f_back
-    return tuple(found)
+    return tuple(places)
 
 
 LOOP_CODES: set[CodeType] = set()
 
 
-class Kernel:
-    """The kernel's count of how long one thread has waited for a processor; 0 for ever where there is no /proc."""
+class SchedStat:
+    """The kernel's count of how long one thread has waited for a processor; always 0 where there is no /proc."""
 
     def __init__(self, native_id: int) -> None:
         self._fd: int | None = None
@@ -76,7 +76,7 @@ class Kernel:
             return
 
     def waited_ns(self) -> int:
-        """Return it, by one read of a file that stays open."""
+        """Return the total wait, by one read of a file that stays open."""
         if self._fd is None:
             return 0
         try:

@@ -1,8 +1,8 @@
 """The step clock: which job or request holds the event loop at this moment, and how long each has held it in all.
 
-A coroutine is driven through a thin wrapper that publishes "this scope executes since t0" around each of its steps, so
-scope and duration are exact, without sampling and whatever the loop (asyncio, uvloop) is made of. `slot` is written by
-the loop's thread alone and read by the watchdog's; each attribute is replaced as a whole.
+A coroutine is driven through a thin wrapper that publishes "this scope has been executing since t0" around each of its
+steps: scope and duration are exact, without sampling, on asyncio and uvloop alike. `slot` is written on the loop's
+thread and read on the watchdog's; each attribute is replaced as a whole.
 """
 
 import asyncio
@@ -16,15 +16,17 @@ T = TypeVar("T")
 NO_BUDGET_NS = 1 << 62
 
 
-_TELL_NS = 1_000_000  # what a scope has taken is added to its name's account in lots of this
-_MOST_NAMES = 200
+_ACCOUNT_NS = 1_000_000  # a scope's loop time is added to its name's account in lots of this size
+_MAX_NAMES = 200
 OTHER = "other"
 
 
 class Scope:
-    """What steps are counted for: a job (`id`, function as `name`) or a request (`id`, route as `name`)."""
+    """The job or request that steps are counted for; `name` is its function or route."""
 
     __slots__ = (
+        "account_at_ns",
+        "accounted_ns",
         "budget_ns",
         "id",
         "kind",
@@ -37,8 +39,6 @@ class Scope:
         "over",
         "path",
         "steps",
-        "tell_at_ns",
-        "told_ns",
     )
 
     def __init__(self, kind: str, scope_id: str, name: str, path: str = "", line: int = 0) -> None:
@@ -53,17 +53,17 @@ class Scope:
         self.max_step_ns = 0
         self.budget_ns = NO_BUDGET_NS  # set before the first step
         self.over = 0  # steps over it
-        self.on_over: Callable[[Slow], None] | None = None
-        self.told_ns = 0
-        self.tell_at_ns = _TELL_NS
+        self.on_over: Callable[[SlowStep], None] | None = None
+        self.accounted_ns = 0
+        self.account_at_ns = _ACCOUNT_NS
 
     def label(self) -> str:
         """Return the name of the job function or of the route."""
         return self.name
 
 
-class Slow(NamedTuple):
-    """A step that took as long as is reported."""
+class SlowStep(NamedTuple):
+    """A step that took at least its budget, or the time from which stalls are reported."""
 
     step: int
     scope: Scope
@@ -72,10 +72,10 @@ class Slow(NamedTuple):
 
 
 class Slot:
-    """What one loop is at; `step` counts all steps, so that a sample can be tied to the step it was taken in.
+    """The current step of one loop; `step` counts all steps, so that a sample can be tied to its step.
 
-    `page` gets the mark of the scope and the start of each step: where that is memory shared with another process, it
-    knows who holds the loop even when no thread of this one can run.
+    `page` gets the mark of the scope and the start of each step. Where it is memory shared with another process, that
+    process knows which scope holds the loop even when no thread of this one can run.
     """
 
     __slots__ = (
@@ -101,33 +101,33 @@ class Slot:
         self.started_ns = 0
         self.step = 0
         self.busy_ns = 0
-        self.slow: list[Slow] = []
+        self.slow: list[SlowStep] = []
         self.spent_ns: dict[str, int] = {}
         self.sample_of: Callable[[int], Any] = _no_sample
 
-    def overran(self, slow: Slow) -> None:
-        """Tell a step's scope that it was over budget, and note one that is to be reported; on the loop's thread."""
+    def overran(self, slow: SlowStep) -> None:
+        """Count a step over the budget of its scope, and keep one that is to be reported; on the loop's thread."""
         scope = slow.scope
         if slow.held_ns > scope.budget_ns:
             scope.over += 1
             if scope.on_over is not None:
-                scope.on_over(slow)  # first: once it is noted the watchdog may judge it, and drop its samples
+                scope.on_over(slow)  # first: once it is kept the watchdog may judge it, and drop its samples
         if slow.held_ns >= self.limit_ns:
             self.slow.append(slow)
 
-    def tell(self, scope: Scope) -> None:
-        """Add what a scope has taken since the last time to the account of its name; of many names, to `other`."""
+    def account(self, scope: Scope) -> None:
+        """Add a scope's loop time since the last call to the account of its name; beyond 200 names, to `other`."""
         name, spent, taken_ns = scope.label(), self.spent_ns, scope.loop_ns
         if name not in spent:
-            name = name if len(spent) < _MOST_NAMES else OTHER
+            name = name if len(spent) < _MAX_NAMES else OTHER
             spent.setdefault(name, 0)
-        spent[name] += taken_ns - scope.told_ns
-        scope.told_ns = taken_ns
-        scope.tell_at_ns = taken_ns + _TELL_NS
+        spent[name] += taken_ns - scope.accounted_ns
+        scope.accounted_ns = taken_ns
+        scope.account_at_ns = taken_ns + _ACCOUNT_NS
 
 
 def _no_sample(_step: int) -> None:
-    """Nobody looks at the loop's stack yet."""
+    """Return no sample: the watchdog has not been started."""
 
 
 current: ContextVar[Scope | None] = ContextVar("offload_scope", default=None)
@@ -167,23 +167,23 @@ def drive(coro: Coroutine[Any, Any, T], scope: Scope, slot: Slot) -> Generator[A
                     if held > scope.max_step_ns:  # noqa: PLR1730 - max() costs a tenth of the whole
                         scope.max_step_ns = held
                     if held >= limit_ns:
-                        slot.overran(Slow(step, scope, started, held))
-                    if scope.loop_ns >= scope.tell_at_ns:
-                        slot.tell(scope)
+                        slot.overran(SlowStep(step, scope, started, held))
+                    if scope.loop_ns >= scope.account_at_ns:
+                        slot.account(scope)
             value = error = None
             try:
                 value = yield awaited
             except GeneratorExit:
                 coro.close()
                 raise
-            except BaseException as thrown:  # noqa: BLE001 - a cancellation, mostly: it goes on into the coroutine
+            except BaseException as thrown:  # noqa: BLE001 - mostly a cancellation: it is thrown into the coroutine
                 error = thrown
     finally:
-        slot.tell(scope)
+        slot.account(scope)
 
 
 class _Closed:
-    """Closes a coroutine with its wrapper: one that was cancelled before it began would be called forgotten."""
+    """Closes a coroutine with its wrapper; one cancelled before it began would warn that it was never awaited."""
 
     __slots__ = ("coro",)
 
@@ -194,20 +194,20 @@ class _Closed:
         self.coro.close()
 
 
-async def follow(held: _Closed, scope: Scope, slot: Slot) -> Any:
+async def drive_child(held: _Closed, scope: Scope, slot: Slot) -> Any:
     """Drive a child task of a scope; a native coroutine, as tasks want them."""
     return await drive(held.coro, scope, slot)
 
 
 def install(loop: asyncio.AbstractEventLoop, slot: Slot) -> Callable[[], None]:
-    """Count the steps of tasks that a scope starts, by a task factory before the one there is; return the undo."""
+    """Count the steps of tasks that a scope starts, by a task factory around the present one; return the undo."""
     before = loop.get_task_factory()
 
     def factory(loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> Any:
         context = more.get("context")
         scope = current.get() if context is None else context.get(current)
         if scope is not None and asyncio.iscoroutine(coro):
-            driven: Any = follow(_Closed(coro), scope, slot)
+            driven: Any = drive_child(_Closed(coro), scope, slot)
             driven.__name__, driven.__qualname__ = getattr(coro, "__name__", ""), getattr(coro, "__qualname__", "")
             coro = driven
         return asyncio.Task(coro, loop=loop, **more) if before is None else before(loop, coro, **more)
@@ -215,7 +215,7 @@ def install(loop: asyncio.AbstractEventLoop, slot: Slot) -> Callable[[], None]:
     loop.set_task_factory(factory)
 
     def undo() -> None:
-        if loop.get_task_factory() is factory:  # else somebody put one around ours, which goes on to ask it
+        if loop.get_task_factory() is factory:  # otherwise another factory wraps ours and keeps calling it
             loop.set_task_factory(before)
 
     return undo

@@ -1,7 +1,7 @@
-"""Which threads work on which job, and which of them may have held the GIL.
+"""Threads that may have held the GIL, with the jobs they run.
 
-The worker's threads say what they work on. A thread is suspected by the processor time it used while the loop was kept
-from the GIL, or, where it is nobody's that we know, because it was in the user's code when the GIL came free.
+The worker's threads declare their jobs (`AtWork`). A thread is suspected by the CPU time it used while the loop was
+kept from the GIL; a thread without a job, because it was in the user's code when the GIL became free.
 """
 
 import threading
@@ -14,14 +14,14 @@ from typing import NamedTuple
 from offload.loopwatch.judge import HOG_SHARE
 from offload.loopwatch.samples import Place, Sample
 
-_MOST = 10
-_MOST_LEFT = 32
+_MAX_SUSPECTS = 10
+_MAX_ENDED = 32
 _LEAST_NS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A thread that may have held the GIL; `stack` (innermost first) is where it was, if that was seen."""
+    """A thread that may have held the GIL; `stack` (innermost first) is where it was, where that is known."""
 
     thread: int
     name: str
@@ -31,8 +31,8 @@ class Suspect:
     cpu_ns: int
 
 
-class Use(NamedTuple):
-    """What a thread that works on a job used of the processor up to a time, since it was looked at before."""
+class CpuUse(NamedTuple):
+    """CPU time of a thread for one job, up to `at_ns`, since it was measured before."""
 
     at_ns: int
     thread: int
@@ -43,7 +43,7 @@ class Use(NamedTuple):
 
 
 class AtWork:
-    """Says, while it is entered, that this thread works on a job."""
+    """A context manager: while it is entered, its thread works on this job."""
 
     __slots__ = ("_before", "_clock", "_cpu_ns", "_function", "_job_id", "_name", "_thread")
 
@@ -64,53 +64,54 @@ class AtWork:
             _at_work[self._thread] = self._before
         else:
             del _at_work[self._thread]
-        _left.append(self._use(time.thread_time_ns()))
+        _ended.append(self._use(time.thread_time_ns()))
 
-    def look(self) -> Use:
-        """Return what the thread has used since the last look; of one that is gone, or where none is told, nothing."""
+    def measure(self) -> CpuUse:
+        """Return the thread's CPU time since the last measurement; 0 where the thread or its clock does not exist."""
         try:
             now = time.clock_gettime_ns(self._clock) if self._clock is not None else self._cpu_ns
         except OSError:
             now = self._cpu_ns
         return self._use(now)
 
-    def _use(self, cpu_ns: int) -> Use:
+    def _use(self, cpu_ns: int) -> CpuUse:
         used, self._cpu_ns = cpu_ns - self._cpu_ns, cpu_ns
-        return Use(time.monotonic_ns(), self._thread, self._name, self._job_id, self._function, used)
+        return CpuUse(time.monotonic_ns(), self._thread, self._name, self._job_id, self._function, used)
 
 
 _at_work: dict[int, AtWork] = {}
-_left: deque[Use] = deque(maxlen=_MOST_LEFT)  # of those that have ended since the last look
+_ended: deque[CpuUse] = deque(maxlen=_MAX_ENDED)  # of threads that left their job since the last collection
 
 
-def look() -> list[Use]:
-    """Return what the threads that work on jobs have used since the last look, where it is worth a suspicion."""
-    found = [one.look() for one in list(_at_work.values())]
-    found += [_left.popleft() for _ in range(len(_left))]
-    return [one for one in found if one.cpu_ns >= _LEAST_NS]
+def collect_uses() -> list[CpuUse]:
+    """Return the CPU time that threads used for their jobs since the last collection, from 10 ms on."""
+    uses = [at_work.measure() for at_work in list(_at_work.values())]
+    uses += [_ended.popleft() for _ in range(len(_ended))]
+    return [use for use in uses if use.cpu_ns >= _LEAST_NS]
 
 
-def suspects(began_ns: int, held_ns: int, samples: Sequence[Sample], used: Iterable[Use]) -> list[Suspect]:
-    """Return whom to suspect of having held the GIL that long, the one that computed most first.
+def suspects(began_ns: int, held_ns: int, samples: Sequence[Sample], uses: Iterable[CpuUse]) -> list[Suspect]:
+    """Return the threads that may have held the GIL during a stall, the one that computed most first.
 
-    Threads that work on no job of ours come last, by what the first sample saw.
+    Threads without a job come last, with their stacks in the first sample.
     """
-    seen = dict(samples[0].others) if samples else {}
-    found: dict[tuple[int, str], Suspect] = {}
-    for one in used:
-        if one.at_ns > began_ns:
-            before = found.get(key := (one.thread, one.job_id))
-            cpu_ns = one.cpu_ns + (before.cpu_ns if before is not None else 0)
-            stack = seen.get(one.thread, ())
-            found[key] = Suspect(one.thread, one.name, one.job_id, one.function, stack, cpu_ns)
-    hogs = [one for one in found.values() if one.cpu_ns > held_ns * HOG_SHARE]
-    hogs.sort(key=lambda one: -one.cpu_ns)
-    known = {one.thread for one in hogs}
-    return (hogs + [Suspect(it, "", None, None, stack, 0) for it, stack in seen.items() if it not in known])[:_MOST]
+    stacks = dict(samples[0].others) if samples else {}
+    by_job: dict[tuple[int, str], Suspect] = {}
+    for use in uses:
+        if use.at_ns > began_ns:
+            before = by_job.get(key := (use.thread, use.job_id))
+            cpu_ns = use.cpu_ns + (before.cpu_ns if before is not None else 0)
+            stack = stacks.get(use.thread, ())
+            by_job[key] = Suspect(use.thread, use.name, use.job_id, use.function, stack, cpu_ns)
+    hogs = [suspect for suspect in by_job.values() if suspect.cpu_ns > held_ns * HOG_SHARE]
+    hogs.sort(key=lambda suspect: -suspect.cpu_ns)
+    known = {suspect.thread for suspect in hogs}
+    others = [Suspect(thread, "", None, None, stack, 0) for thread, stack in stacks.items() if thread not in known]
+    return (hogs + others)[:_MAX_SUSPECTS]
 
 
 def clock_of(thread: int) -> int | None:
-    """Return the clock of the processor time of a thread that lives; None where the system has none (macOS)."""
+    """Return the CPU clock of a thread that lives; None where the system has none (macOS)."""
     try:
         return time.pthread_getcpuclockid(thread)
     except (AttributeError, OSError):

@@ -1,4 +1,4 @@
-"""Whose code is not the user's, and so is not to blame: Python's, that of installed packages, and our own."""
+"""Directories of code that is not the user's: Python, installed packages and Offload; its lines are never blamed."""
 
 import site
 import sysconfig
@@ -9,4 +9,3 @@ FOREIGN = tuple(
     | set(site.getsitepackages())
     | {str(Path(__file__).resolve().parents[1])}
 )
-"""The directories that it lies under."""

@@ -1,21 +1,17 @@
 """Offload for other programs: a client of the HTTP API, with an event loop (`Offload`) or without (`OffloadSync`).
 
-It knows nothing of the engine and imports none of it: httpx is all that it needs. What a call means is said once, by a
-plan without I/O (`jobs`, `fleet`, `asking`); the two clients carry the plans out.
+It imports nothing of the engine: it needs httpx alone. Each call is a plan without I/O (`jobs`, `calls`, `retrying`),
+which both clients perform.
 """
 
+from offload.documents.explanations import ExplanationDocument
+from offload.documents.fleet import AuditEntry, ExecutorDocument, LoopDocument, StatsDocument, WorkerDocument
+from offload.documents.functions import FunctionDocument
+from offload.documents.jobs import AttemptDocument, BulkDocument, ErrorDocument, JobDocument, JobSummary
+from offload.documents.queues import QueueDocument
+from offload.documents.schedules import ScheduleDocument
+from offload.documents.stalls import StallDocument, StallGroupDocument
 from offload.sdk.async_client import Offload
-from offload.sdk.documents import (
-    AttemptDocument,
-    ErrorDocument,
-    Event,
-    Filter,
-    JobDocument,
-    JobSummary,
-    NewJob,
-    Options,
-    StallFilter,
-)
 from offload.sdk.errors import (
     Conflict,
     FieldError,
@@ -36,20 +32,8 @@ from offload.sdk.errors import (
     Unreachable,
     WaitTimeout,
 )
-from offload.sdk.reports import (
-    AuditEntry,
-    BulkDocument,
-    ExecutorDocument,
-    ExplanationDocument,
-    FunctionDocument,
-    LoopDocument,
-    QueueDocument,
-    ScheduleDocument,
-    StallDocument,
-    StallGroupDocument,
-    StatsDocument,
-    WorkerDocument,
-)
+from offload.sdk.events import Event
+from offload.sdk.options import Filter, NewJob, Options, StallFilter
 from offload.sdk.sync_client import OffloadSync
 
 __all__ = [

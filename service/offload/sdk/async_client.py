@@ -1,4 +1,4 @@
-"""`Offload`: carries out the plans of calls by awaiting httpx."""
+"""`Offload`: performs the plans of calls by awaiting httpx."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
@@ -19,19 +19,19 @@ T = TypeVar("T")
 def _call(
     plan: Callable[Concatenate[Calls, P], Plan[T]],
 ) -> "Callable[Concatenate[Offload, P], Coroutine[Any, Any, T]]":
-    """Make a plan a method that is awaited."""
+    """Turn a plan into a method to await."""
 
     @wraps(plan)
     async def method(self: "Offload", /, *args: P.args, **options: P.kwargs) -> T:
-        asked, answer, outside = plan(self._calls, *args, **options), None, self._outside()
+        effects, answer, handler = plan(self._calls, *args, **options), None, self._handler()
         try:
             while True:
-                answer = await outside.do(asked.send(answer))
+                answer = await handler.perform(effects.send(answer))
         except StopIteration as done:
             value: T = done.value
             return value
         finally:
-            await outside.close()
+            await handler.close()
 
     return method
 
@@ -39,33 +39,33 @@ def _call(
 def _stream(
     plan: Callable[Concatenate[Calls, P], Stream[T]],
 ) -> "Callable[Concatenate[Offload, P], AsyncGenerator[T, None]]":
-    """Make a plan a method whose answer is iterated over."""
+    """Turn a stream of items into a method to iterate over."""
 
     @wraps(plan)
     async def method(self: "Offload", /, *args: P.args, **options: P.kwargs) -> AsyncGenerator[T, None]:
-        asked, answer, outside = plan(self._calls, *args, **options), None, self._outside()
+        effects, answer, handler = plan(self._calls, *args, **options), None, self._handler()
         try:
-            while (effect := _next(asked, answer)) is not None:
+            while (effect := _next(effects, answer)) is not None:
                 answer = None
                 if isinstance(effect, Emit):
                     yield effect.item
                 else:
-                    answer = await outside.do(effect)
+                    answer = await handler.perform(effect)
         finally:
-            await outside.close()
+            await handler.close()
 
     return method
 
 
 class Offload:
-    """An Offload service, for a program with an event loop; `OffloadSync` is the same for others.
+    """A client of an Offload service for programs with an event loop; `OffloadSync` is the same for others.
 
-    `api_key` is sent as it is: nothing is read from the environment. `timeout` is how many seconds an answer may take,
-    beyond what the service was asked to hold it. `retries` is how often a call is repeated at most when the service
-    cannot be reached, or asks to be called later. `http` is a client of your own, for proxies or certificates, which
-    you close yourself. Every call raises OffloadAPIError or one of its children.
+    `api_key` is sent as it is: nothing is read from the environment. `timeout` is the time for an answer in seconds, in
+    addition to the `wait` of a call. `retries` is the maximum number of repetitions of a call when the service cannot
+    be reached, or asks to be called later. `http` is your own client, for proxies or certificates; you close it
+    yourself. Every call raises OffloadAPIError or one of its children.
 
-    One object may be used by many tasks of one event loop, and should be: it keeps connections.
+    Share one object among the tasks of an event loop: it keeps connections open.
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class Offload:
         retries: int = 5,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        self._line = transport.Line(base_url, api_key, timeout)
+        self._endpoint = transport.Endpoint(base_url, api_key, timeout)
         self._calls = Calls(RetryPolicy(retries))
-        self._is_mine = http is None
-        self._http = httpx.AsyncClient(**transport.settings()) if http is None else http
+        self._owns_http = http is None
+        self._http = httpx.AsyncClient(**transport.client_options()) if http is None else http
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,12 +89,12 @@ class Offload:
         await self.close()
 
     async def close(self) -> None:
-        """Close its connections; a client of your own stays open."""
-        if self._is_mine:
+        """Close the connections; your own `http` client stays open."""
+        if self._owns_http:
             await self._http.aclose()
 
-    def _outside(self) -> "_Outside":
-        return _Outside(self._http, self._line)
+    def _handler(self) -> "_EffectHandler":
+        return _EffectHandler(self._http, self._endpoint)
 
     enqueue = _call(Calls.enqueue)
     enqueue_many = _call(Calls.enqueue_many)
@@ -134,31 +134,31 @@ class Offload:
     clear_stalls = _call(Calls.clear_stalls)
 
 
-class _Outside:
-    """Does what one plan asks for; holds the answer that the plan keeps open."""
+class _EffectHandler:
+    """Performs the effects of one plan; holds the answer that the plan keeps open."""
 
-    def __init__(self, http: httpx.AsyncClient, line: transport.Line) -> None:
+    def __init__(self, http: httpx.AsyncClient, endpoint: transport.Endpoint) -> None:
         self._http = http
-        self._line = line
+        self._endpoint = endpoint
         self._open: httpx.Response | None = None
         self._chunks: AsyncIterator[bytes] | None = None
 
-    async def do(self, effect: Effect) -> Reply | Lost | bytes | None:
-        """Carry out an effect; a failure of the network is an answer as well."""
+    async def perform(self, effect: Effect) -> Reply | Lost | bytes | None:
+        """Perform an effect and return its answer; a failure of the network is an answer too."""
         try:
             match effect:
                 case Send(request):
-                    response = await self._http.send(self._line.write(self._http, request))
-                    return transport.reply(response, response.content)
+                    response = await self._http.send(self._endpoint.build(self._http, request))
+                    return transport.read_reply(response, response.content)
                 case Open(request):
                     await self.close()
                     self._open = await self._http.send(
-                        self._line.write(self._http, request, is_stream=True), stream=True
+                        self._endpoint.build(self._http, request, is_stream=True), stream=True
                     )
                     if self._open.status_code != httpx.codes.OK:
-                        return transport.reply(self._open, await self._open.aread())
+                        return transport.read_reply(self._open, await self._open.aread())
                     self._chunks = self._open.aiter_bytes()
-                    return transport.reply(self._open)
+                    return transport.read_reply(self._open)
                 case Read():
                     return None if self._chunks is None else await anext(self._chunks, None)
                 case Pause(seconds):
@@ -167,18 +167,18 @@ class _Outside:
                 case _:
                     assert_never(effect)
         except transport.FAILURES as error:
-            return transport.lost(error)
+            return transport.read_failure(error)
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close the open answer, if there is one."""
         response, self._open, self._chunks = self._open, None, None
         if response is not None:
             await response.aclose()
 
 
-def _next(asked: Stream[T], answer: Reply | Lost | bytes | None) -> Effect | Emit[T] | None:
-    """Return what a stream asks for next; None at its end."""
+def _next(effects: Stream[T], answer: Reply | Lost | bytes | None) -> Effect | Emit[T] | None:
+    """Return the next effect or item of a stream; None at its end."""
     try:
-        return asked.send(answer)
+        return effects.send(answer)
     except StopIteration:
         return None

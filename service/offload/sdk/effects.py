@@ -1,7 +1,7 @@
-"""What the plans of calls ask of the outside, as values: the whole of the SDK but `wire` works without a socket.
+"""Effects of calls as values: all of the SDK but `transport` and the clients works without a socket.
 
-A plan is a generator. It yields an effect, is sent what came of it, and returns the answer of the call; a stream emits
-items besides. `Offload` and `OffloadSync` carry out the same plans, one by awaiting, one by blocking.
+A plan is a generator. It yields an effect, is sent its outcome, and returns the answer of the call; a stream also
+emits items. `Offload` and `OffloadSync` perform the same plans, one by awaiting, one by blocking.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -14,10 +14,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request; `hold` is how many seconds the service was asked to hold its answer.
+    """One HTTP request; `hold` is the time in seconds for which the service may hold its answer.
 
-    `is_repeatable` says that carrying it out twice does no more than once, so that it is sent again when the answer
-    to it was lost. `done_when_repeated` are statuses that then mean that the first time had done it.
+    `is_repeatable`: performed twice it has the effect of once, so it is sent again when its answer was lost.
+    `done_when_repeated` are statuses which then mean that the first request had succeeded.
     """
 
     method: str
@@ -32,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the service answered; names of headers are in lower case."""
+    """An answer of the service; names of headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,7 +41,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No answer came; `was_sent` is False where the service cannot have heard of the request."""
+    """A request without an answer; `was_sent` is False where it cannot have reached the service."""
 
     why: str
     was_sent: bool
@@ -49,33 +49,33 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a request; the plan is sent a Reply or Lost."""
+    """Send a request; the outcome is a Reply or Lost."""
 
     request: Request
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Send a request and keep its answer open; the plan is sent a Reply, whole where its status is not 200, or Lost."""
+    """Send a request and keep its answer open; the outcome is a Reply, complete unless its status is 200, or Lost."""
 
     request: Request
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Read on from what is open; the plan is sent bytes, None at the end, or Lost."""
+    """Read on from the open answer; the outcome is bytes, None at its end, or Lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Do nothing for so many seconds."""
+    """Wait for a number of seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Emit(Generic[T_co]):
-    """Hand an item to the caller."""
+    """Give an item to the caller."""
 
     item: T_co
 

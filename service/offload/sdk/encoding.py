@@ -1,4 +1,4 @@
-"""Writes what a caller hands over as the API reads it: arguments as JSON, options and filters as query parameters."""
+"""Encodes the values of a caller for the API: arguments as JSON, options and filters as query parameters."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -13,9 +13,9 @@ from uuid import UUID
 
 
 def as_json(value: object) -> bytes:
-    """Return JSON; a pydantic model is written as its fields, a secret of its as it is, since the job needs it.
+    """Return JSON; a pydantic model is written as its fields, with secrets in the clear, since the job needs them.
 
-    Raises TypeError for what JSON has no word for, ValueError for NaN and infinity.
+    Raises TypeError for a value that JSON cannot express, ValueError for NaN and infinity.
     """
     return json.dumps(value, default=_plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -39,7 +39,7 @@ def as_members(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def moment(name: str, value: datetime | str) -> str:
-    """Return a time as RFC 3339; raises ValueError for a datetime without a time zone, which may mean any time."""
+    """Return a time as RFC 3339; raises ValueError for a datetime without a time zone, which is ambiguous."""
     if isinstance(value, str):
         return value
     if value.tzinfo is None:
@@ -56,7 +56,7 @@ def _text(name: str, value: object) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON has a word for."""
+    """Return an equivalent that JSON can express."""
     if hasattr(value, "model_dump"):
         return value.model_dump(by_alias=True)
     if hasattr(value, "get_secret_value"):
@@ -66,7 +66,7 @@ def _plain(value: Any) -> Any:
     for kind, written in _WRITTEN.items():
         if isinstance(value, kind):
             return written(value)
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON; hand over what can")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON; pass a JSON type")
 
 
 _WRITTEN: dict[type, Callable[[Any], Any]] = {

@@ -11,11 +11,11 @@ OffloadAPIError
 │   ├── NotFinished          wait for it, and ask again
 │   └── JobFailed            it will have no result: see `job["error"]`
 ├── ResultExpired            its result is no longer kept
-├── TryLater                 it was tried several times: wait `retry_after` seconds
+├── TryLater                 the retries are used up: wait `retry_after` seconds
 │   ├── TooManyCalls         call less often
 │   ├── Unconfirmed          the job is stored, but not yet as safely as the service was told to
-│   └── Unreachable          nobody answered; `status` is 0
-├── WaitTimeout              (a TimeoutError) the job has not ended; `job` is how it stands
+│   └── Unreachable          no answer came; `status` is 0
+├── WaitTimeout              (a TimeoutError) the job has not ended; `job` is its document
 └── ServiceFault             report it, with `request_id`
 """
 
@@ -25,13 +25,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from offload.sdk.documents import JobDocument
+from offload.documents.jobs import JobDocument
 from offload.sdk.effects import Lost, Reply
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One wrong field: `path` as in `message.to.0`, what was wrong, and a stable code."""
+    """One wrong field: a `path` such as `message.to.0`, a message, and a stable code."""
 
     path: str
     message: str
@@ -42,7 +42,7 @@ class OffloadAPIError(Exception):
     """A call that did not succeed.
 
     `type` is stable (`/problems/not-found`, see docs/problems.md), and empty where no problem was sent. `detail` is for
-    a person, `request_id` finds the call in the service's log, `retry_after` is seconds where the service said any.
+    a person, `request_id` finds the call in the service's log, `retry_after` is in seconds, None without `Retry-After`.
     """
 
     def __init__(
@@ -89,11 +89,11 @@ class KeyReused(InvalidCall):
 
 
 class NotAllowed(OffloadAPIError):
-    """The API key is missing, wrong, or has not the scope that this call needs."""
+    """The API key is missing, wrong, or does not have the scope that this call needs."""
 
 
 class NotFound(OffloadAPIError):
-    """There never was such a thing, or it is no longer kept."""
+    """It never existed, or is no longer kept."""
 
 
 class Conflict(OffloadAPIError):
@@ -115,11 +115,11 @@ class ResultExpired(OffloadAPIError):
 
 
 class TryLater(OffloadAPIError):
-    """The service cannot do this now. It was asked again as often as `retries` allows."""
+    """The service cannot do this now; the call was repeated as often as `retries` allows."""
 
 
 class TooManyCalls(TryLater):
-    """A rate limit of the service, or of what stands before it."""
+    """A rate limit of the service, or of a proxy in front of it."""
 
 
 class Unconfirmed(TryLater):
@@ -127,11 +127,11 @@ class Unconfirmed(TryLater):
 
 
 class Unreachable(TryLater):
-    """No answer came; whether the service heard of the call is not known."""
+    """No answer came; the call may have reached the service."""
 
 
 class WaitTimeout(OffloadAPIError, TimeoutError):
-    """The job has not ended in the time that the caller gave it; it goes on all the same."""
+    """The job has not ended within the timeout; it continues."""
 
     def __init__(self, job: JobDocument, timeout: float) -> None:
         self.job = job
@@ -139,7 +139,7 @@ class WaitTimeout(OffloadAPIError, TimeoutError):
 
 
 class ServiceFault(OffloadAPIError):
-    """A fault of the service, or an answer that is not one of Offload's."""
+    """A fault of the service, or an answer that did not come from Offload."""
 
 
 _BY_SLUG: dict[str, type[OffloadAPIError]] = {
@@ -168,7 +168,7 @@ _BY_STATUS: dict[int, type[OffloadAPIError]] = {
 
 
 def problem(reply: Reply) -> OffloadAPIError:
-    """Turn an answer that is no success into the error to raise."""
+    """Return the error of an answer that is not a success."""
     body = _members(reply)
     slug = str(body.get("type", "")).rpartition("/")[2]
     general = InvalidCall if 400 <= reply.status < 500 else ServiceFault
@@ -183,19 +183,19 @@ def problem(reply: Reply) -> OffloadAPIError:
     )
 
 
-def stranger(reply: Reply, expected: str) -> ServiceFault:
-    """Return the error of an answer that Offload does not give."""
+def unexpected_answer(reply: Reply, expected: str) -> ServiceFault:
+    """Return the error of an answer that Offload never gives."""
     why = f"the answer is not {expected}; is this the address of an Offload service?"
     return ServiceFault(why, status=reply.status, request_id=reply.headers.get("x-request-id"))
 
 
 def unreachable(lost: Lost) -> Unreachable:
-    """Return the error of a call that was not answered."""
+    """Return the error of a call without an answer."""
     return Unreachable(f"no answer from the service: {lost.why}")
 
 
-def is_in_use(reply: Reply) -> bool:
-    """Whether an earlier call with the same idempotency key is still being answered."""
+def is_key_in_use(reply: Reply) -> bool:
+    """Return True while an earlier call with the same idempotency key is in progress."""
     return reply.status == 409 and str(_members(reply).get("type", "")).endswith("/idempotency-key-in-use")
 
 

@@ -21,9 +21,9 @@ class Message:
 
 @dataclass(slots=True)
 class Decoder:
-    """Takes the bytes of one connection as they come, and gives the events that are complete.
+    """Turns the bytes of one connection into complete events.
 
-    `last_id` is where a reader resumes: that of the last block that was complete, also of one without data.
+    `last_id` is the place from which a reader resumes: the id of the last complete block, even one without data.
     """
 
     last_id: str = ""
@@ -37,7 +37,7 @@ class Decoder:
         self._id = self.last_id
 
     def feed(self, chunk: bytes) -> Iterator[Message]:
-        """Read on; an event that the end of the stream cuts off is dropped, for it will be sent again."""
+        """Read on; an event that is cut off at the end of the stream is dropped, since it will be sent again."""
         if not chunk:
             return
         if self._ended_in_cr:
@@ -60,7 +60,7 @@ class Decoder:
                 self._event = value
             case "id" if "\0" not in value:
                 self._id = value
-            case _:  # a comment, or `retry`: how long to pause is ours to decide
+            case _:  # a comment, or `retry`: the pause is decided by RetryPolicy
                 pass
 
     def _dispatch(self) -> Message | None:

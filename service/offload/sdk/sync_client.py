@@ -1,4 +1,4 @@
-"""`OffloadSync`: carries out the plans of calls by blocking on httpx."""
+"""`OffloadSync`: performs the plans of calls by blocking on httpx."""
 
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -17,19 +17,19 @@ T = TypeVar("T")
 
 
 def _call(plan: Callable[Concatenate[Calls, P], Plan[T]]) -> "Callable[Concatenate[OffloadSync, P], T]":
-    """Make a plan a method that returns its answer."""
+    """Turn a plan into a method that returns its answer."""
 
     @wraps(plan)
     def method(self: "OffloadSync", /, *args: P.args, **options: P.kwargs) -> T:
-        asked, answer, outside = plan(self._calls, *args, **options), None, self._outside()
+        effects, answer, handler = plan(self._calls, *args, **options), None, self._handler()
         try:
             while True:
-                answer = outside.do(asked.send(answer))
+                answer = handler.perform(effects.send(answer))
         except StopIteration as done:
             value: T = done.value
             return value
         finally:
-            outside.close()
+            handler.close()
 
     return method
 
@@ -37,28 +37,28 @@ def _call(plan: Callable[Concatenate[Calls, P], Plan[T]]) -> "Callable[Concatena
 def _stream(
     plan: Callable[Concatenate[Calls, P], Stream[T]],
 ) -> "Callable[Concatenate[OffloadSync, P], Generator[T, None, None]]":
-    """Make a plan a method whose answer is iterated over."""
+    """Turn a stream of items into a method to iterate over."""
 
     @wraps(plan)
     def method(self: "OffloadSync", /, *args: P.args, **options: P.kwargs) -> Generator[T, None, None]:
-        asked, answer, outside = plan(self._calls, *args, **options), None, self._outside()
+        effects, answer, handler = plan(self._calls, *args, **options), None, self._handler()
         try:
-            while (effect := _next(asked, answer)) is not None:
+            while (effect := _next(effects, answer)) is not None:
                 answer = None
                 if isinstance(effect, Emit):
                     yield effect.item
                 else:
-                    answer = outside.do(effect)
+                    answer = handler.perform(effect)
         finally:
-            outside.close()
+            handler.close()
 
     return method
 
 
 class OffloadSync:
-    """An Offload service, for a program without an event loop; the same calls as `Offload` has, blocking.
+    """A client of an Offload service for programs without an event loop: the calls of `Offload`, blocking.
 
-    One object may be used by many threads, and should be: it keeps connections.
+    Share one object among threads: it keeps connections open.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class OffloadSync:
         retries: int = 5,
         http: httpx.Client | None = None,
     ) -> None:
-        self._line = transport.Line(base_url, api_key, timeout)
+        self._endpoint = transport.Endpoint(base_url, api_key, timeout)
         self._calls = Calls(RetryPolicy(retries))
-        self._is_mine = http is None
-        self._http = httpx.Client(**transport.settings()) if http is None else http
+        self._owns_http = http is None
+        self._http = httpx.Client(**transport.client_options()) if http is None else http
 
     def __enter__(self) -> Self:
         return self
@@ -82,12 +82,12 @@ class OffloadSync:
         self.close()
 
     def close(self) -> None:
-        """Close its connections; a client of your own stays open."""
-        if self._is_mine:
+        """Close the connections; your own `http` client stays open."""
+        if self._owns_http:
             self._http.close()
 
-    def _outside(self) -> "_Outside":
-        return _Outside(self._http, self._line)
+    def _handler(self) -> "_EffectHandler":
+        return _EffectHandler(self._http, self._endpoint)
 
     enqueue = _call(Calls.enqueue)
     enqueue_many = _call(Calls.enqueue_many)
@@ -127,29 +127,29 @@ class OffloadSync:
     clear_stalls = _call(Calls.clear_stalls)
 
 
-class _Outside:
-    """Does what one plan asks for; holds the answer that the plan keeps open."""
+class _EffectHandler:
+    """Performs the effects of one plan; holds the answer that the plan keeps open."""
 
-    def __init__(self, http: httpx.Client, line: transport.Line) -> None:
+    def __init__(self, http: httpx.Client, endpoint: transport.Endpoint) -> None:
         self._http = http
-        self._line = line
+        self._endpoint = endpoint
         self._open: httpx.Response | None = None
         self._chunks: Iterator[bytes] | None = None
 
-    def do(self, effect: Effect) -> Reply | Lost | bytes | None:
-        """Carry out an effect; a failure of the network is an answer as well."""
+    def perform(self, effect: Effect) -> Reply | Lost | bytes | None:
+        """Perform an effect and return its answer; a failure of the network is an answer too."""
         try:
             match effect:
                 case Send(request):
-                    response = self._http.send(self._line.write(self._http, request))
-                    return transport.reply(response, response.content)
+                    response = self._http.send(self._endpoint.build(self._http, request))
+                    return transport.read_reply(response, response.content)
                 case Open(request):
                     self.close()
-                    self._open = self._http.send(self._line.write(self._http, request, is_stream=True), stream=True)
+                    self._open = self._http.send(self._endpoint.build(self._http, request, is_stream=True), stream=True)
                     if self._open.status_code != httpx.codes.OK:
-                        return transport.reply(self._open, self._open.read())
+                        return transport.read_reply(self._open, self._open.read())
                     self._chunks = self._open.iter_bytes()
-                    return transport.reply(self._open)
+                    return transport.read_reply(self._open)
                 case Read():
                     return None if self._chunks is None else next(self._chunks, None)
                 case Pause(seconds):
@@ -158,18 +158,18 @@ class _Outside:
                 case _:
                     assert_never(effect)
         except transport.FAILURES as error:
-            return transport.lost(error)
+            return transport.read_failure(error)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the open answer, if there is one."""
         response, self._open, self._chunks = self._open, None, None
         if response is not None:
             response.close()
 
 
-def _next(asked: Stream[T], answer: Reply | Lost | bytes | None) -> Effect | Emit[T] | None:
-    """Return what a stream asks for next; None at its end."""
+def _next(effects: Stream[T], answer: Reply | Lost | bytes | None) -> Effect | Emit[T] | None:
+    """Return the next effect or item of a stream; None at its end."""
     try:
-        return asked.send(answer)
+        return effects.send(answer)
     except StopIteration:
         return None

@@ -1,4 +1,4 @@
-"""Where plans meet httpx: how a request is written, how an answer and a failure are read."""
+"""The place where plans meet httpx: builds requests, reads answers and failures."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,17 +7,17 @@ import httpx
 
 from offload.sdk.effects import Lost, Reply, Request
 
-QUIET_S = 45.0  # the service sends a comment every 15 s; a stream that says nothing for three of them is gone
+QUIET_S = 45.0  # the service sends a comment every 15 s; a stream that is silent for three of them is dead
 KEEP_ALIVE_S = 3.0  # less than uvicorn's 5, so that no request is sent into a connection that is just being closed
-MAX_CONNECTIONS = 500  # a job that is waited for, or followed, holds one; many systems give a process 1,024 files
+MAX_CONNECTIONS = 500  # each wait and each stream holds one; many systems allow a process 1,024 files
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 FAILURES = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError)
-"""What may be different next time. A wrong URL, or a request that HTTP has no form for, is the caller's to mend."""
+"""Failures that may pass. A wrong URL, or a request that HTTP cannot express, is an error of the caller."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """What holds for every request of one caller: where to, its key, and how many seconds an answer may take."""
+class Endpoint:
+    """Address, API key and timeout (s) of every request."""
 
     base_url: str
     api_key: str | None = field(repr=False)
@@ -25,12 +25,12 @@ class Line:
 
     def __post_init__(self) -> None:
         if not self.base_url.startswith(("http://", "https://")):
-            raise ValueError(f"base_url={self.base_url!r} must be such as http://127.0.0.1:8000")
+            raise ValueError(f"base_url={self.base_url!r} must be a URL such as http://127.0.0.1:8000")
 
-    def write(
+    def build(
         self, http: httpx.Client | httpx.AsyncClient, request: Request, *, is_stream: bool = False
     ) -> httpx.Request:
-        """Write a request for httpx."""
+        """Build the httpx request."""
         headers = {"Accept": "text/event-stream" if is_stream else "application/json", **request.headers}
         if self.api_key is not None:
             headers["Authorization"] = f"Bearer {self.api_key}"
@@ -47,18 +47,18 @@ class Line:
         )
 
 
-def settings() -> dict[str, Any]:
-    """Return what an httpx client of the SDK's own is made with; it reads no environment: no proxy, no netrc."""
+def client_options() -> dict[str, Any]:
+    """Return the options of the SDK's own httpx client; it reads no environment: no proxy, no netrc."""
     limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=100, keepalive_expiry=KEEP_ALIVE_S)
     return {"trust_env": False, "limits": limits, "headers": {"User-Agent": "offload-sdk"}}
 
 
-def reply(response: httpx.Response, content: bytes = b"") -> Reply:
+def read_reply(response: httpx.Response, content: bytes = b"") -> Reply:
     """Read an answer."""
     return Reply(response.status_code, response.headers, content)
 
 
-def lost(error: httpx.HTTPError) -> Lost:
-    """Read a failure; says what happened by its class too, for many of httpx's errors have no words."""
+def read_failure(error: httpx.HTTPError) -> Lost:
+    """Read a failure; its class is part of the text, since many errors of httpx have no message."""
     why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return Lost(why, not isinstance(error, _UNSENT))

@@ -7,6 +7,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from offload.domain.callbacks import Callbacks
+from offload.domain.redis_address import DEFAULT_URL
+from offload.domain.retention import Retention
 from offload.settings.sources import DOTENV, PREFIX, SecretFiles
 from offload.settings.types import (
     ApiKeys,
@@ -48,7 +51,7 @@ class Settings(BaseSettings):
     )
 
     redis_url: RedisUrl = Field(
-        default="redis://127.0.0.1:6379/0",
+        default=DEFAULT_URL,
         repr=False,
         description="Where Redis is: `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, or `embedded` for a "
         "server of Offload's own. `offload up` and `offload demo` take `embedded` when it is unset.",
@@ -96,8 +99,8 @@ class Settings(BaseSettings):
     )
     open_docs: bool = Field(
         default=False,
-        description="Show `/docs` and `/openapi.json` without a key, where keys are set: a browser sends none. They "
-        "name every job function with its arguments.",
+        description="Show `/`, `/docs` and `/openapi.json` without a key, where keys are set: a browser sends none. "
+        "They name every job function with its arguments.",
     )
     encryption_keys: EncryptionKeys = Field(
         default=[],
@@ -231,6 +234,16 @@ class Settings(BaseSettings):
         if not self.artifacts_url:
             return self.data_dir / "artifacts"
         return Path(unquote(urlsplit(self.artifacts_url).path))
+
+    @property
+    def retention(self) -> Retention:
+        """How long results, records and dead jobs are kept."""
+        return Retention.of(self.keep_result, self.keep_records, self.keep_dead)
+
+    @property
+    def callbacks(self) -> Callbacks:
+        """What a callback URL may be here."""
+        return Callbacks(bool(self.webhook_secrets), self.allow_private_addresses)
 
     def redis_url_or(self, default: str) -> str:
         """Return the Redis URL that somebody set, else `default` (`up` and `demo` say `embedded`)."""

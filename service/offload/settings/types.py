@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from offload.domain import redis_address
+from offload.domain.errors import InvalidOptions
 from offload.domain.security.api_keys import Keyring
 from offload.domain.security.encryption_keys import read_keys
 from offload.domain.security.signing import check_secret
 
-REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel")
 SMTP_SCHEMES = ("smtp", "smtps")
 
 
@@ -28,8 +29,15 @@ def _upper(value: object) -> object:
 
 
 def _redis_url(url: str) -> str:
-    if url != "embedded" and urlsplit(url).scheme not in REDIS_SCHEMES:
-        raise ValueError(f"must be 'embedded' or start with one of {', '.join(s + '://' for s in REDIS_SCHEMES)}")
+    if url == "embedded":
+        return url
+    if not redis_address.has_known_scheme(url):
+        schemes = ", ".join(f"{scheme}://" for scheme in redis_address.SCHEMES)
+        raise ValueError(f"must be 'embedded' or start with one of {schemes}")
+    try:
+        redis_address.parse(url)
+    except InvalidOptions as error:
+        raise ValueError(str(error)) from None
     return url
 
 

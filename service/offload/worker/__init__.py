@@ -1,4 +1,4 @@
-"""Runs attempts and keeps the running alive. `Worker` is arq's, with the engine of DESIGN 5 under it."""
+"""Runs jobs. `Worker` is arq's, on an engine of its own: claims, attempts, leases that a guardian renews."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,7 +1,7 @@
-"""The claim loop: asks for work when there may be some and there is room, and otherwise waits to be told.
+"""Claims of one worker: it asks for jobs when there may be some and a slot is free, and waits otherwise.
 
-It waits on an event that the inbox sets (a wake-up, a freed slot), on the next due time, and at most one poll:
-stock producers wake nobody.
+It waits for an event that the inbox sets (a wake-up, a freed slot), for the next due time, and at most one poll: stock
+producers wake no worker.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class Claims:
-    """Claims jobs for one worker until it is told to stop."""
+    """Claims jobs for one worker; `engine` calls it in a loop."""
 
     def __init__(
         self,
@@ -54,19 +54,19 @@ class Claims:
         self.is_unsure = False
 
     def wake(self) -> None:
-        """Claim soon: somebody put a job in."""
+        """Claim soon: a job was enqueued."""
         self._more.set()
 
-    def freed(self) -> None:
+    def slot_freed(self) -> None:
         """Claim soon if due jobs had to be left: a job has ended."""
         if self._has_left:
             self._more.set()
 
-    async def once(self, limit: int | None = None) -> int:
+    async def claim_jobs(self, limit: int | None = None) -> int:
         """Claim once, start what came, and return how many; `limit` caps the slots (arq's burst limit).
 
-        An answer older than a lease, for this process was stopped or its loop held, starts nothing: the jobs may run
-        elsewhere by now. The claim is then unsure, as one whose answer was lost.
+        An answer older than a lease (this process was stopped, or its loop held) starts nothing: the jobs may run
+        elsewhere by now. The claim is then unsure, like one with a lost answer.
         """
         self._more.clear()
         self._sequence += 1
@@ -93,27 +93,29 @@ class Claims:
             self._abort(job_id)
         self._has_left = claim.has_left
         self._next_due_at = None
-        if claim.next_due_ms is not None:  # how long until then is known by Redis' clock; ours may be off
+        if claim.next_due_ms is not None:  # by the clock of Redis; ours may be off
             self._next_due_at = asyncio.get_running_loop().time() + (claim.next_due_ms - claim.now_ms) / 1000
         if claim.has_left and 0 < len(claim.jobs) == slots and self._free() > 0:
-            self._more.set()  # there was more than one call takes; while the next is under way these run
+            self._more.set()  # more were due than one call takes; these run while the next is under way
         return len(claim.jobs)
 
-    async def give_back_unknown(self, known: Mapping[str, str]) -> list[str]:
-        """Put back, and return, jobs that a claim gave this worker in an answer that was lost with the connection.
+    async def release_unknown(self, known: Mapping[str, str]) -> list[str]:
+        """Requeue, and return, jobs that a claim gave this worker in an answer that was lost with the connection.
 
-        Otherwise the guardian would renew their leases, and nobody would run them, until their deadline. `known` are
-        the tokens of what runs: of a job that runs here still by an older claim the new one is put back too.
+        Otherwise the guardian would renew their leases until their deadline, and no worker would run them. `known` are
+        the tokens of what runs: where a job still runs here by an older claim, the new claim is released too.
         """
         held = await leases.held(self._redis, self._worker)
-        unknown = [AttemptEnd(i, token, "putback", "") for i, token in held.items() if known.get(i) != token]
+        unknown = [
+            AttemptEnd(job_id, token, "requeued", "") for job_id, token in held.items() if known.get(job_id) != token
+        ]
         if unknown:
-            log.warning("claims_put_back", job_ids=[one.id for one in unknown])
+            log.warning("claims_released", job_ids=[end.id for end in unknown])
             await leases.finish(self._redis, self._worker, unknown)
         self.is_unsure = False
-        return [one.id for one in unknown]
+        return [end.id for end in unknown]
 
-    async def wait(self) -> None:
+    async def wait_for_jobs(self) -> None:
         """Wait until there may be something to claim."""
         timeout = self._poll
         if self._next_due_at is not None and self._free() > 0:

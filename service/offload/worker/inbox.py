@@ -1,4 +1,4 @@
-"""The worker's inbox: a blocking read of what is said to this worker alone, so that nothing has to be polled for."""
+"""The worker's inbox: a blocking read of the messages to this worker alone, so that it need not poll."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,11 +9,11 @@ from offload.store.connection.outage import RedisOutage
 from offload.store.fleet import inboxes
 
 _BLOCK_S = 5.0
-_PROBE_S = 0.05  # after a failure: whether Redis is back is to be known sooner
+_PROBE_S = 0.05  # after a failure, to notice sooner that Redis is back
 
 
 class InboxHandlers(NamedTuple):
-    """Who is told what: `lost` the job and since when (ms), `overrides` that functions were moved."""
+    """One call for each kind of message: `lost` takes a job and the time (ms) its lease was lost by."""
 
     wake: Callable[[], None]
     abort: Callable[[str], None]
@@ -21,26 +21,26 @@ class InboxHandlers(NamedTuple):
     overrides: Callable[[], None]
 
 
-async def read(redis: RedisClient, worker: str, away: RedisOutage, heard: InboxHandlers) -> None:
-    """Deliver messages until cancelled. Redis may go away meanwhile."""
+async def read_messages(redis: RedisClient, worker: str, outage: RedisOutage, handlers: InboxHandlers) -> None:
+    """Deliver messages until cancelled, through outages of Redis."""
     block = _BLOCK_S
     while True:
         try:
             message = await inboxes.next_message(redis, worker, block)
         except Unavailable as error:
-            await away.pause("inbox", error)
-            heard.wake()
+            await outage.pause("inbox", error)
+            handlers.wake()
             block = _PROBE_S
             continue
-        away.served("inbox")
+        outage.served("inbox")
         block = _BLOCK_S
-        verb, _, about = (message or "").partition(" ")
-        if verb == "wake":
-            heard.wake()
-        elif verb == "abort":
-            heard.abort(about)
-        elif verb == "lost":
-            at_ms, _, job_id = about.partition(" ")
-            heard.lost(job_id, int(at_ms))
-        elif verb == "overrides":
-            heard.overrides()
+        kind, _, content = (message or "").partition(" ")
+        if kind == "wake":
+            handlers.wake()
+        elif kind == "abort":
+            handlers.abort(content)
+        elif kind == "lost":
+            at_ms, _, job_id = content.partition(" ")
+            handlers.lost(job_id, int(at_ms))
+        elif kind == "overrides":
+            handlers.overrides()

@@ -1,4 +1,4 @@
-"""How a worker logs its jobs: in our events, or in arq's own lines where it runs nothing but plain arq functions.
+"""The log of a worker's jobs: structured events, or arq's own lines where all its functions are plain arq functions.
 
 People who come from arq have alerts and habits on those lines; our events never show arguments or results.
 """
@@ -11,7 +11,7 @@ import structlog
 from arq.utils import args_to_string, truncate
 
 from offload.domain.clock import now_ms
-from offload.domain.policy import Abort, Dead, Decision, Drop, PutBack, RetryAt, Succeed
+from offload.domain.policy import Abort, Dead, Decision, Drop, Requeue, RetryAt, Succeed
 from offload.domain.security.secrets import mask
 from offload.domain.tracing import trace_id
 from offload.store.jobs.codec import Payload
@@ -23,19 +23,19 @@ _LATE_MS = 1200  # arq says `delayed=` from here on
 
 
 class JobLog(Protocol):
-    """What a worker says of its jobs."""
+    """The log of one worker: its start and stop, and each attempt."""
 
-    def starting(self, worker: str, queues: list[str], functions: list[str]) -> None:
-        """Say that the worker starts."""
+    def worker_started(self, worker: str, queues: list[str], functions: list[str]) -> None:
+        """Log that the worker starts."""
 
-    def started(self, job: Claimed, payload: Payload) -> None:
-        """Say that an attempt starts."""
+    def attempt_started(self, job: Claimed, payload: Payload) -> None:
+        """Log that an attempt starts."""
 
-    def ended(self, job: Claimed, payload: Payload, decision: Decision) -> None:
-        """Say how an attempt ended, or why it was not made."""
+    def attempt_ended(self, job: Claimed, payload: Payload, decision: Decision) -> None:
+        """Log how an attempt ended, or why it was not made."""
 
-    def stopping(self, signal: str, counts: dict[str, int], phase: Phase) -> None:
-        """Say that the worker stops."""
+    def worker_stopping(self, signal: str, counts: dict[str, int], phase: Phase) -> None:
+        """Log that the worker stops."""
 
 
 class StructuredJobLog:
@@ -44,35 +44,37 @@ class StructuredJobLog:
     def __init__(self) -> None:
         self._log = structlog.get_logger("offload.worker").bind()
 
-    def starting(self, worker: str, queues: list[str], functions: list[str]) -> None:
-        """Say that the worker starts."""
+    def worker_started(self, worker: str, queues: list[str], functions: list[str]) -> None:
+        """Log that the worker starts."""
         self._log.info("worker_started", worker=worker, queues=queues, functions=sorted(functions))
 
-    def started(self, job: Claimed, payload: Payload) -> None:
-        """Say that an attempt starts."""
-        if not self._log.is_enabled_for(logging.INFO):  # else it is made for nobody, for each job
+    def attempt_started(self, job: Claimed, payload: Payload) -> None:
+        """Log that an attempt starts."""
+        if not self._log.is_enabled_for(logging.INFO):  # the fields would be made in vain, for each job
             return
-        about = {"job_id": job.id, "function": payload.function, "queue": job.queue, "attempt": job.attempt}
-        self._log.info("job_started", **about, **_trace_of(job))
+        fields = {"job_id": job.id, "function": payload.function, "queue": job.queue, "attempt": job.attempt}
+        self._log.info("job_started", **fields, **_trace_of(job))
 
-    def ended(self, job: Claimed, payload: Payload, decision: Decision) -> None:
-        """Say how an attempt ended."""
+    def attempt_ended(self, job: Claimed, payload: Payload, decision: Decision) -> None:
+        """Log how an attempt ended."""
         if not isinstance(decision, Dead) and not self._log.is_enabled_for(logging.INFO):
             return
-        about = {"job_id": job.id, "function": payload.function, "attempt": job.attempt, **_trace_of(job)}
+        fields = {"job_id": job.id, "function": payload.function, "attempt": job.attempt, **_trace_of(job)}
         match decision:
             case Dead(error):
-                self._log.warning("job_dead", **about, error=error.type, reason=error.message[:500])
+                self._log.warning("job_dead", **fields, error=error.type, reason=error.message[:500])
             case RetryAt(due_ms, error):
                 wait_ms = due_ms - now_ms()
-                self._log.info("job_retries", **about, error=error.type, reason=error.message[:500], wait_ms=wait_ms)
+                self._log.info(
+                    "job_retry_scheduled", **fields, error=error.type, reason=error.message[:500], wait_ms=wait_ms
+                )
             case _:
-                self._log.info(_ENDED[type(decision)], **about, ms=now_ms() - job.claimed_ms)
+                self._log.info(_ENDED[type(decision)], **fields, ms=now_ms() - job.claimed_ms)
 
-    def stopping(self, signal: str, counts: dict[str, int], phase: Phase) -> None:
-        """Say that the worker stops."""
+    def worker_stopping(self, signal: str, counts: dict[str, int], phase: Phase) -> None:
+        """Log that the worker stops."""
         self._log.info(
-            "worker_stopping" if phase == "waiting" else "worker_stops", signal=signal, running=counts["running"]
+            "worker_stopping" if phase == "waiting" else "worker_stopped", signal=signal, running=counts["running"]
         )
 
 
@@ -80,11 +82,11 @@ def _trace_of(job: Claimed) -> dict[str, str]:
     """Return the id of the trace that the job came with, by which logs of several services are joined."""
     if b"traceparent" not in job.options:
         return {}
-    found = trace_id(orjson.loads(job.options).get("traceparent") or "")
-    return {"trace_id": found} if found else {}
+    trace = trace_id(orjson.loads(job.options).get("traceparent") or "")
+    return {"trace_id": trace} if trace else {}
 
 
-_ENDED = {Succeed: "job_succeeded", Abort: "job_aborted", PutBack: "job_put_back", Drop: "job_lease_lost"}
+_ENDED = {Succeed: "job_succeeded", Abort: "job_aborted", Requeue: "job_requeued", Drop: "job_lease_lost"}
 
 
 class ArqJobLog:
@@ -94,21 +96,21 @@ class ArqJobLog:
         self._log = logging.getLogger("arq.worker")
         self._log_results = log_results
 
-    def starting(self, worker: str, queues: list[str], functions: list[str]) -> None:  # noqa: ARG002 - as Words
-        """Say that the worker starts."""
+    def worker_started(self, worker: str, queues: list[str], functions: list[str]) -> None:  # noqa: ARG002 - as JobLog
+        """Log that the worker starts."""
         self._log.info("Starting worker for %d functions: %s", len(functions), ", ".join(functions))
 
-    def started(self, job: Claimed, payload: Payload) -> None:
-        """Say that an attempt starts."""
+    def attempt_started(self, job: Claimed, payload: Payload) -> None:
+        """Log that an attempt starts."""
         extra = f" try={job.attempt}" if job.attempt > 1 else ""
         if job.claimed_ms - job.due_ms > _LATE_MS:
             extra += f" delayed={(job.claimed_ms - job.due_ms) / 1000:0.2f}s"
         waited = (job.claimed_ms - payload.enqueued_ms) / 1000
-        said = args_to_string(payload.args, mask(payload.kwargs))
-        self._log.info("%6.2fs → %s(%s)%s", waited, _ref(job, payload), said, extra)
+        arguments = args_to_string(payload.args, mask(payload.kwargs))
+        self._log.info("%6.2fs → %s(%s)%s", waited, _ref(job, payload), arguments, extra)
 
-    def ended(self, job: Claimed, payload: Payload, decision: Decision) -> None:
-        """Say how an attempt ended."""
+    def attempt_ended(self, job: Claimed, payload: Payload, decision: Decision) -> None:
+        """Log how an attempt ended."""
         took, ref = (now_ms() - job.claimed_ms) / 1000, _ref(job, payload)
         match decision:
             case Succeed(_, value):
@@ -117,7 +119,7 @@ class ArqJobLog:
             case RetryAt(due_ms, error) if error.type.endswith("worker.Retry"):
                 wait = max(0, due_ms - now_ms()) / 1000
                 self._log.info("%6.2fs ↻ %s retrying job in %0.2fs", took, ref, wait)
-            case RetryAt() | PutBack() | Drop():
+            case RetryAt() | Requeue() | Drop():
                 self._log.info("%6.2fs ↻ %s cancelled, will be run again", took, ref)
             case Abort():
                 before = " before start" if job.is_aborted else ""
@@ -125,8 +127,8 @@ class ArqJobLog:
             case Dead(error, exception):
                 self._dead(job, payload, error.type, error.message, exception)
 
-    def stopping(self, signal: str, counts: dict[str, int], phase: Phase) -> None:
-        """Say that the worker stops."""
+    def worker_stopping(self, signal: str, counts: dict[str, int], phase: Phase) -> None:
+        """Log that the worker stops."""
         wait = ", wait complete" if phase == "waited" else ""
         end = "to be completed" if phase == "waiting" else "ongoing to cancel"
         done, failed, again, running = counts["complete"], counts["failed"], counts["retried"], counts["running"]

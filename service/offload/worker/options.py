@@ -1,4 +1,4 @@
-"""What Offload adds to arq's worker arguments, and how both follow from the settings."""
+"""Options that Offload adds to arq's arguments for a worker, and both as the settings have them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,22 +7,24 @@ from typing import Any
 
 from offload.domain.callbacks import Callbacks
 from offload.domain.catalogue import Catalogue
+from offload.domain.redis_address import DEFAULT_URL
+from offload.domain.retention import Retention
 from offload.settings import Settings
 from offload.store.connection.connection import settings_of
 from offload.store.jobs.codec import Codec
 from offload.store.jobs.durability import Confirm
 from offload.store.jobs.encryption import Sealer
-from offload.store.jobs.enqueue import Retention
 from offload.worker.exit_codes import new_worker_id
 
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """Beside arq's own arguments; times in seconds. `queues` of None serves the one that arq's `queue_name` says.
+    """Options besides arq's own arguments; times in seconds. `queues` of None serves the queue of arq's `queue_name`.
 
-    `catalogue` brings limits and schedules. `parent_guard_fd` is a pipe that ends with a guardian that is our parent;
-    without one the worker starts a guardian beside itself, unless `has_guardian` is False. `pulse_fds` are what
-    the two share. `stuck_grace` is how long after an attempt's timeout its lease may still be renewed.
+    `catalogue` brings limits and schedules. `supervisor_fd` is a pipe that ends with the supervisor, which is the
+    guardian then; without one the worker starts a guardian of its own, unless `has_guardian` is False. `page_fds` are
+    the descriptors of the page that worker and supervisor share. `stuck_grace` is how long after an attempt's timeout
+    its lease may still be renewed.
     """
 
     worker_id: str = field(default_factory=new_worker_id)
@@ -38,23 +40,23 @@ class WorkerOptions:
     max_leaked_threads: int = 10
     artifacts: Path = Path(".offload/artifacts")
     has_guardian: bool = True
-    parent_guard_fd: int | None = None
-    pulse_fds: Sequence[int] | None = None
+    supervisor_fd: int | None = None
+    page_fds: Sequence[int] | None = None
     stuck_grace: float = 5.0
     stall_seconds: float = 0.1
     loop_budget_ms: float | None = None
     confirm: Confirm = field(default_factory=Confirm)
     callbacks: Callbacks = field(default_factory=Callbacks)
 
-    def kept(self, keep_result: float) -> Retention:
-        """Return how long things are kept, in ms."""
+    def retention(self, result_ttl: float) -> Retention:
+        """Return how long results, records and dead jobs are kept, in ms; `result_ttl` in seconds."""
         record_ms = round(self.keep_records * 1000)
-        return Retention(round(keep_result * 1000), record_ms, round(self.keep_dead * 1000))
+        return Retention(round(result_ttl * 1000), record_ms, round(self.keep_dead * 1000))
 
 
 def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> WorkerOptions:
-    """Return the options that the settings say; `more` overrides single ones."""
-    said: dict[str, Any] = {
+    """Return the options by the settings; `more` overrides single ones."""
+    options: dict[str, Any] = {
         "queues": settings.queues or catalogue.queue_names,
         "catalogue": catalogue,
         "lease_seconds": settings.lease_seconds,
@@ -70,17 +72,17 @@ def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> Wor
         "max_leaked_threads": settings.max_leaked_threads,
         "artifacts": settings.artifacts_dir.absolute(),
         "confirm": Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds),
-        "callbacks": Callbacks(bool(settings.webhook_secrets), settings.allow_private_addresses),
+        "callbacks": settings.callbacks,
     }
-    return WorkerOptions(**{**said, **more})
+    return WorkerOptions(**{**options, **more})
 
 
 def arq_arguments(settings: Settings, catalogue: Catalogue, **more: Any) -> dict[str, Any]:
-    """Return the arguments of `offload.worker.Worker` that the settings say; also the body of a `WorkerSettings`.
+    """Return the arguments of `offload.worker.Worker` by the settings; also the body of a `WorkerSettings`.
 
-    An embedded Redis is known to the process that started it; here the address must be a real one.
+    Only the process that starts an embedded Redis knows its address; `embedded` stands for the default one here.
     """
-    address = settings.redis_url if settings.redis_url != "embedded" else "redis://127.0.0.1:6379/0"
+    address = settings.redis_url if settings.redis_url != "embedded" else DEFAULT_URL
     keys = [key.get_secret_value() for key in settings.encryption_keys]
     codec = Codec.named(settings.serializer, Sealer(keys))
     return {

@@ -1,4 +1,4 @@
-"""Turns what a job function returned or raised into an Outcome: the one classification, wherever the function ran."""
+"""Turns the return value or exception of a job function into an Outcome, in the same way wherever the function ran."""
 
 import traceback
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _MESSAGE_LIMIT = 4_000
 
 
 def returned(function: JobFunction[Any, Any], value: Any, max_bytes: int) -> Outcome:
-    """Serialise the result; one that cannot be, or is over the limit, fails the job, for it would do so again."""
+    """Serialise a result; one that cannot be, or is over the limit, is a failure that another attempt would repeat."""
     try:
         result = function.result_type.to_json(value)
     except ResultNotSerializable as error:
@@ -34,7 +34,7 @@ def returned(function: JobFunction[Any, Any], value: Any, max_bytes: int) -> Out
 
 
 def raised(error: BaseException, policy: RetryPolicy) -> Raised:
-    """Classify an exception by the policy; Retry and GiveUp decide by hand."""
+    """Classify an exception: Retry and GiveUp decide by hand, for all others the policy does."""
     match error:
         case Retry():
             return Raised(describe(error), again=True, after=error.after, exception=error)
@@ -47,7 +47,7 @@ def raised(error: BaseException, policy: RetryPolicy) -> Raised:
 def run_blocking(
     function: JobFunction[Any, Any], call: Callable[[], Any], policy: RetryPolicy, max_bytes: int
 ) -> Outcome:
-    """Run a `def` job function to its end and say what happened; never raises, not even SystemExit."""
+    """Run a `def` job function to its end and return the outcome; raises nothing, not even SystemExit."""
     try:
         value = call()
     except BaseException as error:  # noqa: BLE001 - whatever a job function raises is classified

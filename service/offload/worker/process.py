@@ -13,7 +13,6 @@ from offload.domain.catalogue import Catalogue
 from offload.domain.errors import InvalidDefinition, JobsNotLoaded, Unavailable
 from offload.loader import CALLBACKS, job_modules, load, users_traceback
 from offload.settings import get_settings
-from offload.worker import signals
 from offload.worker.exit_codes import CANNOT_START, RECYCLED
 from offload.worker.options import arq_arguments
 from offload.worker.worker import Worker
@@ -23,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 def main() -> int:
     """Run a worker to its end; return 0, 3 when a person must mend what keeps it from starting, 4 to be replaced."""
-    asked = _arguments()
+    arguments = _arguments()
     settings = get_settings()
     logs.configure(settings.log_level, settings.log_format)
     if settings.lifeline_fd is not None:
@@ -31,14 +30,14 @@ def main() -> int:
     _use_uvloop()
     try:
         catalogue = _catalogue(settings.jobs)
-        if asked.begin_fd is not None and not os.read(asked.begin_fd, 1):
-            return 0  # the supervisor has gone, or needs no other worker
-        more = {"worker_id": asked.id, "parent_guard_fd": asked.guard_fd, "pulse_fds": asked.pulse_fds}
-        if asked.queue:
-            more["queues"] = asked.queue
-        worker = Worker(**arq_arguments(settings, catalogue, **more), burst=asked.burst)
-        if asked.guard_fd is not None:
-            signals.leave_to_parent(worker)
+        if arguments.begin_fd is not None and not os.read(arguments.begin_fd, 1):
+            return 0  # the supervisor is gone, or needs no other worker
+        options = {"worker_id": arguments.id, "supervisor_fd": arguments.supervisor_fd, "page_fds": arguments.page_fds}
+        if arguments.queue:
+            options["queues"] = arguments.queue
+        worker = Worker(**arq_arguments(settings, catalogue, **options), burst=arguments.burst)
+        if arguments.supervisor_fd is not None:
+            worker.leave_signals_to_supervisor()
         gc_tuning.settle()
         worker.run()
     except (JobsNotLoaded, InvalidDefinition, Unavailable) as error:
@@ -58,9 +57,9 @@ def _catalogue(modules: list[str]) -> Catalogue:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="offload.worker")
     parser.add_argument("--id", required=True)
-    parser.add_argument("--guard-fd", type=int)
+    parser.add_argument("--supervisor-fd", type=int)
     parser.add_argument("--begin-fd", type=int)
-    parser.add_argument("--pulse-fds", type=int, nargs=3)
+    parser.add_argument("--page-fds", type=int, nargs=3)
     parser.add_argument("--burst", action="store_true")
     parser.add_argument("--queue", action="append")
     return parser.parse_args()

@@ -1,11 +1,11 @@
-"""`Worker`: arq's worker, with its constructor, signals, hooks and cron, on Offload's engine.
+"""`Worker`: arq's worker, with its constructor, signals, hooks, counts and cron, on Offload's engine.
 
-It starts the parts, has them claim and run, and stops them; each part is a module of its own. What arq does in `main`,
-`start_jobs` and `run_job` is not used.
+What arq does in `main`, `start_jobs` and `run_job` is not used: `engine` claims and runs.
 """
 
 import asyncio
 import contextlib
+import inspect
 import signal
 from collections.abc import Sequence
 from functools import partial
@@ -13,29 +13,32 @@ from signal import Signals
 from typing import Any, cast
 
 import structlog
+from arq.connections import ArqRedis, RedisSettings
 from arq.worker import Worker as ArqWorker
 from arq.worker import func
 
 from offload.domain.catalogue import as_job_function, of_functions
-from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
 from offload.domain.functions import JobFunction
-from offload.domain.policy import Abort, Dead, Decision, Drop, PutBack, Succeed
-from offload.loopwatch.watched import WatchedLoop
+from offload.domain.policy import Abort, Dead, Decision, Drop, Succeed
+from offload.loopwatch.reporter import Reporter
+from offload.loopwatch.watch import WatchedLoop
 from offload.store import keys
 from offload.store.connection import connection
-from offload.store.fleet import queues, workers
-from offload.store.jobs.leases import AttemptEnd, Claimed
-from offload.worker import engine, inbox, loop_report, signals
-from offload.worker.attempt.running import Running
+from offload.store.connection.blocking import connect as connect_blocking
+from offload.store.connection.blocking import portable
+from offload.store.fleet import workers
+from offload.store.fleet.stalls import StallWriter
+from offload.store.jobs.codec import Codec
+from offload.worker.attempt.prepare import Rules
+from offload.worker.attempt.run import Hooks
+from offload.worker.engine import Engine, WorkerCalls
 from offload.worker.job_log import ArqJobLog, JobLog, Phase, StructuredJobLog
-from offload.worker.maintenance import upkeep
+from offload.worker.maintenance import describe_loop
 from offload.worker.options import WorkerOptions
-from offload.worker.parts import Parts
 from offload.worker.side_tasks import SideTasks
 
 log = structlog.get_logger(__name__)
-_BROKEN_PAUSE_MS = 5_000
 
 
 class Worker(ArqWorker):
@@ -45,24 +48,20 @@ class Worker(ArqWorker):
         self, functions: Sequence[Any] = (), *, offload: WorkerOptions | None = None, **arq_arguments: Any
     ) -> None:
         self.offload = offload or WorkerOptions()
-        given = [one if isinstance(one, JobFunction) else func(one) for one in functions]
-        found = of_functions(given)
-        super().__init__([engine.for_arq(one) for one in given], **arq_arguments)
-        found.update({name: as_job_function(cron) for name, cron in self.functions.items() if name not in found})
-        self.found: dict[str, JobFunction[Any, Any]] = found
-        self._running: dict[str, Running] = {}
-        self._sides = SideTasks(self.loop, self._stop_main)
-        speaks_arq = all(function.is_plain for function in found.values())
-        self.words: JobLog = ArqJobLog(log_results=self.log_results) if speaks_arq else StructuredJobLog()
-        self._is_stopping = False
-        self._is_told_to_stop = False
+        defined = [function if isinstance(function, JobFunction) else func(function) for function in functions]
+        by_name = of_functions(defined)
+        super().__init__([_for_arq(function) for function in defined], **arq_arguments)
+        by_name.update({name: as_job_function(cron) for name, cron in self.functions.items() if name not in by_name})
+        self.job_functions: dict[str, JobFunction[Any, Any]] = by_name
+        self.job_tasks = self.tasks  # arq has two tasks for a job, this engine one
+        speaks_arq = all(function.is_plain for function in by_name.values())
+        self.job_log: JobLog = ArqJobLog(log_results=self.log_results) if speaks_arq else StructuredJobLog()
         self.is_recycled = False
+        self._side_tasks = SideTasks(self.loop, self._stop_main)
+        self._is_stopping = self._stops_now = False
         self._has_waited = False
-        self._away_since: float | None = None
-        self._not_ours: set[str] = set()
-        self._parts: Parts | None = None
+        self._engine: Engine | None = None
         self._watched: WatchedLoop | None = None
-        self._last_heart_beat = 0.0
         if self.offload.queues is None:
             self.queue_names = [keys.queue_of(self.queue_name)]
         else:
@@ -75,32 +74,35 @@ class Worker(ArqWorker):
 
     async def main(self) -> None:
         """Run until cancelled or, in burst mode, until the queues are empty."""
-        self.allow_pick_jobs, self._is_stopping, self._is_told_to_stop = True, False, False
+        self.allow_pick_jobs, self._is_stopping, self._stops_now = True, False, False
         if self._pool is None:
-            self._pool = await engine.connect(self)
+            self._pool = await self._connect()
         self.ctx["redis"] = self.pool
-        watched = self._watched = engine.watched(self)
+        watched = self._watched = self._watch_loop()
         await watched.start()  # before `on_startup`, so that what it does to the loop is seen
         if self.on_startup:
             await self.on_startup(self.ctx)
-        parts = await self._compose(watched)
-        self.words.starting(self.worker_id, self.queue_names, list(self.found))
+        engine = self._engine = self._make_engine(watched)
+        if self._stops_now:  # besides the cancellation, which redis-py can swallow
+            engine.stop()
+        await engine.start()
+        self.job_log.worker_started(self.worker_id, self.queue_names, list(self.job_functions))
         try:
-            await self._claim_until_done(parts)
+            await engine.claim_until_stopped()
         except asyncio.CancelledError:
-            if failed := self._sides.failure:
-                raise failed from None
+            if failure := self._side_tasks.failure:
+                raise failure from None
             raise
 
     async def close(self) -> None:
-        """Put back or finish what runs, write every ending, take leave of Redis, and close what was opened."""
+        """Requeue or finish what runs, write every ending, take leave of Redis, and close what was opened."""
         if not self._handle_signals and not self._is_stopping:
             self.handle_sig(signal.SIGUSR1)
         if not self._pool:
             return
-        if self._parts is not None:
-            parts, self._parts = self._parts, None
-            await self._close_parts(parts)
+        if self._engine is not None:
+            engine, self._engine = self._engine, None
+            await engine.close()
         if self._watched is not None:
             await self._watched.stop()
         with contextlib.suppress(Unavailable):
@@ -112,15 +114,15 @@ class Worker(ArqWorker):
         await self.pool.aclose(close_connection_pool=True)
         self._pool = None
 
+    # Stopping.
+
     def handle_sig(self, signum: Signals) -> None:
-        """Stop now: every running attempt is interrupted and put back."""
+        """Stop now: every running attempt is interrupted, and its job requeued."""
         sig = Signals(signum)
-        self.allow_pick_jobs, self._is_stopping, self._is_told_to_stop = False, True, True
-        self._say_stopping(sig, "waited" if self._has_waited else "now")
-        for job_id, task in list(self.tasks.items()):
-            if not task.done():
-                running = self._running.get(job_id)
-                running.stop("interrupted") if running is not None else task.cancel()
+        self.allow_pick_jobs, self._is_stopping, self._stops_now = False, True, True
+        self._log_stopping(sig, "waited" if self._has_waited else "now")
+        if self._engine is not None:
+            self._engine.stop()
         self._stop_main()
         if self.on_stop is not None:
             self.on_stop(sig)
@@ -131,19 +133,34 @@ class Worker(ArqWorker):
             self.handle_sig(signum)
             return
         self.allow_pick_jobs, self._is_stopping = False, True
-        self._say_stopping(Signals(signum), "waiting")
-        self._sides.start(self._stop_when_done(signum))
+        self._log_stopping(Signals(signum), "waiting")
+        self._side_tasks.start(self._stop_when_done(signum))
 
     def stop_in_time(self) -> None:
         """Claim no more and wait for what runs; asked again, go on waiting."""
         if not self._is_stopping:
             self.handle_sig_wait_for_completion(signal.SIGTERM)
 
+    def leave_signals_to_supervisor(self) -> None:
+        """Heed the signals that the supervisor passes on, and no others: the first as SIGTERM, any further as SIGUSR1.
+
+        Ctrl-C at a terminal, systemd and the lifeline reach the worker as well; that is not asking twice.
+        """
+        self.loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.loop.add_signal_handler(signal.SIGTERM, self.stop_in_time)
+        self.loop.add_signal_handler(signal.SIGUSR1, self.handle_sig, signal.SIGUSR1)
+
+    def _take_signals_back(self) -> None:
+        """Heed every signal, for the supervisor is gone: the first stops the worker in time, the second at once."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, partial(self.handle_sig_wait_for_completion, number))
+
     def _recycle(self, leaked: int) -> None:
-        """Stop in order, for too many threads are lost to calls that do not come back; a fresh process has all."""
+        """Stop in order, for too many threads are lost to calls that do not return; a fresh process has all."""
         if not self._is_stopping:
             self.is_recycled = True
-            log.warning("worker_recycles", worker=self.worker_id, leaked=leaked)
+            log.warning("worker_recycling", worker=self.worker_id, leaked=leaked)
             self.stop_in_time()
 
     async def _stop_when_done(self, signum: Signals) -> None:
@@ -152,167 +169,100 @@ class Worker(ArqWorker):
         self._has_waited = True
         self.handle_sig(signum)
 
-    def _say_stopping(self, sig: Signals, phase: Phase) -> None:
-        done = {"complete": self.jobs_complete, "failed": self.jobs_failed, "retried": self.jobs_retried}
-        self.words.stopping(sig.name, {**done, "running": len(self.tasks)}, phase)
+    def _log_stopping(self, sig: Signals, phase: Phase) -> None:
+        counts = {"complete": self.jobs_complete, "failed": self.jobs_failed, "retried": self.jobs_retried}
+        self.job_log.worker_stopping(sig.name, {**counts, "running": len(self.tasks)}, phase)
 
-    # The parts and who runs them.
+    def _stop_main(self) -> None:
+        if self.main_task is not None:
+            self.main_task.cancel()
 
-    async def _compose(self, watched: WatchedLoop) -> Parts:
-        parts = self._parts = Parts(engine.plan(self), self._running, self._start, self._stop_attempt, watched)
-        parts.executors.leaks.full = self._recycle
-        await asyncio.to_thread(parts.pulse.offer)
-        if not await self._is_declared(parts):
-            self._sides.start(self._declare_later(parts))
-        self._sides.start(parts.finisher.run())
-        self._sides.start(parts.notes.run())
-        await parts.overrides.look()
-        heard = inbox.InboxHandlers(
-            parts.claims.wake, self._abort, self._lost, lambda: self._sides.start(parts.overrides.look())
+    # The engine, and its calls into this worker.
+
+    def _make_engine(self, watched: WatchedLoop) -> Engine:
+        options = self.offload
+        rules = Rules(
+            max_tries=self.max_tries,
+            timeout=self.job_timeout_s,
+            keep_result=-1 if self.keep_result_forever else self.keep_result_s,
+            retention=options.retention(self.keep_result_s),
+            max_result_bytes=options.max_result_bytes,
+            unknown_function_grace=options.unknown_function_grace,
+            retry_jobs=self.retry_jobs,
+            allow_abort_jobs=self.allow_abort_jobs,
+            loop_budget_ms=options.loop_budget_ms,
         )
-        self._sides.start(inbox.read(parts.blocking, self.worker_id, parts.away, heard))
-        self._sides.start(upkeep(self.pool, self.worker_id, parts.away, self._about, parts.overrides.hear))
-        self._sides.start(parts.ticks.run())
-        self._sides.start(parts.pulse.run())
-        if self.offload.has_guardian:  # a burst that is over at once does without
-            delay = self.offload.lease_seconds / 6 if self.burst else 0
-            self._sides.start(parts.guard.run(delay, orphaned=partial(signals.take_back, self)))
-        return parts
+        return Engine(
+            options,
+            rules,
+            Hooks(self.ctx, self.on_job_start, self.on_job_end, self.after_job_end),
+            self.job_functions,
+            self.queue_names,
+            redis=self.pool,
+            address=self._address(),
+            codec=Codec.custom(self.job_serializer, self.job_deserializer),
+            job_log=self.job_log,
+            watched=watched,
+            side_tasks=self._side_tasks,
+            tasks=self.tasks,
+            max_jobs=self.max_jobs,
+            poll_seconds=self.poll_delay_s,
+            burst=self.burst,
+            calls=WorkerCalls(
+                may_claim=lambda: self.allow_pick_jobs,
+                burst_jobs_left=self._burst_jobs_left,
+                heart_beat=self._arq_heart_beat,
+                count_end=self._count_end,
+                describe=self._describe,
+                recycle=self._recycle,
+                orphaned=self._take_signals_back,
+            ),
+        )
 
-    async def _close_parts(self, parts: Parts) -> None:
-        if self.tasks:
-            await asyncio.wait(list(self.tasks.values()), timeout=self.offload.abort_grace + 5)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
-                await parts.finisher.drained()
-        if parts.claims.is_unsure:  # it was cancelled while Redis was handing jobs out
-            with contextlib.suppress(Unavailable):
-                await self._give_back_unknown(parts)
-        await self._sides.cancel()
-        await parts.close()
-
-    async def _is_declared(self, parts: Parts) -> bool:
-        """Write the queues' limits; a Redis that writes nothing new, for want of memory, keeps nobody from running."""
-        try:
-            await queues.declare(self.pool, self.offload.catalogue.queues.values(), self.queue_names)
-        except Unavailable as error:
-            await parts.away.pause("queues", error)
-            return False
-        parts.away.served("queues")
-        return True
-
-    async def _declare_later(self, parts: Parts) -> None:
-        while not await self._is_declared(parts):
-            pass
-
-    # Claiming and running.
-
-    async def _claim_until_done(self, parts: Parts) -> None:
-        failures = 0
-        while not self._is_told_to_stop:  # beside the cancellation, which redis-py can swallow
+    async def _connect(self) -> ArqRedis:
+        """Return a connection by the worker's settings, tried as often as they say; raises Unavailable."""
+        settings = cast("Any", self.redis_settings)
+        pool = connection.client(
+            settings,
+            job_serializer=self.job_serializer,
+            job_deserializer=self.job_deserializer,
+            default_queue_name=self.queue_name,
+            expires_extra_ms=self.expires_extra_ms,
+        )
+        for tries_left in reversed(range(settings.conn_retries + 1)):
             try:
-                if failures:
-                    await self._come_back(parts)
-                if parts.claims.is_unsure:
-                    await parts.finisher.drained()
-                    await self._give_back_unknown(parts)
-                # A worker that stops asks for none: it is no longer noted as idle, and what is due wakes another.
-                await parts.claims.once(self._burst_jobs_left() if self.allow_pick_jobs else 0)
-                if self.loop.time() - self._last_heart_beat >= self.poll_delay_s:
-                    self._last_heart_beat = self.loop.time()
-                    await self._beat(parts)
-                if self.burst and await self._is_burst_over(parts):
-                    return
-                failures = 0
+                await connection.check(pool, str(settings.unix_socket_path or f"{settings.host}:{settings.port}"))
             except Unavailable as error:
-                failures += 1
-                self._away_since = self._away_since or self.loop.time()
-                await parts.away.pause("claims", error)
+                if tries_left == 0:
+                    raise
+                log.warning("redis_unreachable", error=str(error), tries_left=tries_left)
+                await asyncio.sleep(settings.conn_retry_delay)
             else:
-                parts.away.served("claims")
-                await parts.claims.wait()
+                break
+        return pool
 
-    async def _beat(self, parts: Parts) -> None:
-        """Do what arq does between polls: its health key, its cron. Where Redis refuses that, claims go on."""
-        try:
-            with connection.reaching_redis():
-                await self.heart_beat()
-        except Unavailable as error:
-            self._last_health_check = 0.0  # arq has noted it as done
-            parts.away.failed("heart_beat", error)
-        else:
-            parts.away.served("heart_beat")
+    def _address(self) -> RedisSettings:
+        return self.redis_settings or connection.settings_of_client(self.pool)
 
-    async def _come_back(self, parts: Parts) -> None:
-        """After an outage of Redis renew before anything else is claimed, and let the other workers do so too.
-
-        Leases may have run out meanwhile; whoever still runs the job must be able to take its lease up again.
-        """
-        interval = self.offload.lease_seconds / 3
-        await parts.renew()
-        if self._away_since is not None and self.loop.time() - self._away_since >= interval:
-            await asyncio.sleep(interval)
-        self._away_since = None
-
-    async def _give_back_unknown(self, parts: Parts) -> None:
-        known = {job_id: running.job.token for job_id, running in self._running.items()}
-        for job_id in await parts.claims.give_back_unknown(known):
-            self._stop_attempt(job_id, "lease_lost")  # an older attempt of it, if any
+    def _watch_loop(self) -> WatchedLoop:
+        stalls = StallWriter(partial(connect_blocking, portable(self._address())), self.worker_id)
+        return WatchedLoop(Reporter("worker", self.worker_id, stalls), self.offload.stall_seconds, stalls.close)
 
     def _burst_jobs_left(self) -> int | None:
         if not self.burst or self.max_burst_jobs < 0:
             return None
         return max(0, self.max_burst_jobs - self._jobs_started())
 
-    async def _is_burst_over(self, parts: Parts) -> bool:
-        if self.tasks and self._burst_jobs_left() != 0:
-            return False
-        if self._burst_jobs_left() == 0:
-            await asyncio.gather(*self.tasks.values())
-        await parts.finisher.drained()
-        if self._burst_jobs_left() == 0:
-            return True
-        with connection.reaching_redis():
-            queued = sum([await self.pool.zcard(keys.queue_key(q)) for q in self.queue_names])
-        return not self.tasks and queued <= len(self._not_ours)  # what this worker cannot run is left to others
-
-    def _start(self, job: Claimed, good_until: float) -> None:
-        if (older := self._running.get(job.id)) is not None:
-            older.stop("lease_lost")
-        running = self._running[job.id] = Running(job, good_until)
-        task = running.task = self.loop.create_task(self._attempt(running))
-        self.tasks[job.id] = self.job_tasks[job.id] = task
-
-    async def _attempt(self, running: Running) -> None:
-        job, parts = running.job, cast(Parts, self._parts)
+    async def _arq_heart_beat(self) -> None:
         try:
-            self._count(job.id, await parts.attempts.run(running))
-        except Exception:  # our own fault: the job is tried again, and the traceback is kept in the log
-            log.exception("attempt_broke", job_id=job.id, function=job.function)
-            due_ms = now_ms() + _BROKEN_PAUSE_MS
-            parts.finisher.submit(AttemptEnd(job.id, job.token, "retry", job.function, due_ms=due_ms))
-        finally:
-            if self._running.get(job.id) is running:
-                del self._running[job.id], self.tasks[job.id], self.job_tasks[job.id]
-            parts.claims.wake() if self.burst else parts.claims.freed()
+            with connection.reaching_redis():
+                await self.heart_beat()
+        except Unavailable:
+            self._last_health_check = 0.0  # arq has noted it as done
+            raise
 
-    def _abort(self, job_id: str) -> None:
-        self._stop_attempt(job_id, "aborted")
-
-    def _lost(self, job_id: str, at_ms: int) -> None:
-        running = self._running.get(job_id)
-        if running is not None and running.job.claimed_ms < at_ms:  # a later claim got the job again
-            running.stop("lease_lost")
-
-    def _stop_attempt(self, job_id: str, why: str) -> None:
-        if (running := self._running.get(job_id)) is not None:
-            running.stop(why)
-
-    def _count(self, job_id: str, decision: Decision) -> None:
-        self._not_ours.discard(job_id)
+    def _count_end(self, decision: Decision) -> None:
         match decision:
-            case PutBack(due_ms) if due_ms is not None:
-                self._not_ours.add(job_id)
             case Succeed():
                 self.jobs_complete += 1
             case Dead() | Abort():
@@ -322,24 +272,37 @@ class Worker(ArqWorker):
             case _:
                 self.jobs_retried += 1
 
-    def _stop_main(self) -> None:
-        if self.main_task is not None:
-            self.main_task.cancel()
-
-    def _about(self) -> dict[str, Any]:
+    def _describe(self) -> dict[str, Any]:
         return {
-            "id": self.worker_id,
             "queues": self.queue_names,
-            "functions": sorted(self.found),
+            "functions": sorted(self.job_functions),
             "slots": self.max_jobs,
-            "running": len(self._running),
+            "running": len(self.tasks),
             "succeeded": self.jobs_complete,
             "failed": self.jobs_failed,
             "retried": self.jobs_retried,
             "stopping": self._is_stopping,
-            "loop": loop_report.of(self._watched),
-            "executors": self._parts.executors.usage(self.queue_names) if self._parts is not None else [],
+            "loop": describe_loop(self._watched),
+            "executors": self._engine.executors.usage(self.queue_names) if self._engine is not None else [],
         }
 
 
-Worker.__signature__ = engine.signature()  # type: ignore[attr-defined]
+def _for_arq(function: Any) -> Any:
+    """Return something that arq's constructor takes for one of our functions; it is never called by arq."""
+    if not isinstance(function, JobFunction):
+        return function
+
+    async def stands_for(ctx: dict[Any, Any]) -> None:
+        """Run nothing: `offload.worker.attempt.run` runs the function itself."""
+
+    return func(stands_for, name=function.name, timeout=function.timeout, max_tries=function.max_tries)
+
+
+def _signature() -> inspect.Signature:
+    """Return arq's parameters and ours: `arq.worker.get_kwargs` takes the ones named here from a WorkerSettings."""
+    theirs = [parameter for name, parameter in inspect.signature(ArqWorker).parameters.items()]
+    ours = inspect.Parameter("offload", inspect.Parameter.KEYWORD_ONLY, default=None)
+    return inspect.Signature([*theirs, ours])
+
+
+Worker.__signature__ = _signature()  # type: ignore[attr-defined]

@@ -39,7 +39,7 @@ async def test_a_worker_settings_of_ones_own_runs_on_our_engine(b, arq, project,
     (project / "e2e_own.py").write_text(SETTINGS.format(path=str(redis_server.socket_path)))
     codec = Codec.named("pickle")
     job = NewJob("own", "default", 0, codec.encode_job("add", {"a": 1, "b": 2}, 1_700_000_000_000), {"function": "add"})
-    await JobStore(b.redis, codec).put(job)
+    await JobStore(b.redis, codec).enqueue(job)
     code = await arq("--burst", of="e2e_own.WorkerSettings").ended()
     stored = codec.decode_result(await b.redis.get("arq:result:own"))
 
@@ -63,7 +63,7 @@ async def test_check_tells_whether_a_worker_is_there(b, arq):
 async def test_a_killed_workers_jobs_are_given_back_at_once_by_its_guardian(b, arq):
     """The guardian outlives the worker by just that, and nobody waits for the lease."""
     first = arq(lease_seconds=60)
-    await first.until("guardian_there")
+    await first.until("guardian_started")
     job_id = await b.enqueue("e.hangs_once")
     await first.until("job_started")
     second = arq(lease_seconds=60)
@@ -80,12 +80,12 @@ async def test_a_killed_workers_jobs_are_given_back_at_once_by_its_guardian(b, a
 async def test_a_killed_guardian_is_replaced(b, arq):
     """The worker starts another, renews meanwhile, and its job notices nothing."""
     worker = arq(lease_seconds=2.0)
-    first = await worker.until("guardian_there")
+    first = await worker.until("guardian_started")
     job_id = await b.enqueue("e.holds", until="go")
     await worker.until("job_started")
     os.kill(first["guardian"], signal.SIGKILL)
     await gone(first["guardian"])
-    second = await worker.until("guardian_there", 2)
+    second = await worker.until("guardian_started", 2)
     (b.artifacts.parent / "go").touch()
     record = await b.ended(job_id)
 
@@ -96,10 +96,10 @@ async def test_a_killed_guardian_is_replaced(b, arq):
 async def test_a_worker_that_lost_its_threads_ends_in_order(b, arq):
     """Nobody but who started it can start another; the log says why it went."""
     worker = arq(max_leaked_threads=1, abort_grace=0.05)
-    await worker.until("guardian_there")
+    await worker.until("guardian_started")
     job_id = await b.enqueue("e.deaf")
     record = await b.ended(job_id)
-    said = await worker.until("worker_recycles")
+    said = await worker.until("worker_recycling")
 
     assert await worker.ended() == 0
     assert (record.error.type, said["leaked"]) == ("AttemptTimeout", 1)

@@ -10,4 +10,4 @@ async def test_a_child_loads_nothing_of_the_worker(b, offload):
     modules = json.loads(record.result)
 
     assert "offload.worker.executors.child" in modules
-    assert not {"offload.worker.worker", "offload.worker.process", "offload.worker.parts"} & set(modules)
+    assert not {"offload.worker.worker", "offload.worker.process", "offload.worker.engine"} & set(modules)

@@ -55,7 +55,7 @@ async def test_a_master_that_dies_is_followed_to_its_successor(b, api, worker, r
     redises.nodes[0].kill()
     away = await api.post(JOBS, json={})
     await asyncio.to_thread(redises.failed_over)
-    await worker.until("redis_back", count=2)
+    await worker.until("redis_recovered", count=2)
     renewed = await b.redis.pttl(keys.ARQ_IN_PROGRESS + job_id)
     again = await reached(lambda: api.post(JOBS, json={}), lambda answer: answer.status_code == 202)
     (b.artifacts.parent / "go").touch()
@@ -66,7 +66,7 @@ async def test_a_master_that_dies_is_followed_to_its_successor(b, api, worker, r
     assert renewed > 0
     assert (held.status, held.result, held.attempts) == (Status.SUCCEEDED, b"1", ())
     assert (waited.result, later_job.result) == (b"1", b"1")
-    assert sorted(said) == ["redis_away"] * 2 + ["redis_back"] * 2
+    assert sorted(said) == ["redis_unavailable"] * 2 + ["redis_recovered"] * 2
 
 
 async def test_a_master_that_becomes_a_replica_is_left(b, api, worker, redises):

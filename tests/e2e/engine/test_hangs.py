@@ -179,7 +179,7 @@ async def test_under_the_arq_cli_the_guardian_kills_and_gives_back(b, redis_serv
     settings = {"jobs": ["hangjobs"], "stuck_grace": GRACE, "lease_seconds": 60}
     first = arq_worker(redis_server.url, tmp_path, "jobs.WorkerSettings", **settings)
     try:
-        await first.until("guardian_there")
+        await first.until("guardian_started")
         hang = await b.enqueue("hangjobs.hang", how="sleep")
         innocent = await b.enqueue("hangjobs.innocent")
         stuck = await first.until("worker_stuck")

@@ -86,7 +86,7 @@ async def test_a_worker_that_lost_its_guardian_goes_on_with_another(b, offload):
     [pid] = worker.children()
     worker.kill(signal.SIGKILL)
     await worker.until("guardian_lost")
-    await worker.until("guardian_there")
+    await worker.until("guardian_started")
     before = await b.inspector.get(job_id)
     (b.artifacts.parent / "go").touch()
     record = await b.ended(job_id)

@@ -43,18 +43,18 @@ async def test_attempts_are_kept_through_an_outage_of_three_leases(b, server, st
     await asyncio.sleep(OUTAGE)  # this is what it is about
     await asyncio.to_thread(server.start)
     for worker in workers:
-        await worker.until("redis_back", count=2)
+        await worker.until("redis_recovered", count=2)
     (project / "later").touch()
     records = [await b.ended(job_id) for job_id in ids]
     after = await b.run("e.ok")
     said = [
         sorted(str(line["event"]) for line in one.log if line.get("level") in ("warning", "error")) for one in workers
     ]
-    lasted = [line["away_s"] for one in workers for line in one.log if line["event"] == "redis_back"]
+    lasted = [line["unavailable_s"] for one in workers for line in one.log if line["event"] == "redis_recovered"]
 
     assert [(one.status, one.result, one.attempts) for one in records] == [(Status.SUCCEEDED, b"1", ())] * 2
     assert after.status is Status.SUCCEEDED
-    assert said == [["redis_away"] * 2 + ["redis_back"] * 2] * 2
+    assert said == [["redis_unavailable"] * 2 + ["redis_recovered"] * 2] * 2
     assert all(OUTAGE * 0.8 < one < OUTAGE + 4 for one in lasted)
 
 

@@ -18,7 +18,7 @@ from offload.app import create_app
 from offload.domain.catalogue import Catalogue
 from offload.domain.clock import now_ms
 from offload.domain.fingerprints import fingerprint
-from offload.domain.functions import define, plain
+from offload.domain.functions import define, plain_function
 from offload.domain.queues import Queue
 from offload.settings import Settings
 from offload.store import keys
@@ -73,7 +73,7 @@ def functions_of_the_tests():
         define(digest, name="digest.pbkdf2_far", runs_in="process"),
         define(add, name="numbers.add"),
         define(beat, name="demo.beat"),
-        plain("anything", anything),
+        plain_function("anything", anything),
     ]
     return Catalogue({one.name: one for one in functions}, {"mail": Queue("mail", max_running=2, rate="10/s")})
 
@@ -163,7 +163,7 @@ class StandInWorker:
         data = self.codec.encode_result(
             job.id, keys.queue_key(job.queue), payload, job.attempt, job.claimed_ms, now_ms(), result=result
         )
-        return await self._finish(job, "succeeded", result=data if keep_ms else b"", keep_ms=keep_ms)
+        return await self._finish(job, "succeeded", result=data if keep_ms else b"", result_ttl_ms=keep_ms)
 
     async def fail(self, job, error, verb="dead", due_ms=0):
         """End an attempt badly: the job is dead, or retried."""
@@ -191,7 +191,7 @@ class StandInWorker:
         await leases.note(self.redis, 200, [(job.id, job.token, kind, orjson.dumps({**said, "at": now_ms()}))])
 
     async def _finish(self, job, verb, **about):
-        ending = leases.AttemptEnd(job.id, job.token, verb, job.function, kept_ms=KEPT_MS, **about)
+        ending = leases.AttemptEnd(job.id, job.token, verb, job.function, record_ttl_ms=KEPT_MS, **about)
         return await leases.finish(self.redis, self.name, [ending])
 
 

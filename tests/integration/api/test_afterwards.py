@@ -170,7 +170,7 @@ class Noted:
             with capture_logs() as logged:
                 await self.app(scope, receive, send)
             text = self.app.state.offload.metrics.render(None, 0).decode()
-        return [line for line in logged if line["event"] == "afterwards_failed"], text
+        return [line for line in logged if line["event"] == "background_task_failed"], text
 
 
 async def nothing():

@@ -36,7 +36,7 @@ def live(redis_client):
 
     async def live(name="w1", **about):
         known = {"queues": ["default", "mail"], "functions": ["mail.send", "numbers.add"], "slots": 10, "running": 0}
-        await workers.beat(redis_client, name, {"id": name, **known, **about}, now_ms())
+        await workers.heartbeat(redis_client, name, {"id": name, **known, **about})
 
     return live
 
@@ -269,7 +269,7 @@ async def test_a_job_that_waits_in_its_worker_says_for_what(bench, tmp_path, fun
     catalogue = Catalogue(of_functions([function]), {"cpu": Queue("cpu", max_running=1)})
     async with bench(catalogue=catalogue) as b, b.worker() as worker:
         await b.redis.hset("offload:queue:cpu", "max_running", 100)  # an operator's word; the threads stay as they are
-        worker._parts.executors.appetite = lambda *_: 10
+        worker._engine.executors.appetite = lambda *_: 10
         first, second = [await b.enqueue(function.name, path=str(gate)) for _ in range(2)]
         reasons = await _until(b, [first, second], {"running", f"waits-for-{function.runs_in}"})
         gate.unlink()

@@ -112,7 +112,7 @@ async def test_the_address_of_redis_is_not_told(shaken, mortal_redis):
 
     assert "unix" not in response.text
     assert str(mortal_redis.socket.parent) not in response.text
-    assert [line["log_level"] for line in logged if line["event"] == "redis_away"] == ["warning"]
+    assert [line["log_level"] for line in logged if line["event"] == "redis_unavailable"] == ["warning"]
 
 
 async def test_livez_does_not_need_redis(shaken, mortal_redis):
@@ -184,7 +184,7 @@ async def test_a_redis_that_can_confirm_no_disk_is_named_in_the_log(redis_client
         with capture_logs() as logged:
             response = await api.post(ADD, json={"a": 1, "b": 2})
         listed = (await api.get("/v1/jobs")).json()["items"]
-    [away] = [line["error"] for line in logged if line["event"] == "redis_away"]
+    [away] = [line["error"] for line in logged if line["event"] == "redis_unavailable"]
 
     assert is_problem(response, 503, "redis-unavailable")
     assert "OFFLOAD_ENQUEUE_FSYNC needs Redis 7.2" in away

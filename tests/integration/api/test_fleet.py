@@ -1,6 +1,5 @@
 """Queues, workers and counts over HTTP."""
 
-from offload.domain.clock import now_ms
 from offload.store.fleet import queues, workers
 
 
@@ -22,7 +21,7 @@ async def test_queues_tell_their_depth_and_limits(api, enqueue, worker, catalogu
 
 async def test_live_workers_are_listed(api, redis_client):
     """A worker that beats is listed as it describes itself, with the time of its beat."""
-    await workers.beat(redis_client, "w1", {"id": "w1", "slots": 7}, now_ms())
+    await workers.heartbeat(redis_client, "w1", {"id": "w1", "slots": 7})
     (found,) = (await api.get("/v1/workers")).json()["items"]
 
     assert (found["id"], found["slots"]) == ("w1", 7)

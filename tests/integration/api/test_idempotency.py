@@ -67,14 +67,14 @@ async def test_another_request_with_the_same_key_is_422(api, redis_client, path,
 async def test_while_the_first_is_under_way_the_second_is_409(api, redis_client, monkeypatch):
     """With `Retry-After`; when the first is done the second is answered as it."""
     store = api.app.state.offload.client._store
-    arrived, go_on, put = asyncio.Event(), asyncio.Event(), store.put
+    arrived, go_on, put = asyncio.Event(), asyncio.Event(), store.enqueue
 
     async def slow(job):
         arrived.set()
         await go_on.wait()
         return await put(job)
 
-    monkeypatch.setattr(store, "put", slow)
+    monkeypatch.setattr(store, "enqueue", slow)
     first = asyncio.create_task(api.post(ADD, json=BODY, headers=KEY))
     await arrived.wait()
     second = await api.post(ADD, json=BODY, headers=KEY)
@@ -125,7 +125,7 @@ async def test_a_request_that_redis_did_not_answer_keeps_its_key_for_a_moment(ap
     async def away(_job):
         raise Unavailable("gone")
 
-    monkeypatch.setattr(store, "put", away)
+    monkeypatch.setattr(store, "enqueue", away)
     lost = await api.post(ADD, json=BODY, headers=KEY)
     at_once = await api.post(ADD, json=BODY, headers=KEY)
     [mark] = [key async for key in redis_client.scan_iter(keys.IDEMPOTENCY + "*")]

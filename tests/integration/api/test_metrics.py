@@ -6,10 +6,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from integration.api.support import calling, settings_for
-from offload.domain.clock import now_ms
 from offload.domain.errors import ErrorInfo
 from offload.store import keys
 from offload.store.fleet import capped_stream, workers
+from offload.store.jobs.leases import LoopUsage
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def test_a_scrape_has_jobs_queues_endings_and_workers(api, scrape, enqueue
         await enqueue()
     await worker.succeed(await worker.start(), b"3")
     await worker.fail(await worker.start(), ErrorInfo("ValueError", "no"))
-    await workers.beat(redis_client, "w1", {"id": "w1", "slots": 7, "running": 2}, now_ms())
+    await workers.heartbeat(redis_client, "w1", {"id": "w1", "slots": 7, "running": 2})
     await api.post("/v1/queues/mail/pause")
     found = await scrape()
 
@@ -57,8 +57,9 @@ async def test_a_scrape_has_jobs_queues_endings_and_workers(api, scrape, enqueue
 
 async def test_a_scrape_has_steps_over_their_budget(api, scrape, enqueue, worker):
     """By function; they are no endings."""
-    for loop in ("50000 3 20000 2", "900 3 400 0", "70000 9 60000 1"):
+    for over_budget in (2, 0, 1):
         await enqueue()
+        loop = LoopUsage.of(50_000_000, 3, 20_000_000, over_budget)
         await worker._finish(await worker.start(), "succeeded", loop=loop)
     found = await scrape()
     endings = {series for series in found if series[0] == "offload_attempts_ended_total"}
@@ -72,8 +73,8 @@ async def test_a_scrape_sums_up_threads_and_processes_by_queue(scrape, redis_cli
     of = {"queue": "llm", "kind": "thread", "size": 2, "busy": 2, "waiting": 3, "leaked": 1}
     process = {"queue": "pdf", "kind": "process", "size": 4, "busy": 1, "waiting": 0, "leaked": 0}
     for name, executors in (("w1", [of, process]), ("w2", [of])):
-        await workers.beat(redis_client, name, {"id": name, "executors": executors}, now_ms())
-    await workers.beat(redis_client, "old", {"id": "old"}, now_ms())
+        await workers.heartbeat(redis_client, name, {"id": name, "executors": executors})
+    await workers.heartbeat(redis_client, "old", {"id": "old"})
     found = await scrape()
     threads = [
         found[f"offload_worker_threads_{one}", ("queue", "llm")] for one in ("busy", "size", "waiting", "leaked")

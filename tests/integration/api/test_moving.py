@@ -53,10 +53,10 @@ async def test_a_move_outlives_the_api(api, settings, catalogue):
 @pytest.mark.parametrize(
     ("name", "runs_in", "advice"),
     [
-        ("mail.send", "process", "only a `def` can be moved. Make it def, or send the step that blocks away with"),
+        ("mail.send", "process", "only a `def` can be moved. Make it def, or run the blocking step with"),
         ("mail.send", "thread", "await ctx.to_thread(f, ...)"),
         ("anything", "process", "a plain arq function"),
-        ("digest.pbkdf2", "process", "must stand at the top of a module that can be imported"),
+        ("digest.pbkdf2", "process", "define it at the top of a module that can be imported"),
     ],
 )
 async def test_what_cannot_run_there_is_refused(api, name, runs_in, advice):

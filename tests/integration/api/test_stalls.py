@@ -7,12 +7,11 @@ import pytest
 
 from integration.api.support import is_problem
 from integration.api.test_metrics import values
-from offload.domain.clock import now_ms
-from offload.domain.events import Wanted
+from offload.domain.events import EventFilter
+from offload.store.connection.blocking import connect, portable
 from offload.store.connection.connection import settings_of
 from offload.store.fleet import workers
 from offload.store.fleet.stalls import StallWriter
-from offload.store.guardian import connect, portable
 from support.stalls import stall
 
 
@@ -129,7 +128,7 @@ async def test_who_follows_a_job_or_all_hears_of_it(api, enqueue, record):
     inspector = api.app.state.offload.inspector
     async with (
         contextlib.aclosing(inspector.events(job["id"])) as of_job,
-        contextlib.aclosing(inspector.all_events(Wanted(names=frozenset({"stalled"})))) as of_all,
+        contextlib.aclosing(inspector.all_events(EventFilter(names=frozenset({"stalled"})))) as of_all,
     ):
         assert ((await anext(of_job)).name, await anext(of_all)) == ("queued", [])
         await record.lasts(stall(job_id=job["id"], held_ms=1000))
@@ -168,7 +167,7 @@ async def test_metrics_tell_how_the_loops_of_the_workers_do(api, redis_client):
     lost = {"stalls_dropped": 1, "stalls_lost": 2}
     other = {"lag_ms": 1, "max_lag_ms": 30, "busy": 0.25, "functions": {"a.b": 500, "c.d": 1}, "stalls": {}}
     for name, about in (("w1", {**loop, **lost}), ("w2", other), ("w3", None)):
-        await workers.beat(redis_client, name, {"id": name, "loop": about}, now_ms())
+        await workers.heartbeat(redis_client, name, {"id": name, "loop": about})
     found = values((await api.get("/metrics")).text)
     prefix = "offload_worker_loop_"
 
@@ -183,7 +182,7 @@ async def test_metrics_have_so_many_functions_at_most(api, redis_client):
     """What many workers say of many functions is cut off, and the rest added up."""
     for worker in range(30):
         functions = {f"f{worker}.{n}": 1000 for n in range(10)}
-        await workers.beat(redis_client, f"w{worker}", {"id": f"w{worker}", "loop": {"functions": functions}}, now_ms())
+        await workers.heartbeat(redis_client, f"w{worker}", {"id": f"w{worker}", "loop": {"functions": functions}})
     found = values((await api.get("/metrics")).text)
     shown = {series: value for series, value in found.items() if series[0] == "offload_worker_loop_function_seconds"}
 

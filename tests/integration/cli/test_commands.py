@@ -4,9 +4,11 @@ import socket
 from contextlib import closing
 
 import pytest
+from redis import Redis
 
 from offload.cli import listening
 from offload.settings import Settings
+from support.keyspace import keyspace
 
 
 def test_enqueue_prints_the_id_and_the_job_can_be_looked_at(on_redis):
@@ -183,14 +185,29 @@ def test_a_list_goes_on_where_it_ended(on_redis):
     assert f"more: --cursor {first['next']}" in on_redis("jobs", "list", "--limit", "2").out
 
 
-def test_queues_are_listed_with_their_limits(on_redis):
-    """`queues list` knows every declared queue, what waits there and its limits."""
+def test_queues_are_listed_with_their_limits(on_redis, work):
+    """`queues list` knows every declared queue, the number of its jobs and the limits that a worker declared."""
+    work()
     on_redis("enqueue", "llm.complete", "prompt=x")
     queues = {queue["name"]: queue for queue in on_redis("queues", "list", "--json").json["items"]}
 
     assert queues["llm"]["queued"] == 1
     assert queues["llm"]["max_running"] == 2
     assert "llm" in on_redis("queues", "list").out
+
+
+def test_commands_that_read_write_nothing(on_redis, redis_server):
+    """Commands that show something leave Redis byte for byte as it was, though their code has other limits than it."""
+    with Redis.from_url(redis_server.url) as fleet:
+        fleet.hset("offload:queue:llm", mapping={"max_running": 9, "rate_count": 3, "rate_ms": 1000})
+        fleet.sadd("offload:queues", "llm")
+    on_redis("enqueue", "demo.tick")
+    before = keyspace(redis_server.url)
+    shows = (("queues", "list"), ("jobs", "list"), ("workers",), ("stalls",), ("schedules", "list"), ("functions",))
+    codes = [on_redis(*words).code for words in shows]
+
+    assert codes == [0] * len(shows)
+    assert keyspace(redis_server.url) == before
 
 
 def test_no_workers_is_said_so(on_redis):

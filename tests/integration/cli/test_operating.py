@@ -7,7 +7,7 @@ import pwd
 import pytest
 
 from offload.store.connection.connection import client, settings_of
-from offload.store.fleet.capped_stream import page
+from offload.store.fleet.capped_stream import list_entries
 
 ME = f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
 
@@ -18,7 +18,7 @@ async def audited(redis_server):
 
     async def audited():
         redis = client(settings_of(redis_server.url))
-        entries, _ = await page(redis, "offload:audit", 100, None)
+        entries, _ = await list_entries(redis, "offload:audit", 100, None)
         await redis.aclose()
         return [(one["action"], one["target"], one["who"]) for one in reversed(entries)]
 
@@ -60,7 +60,7 @@ def test_a_job_is_explained_in_a_sentence(on_redis):
     said = on_redis("jobs", "explain", job_id)
     document = on_redis("jobs", "explain", job_id, "--json").json
 
-    assert said.out == "It waits for a worker: no live worker serves queue 'default'.\n"
+    assert said.out == "Waiting for a worker: no live worker serves queue 'default'.\n"
     assert (document["reason"], document["job_id"]) == ("no-worker", job_id)
 
 

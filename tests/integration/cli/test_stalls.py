@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import orjson
 import pytest
 
+from offload.store.connection.blocking import connect, portable
 from offload.store.connection.connection import settings_of
 from offload.store.fleet.stalls import StallWriter
-from offload.store.guardian import connect, portable
 from support.server import restartable
 from support.stalls import stall
 

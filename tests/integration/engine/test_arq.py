@@ -182,7 +182,7 @@ async def test_a_hook_that_fails_fails_no_other_job(bench, pool):
             await made.result(timeout=20, poll_delay=0.01)
 
     assert calls[0] == "bad"
-    assert [line["job_id"] for line in logs if line["event"] == "attempt_broke"] == ["bad"]
+    assert [line["job_id"] for line in logs if line["event"] == "attempt_internal_error"] == ["bad"]
 
 
 async def test_arq_cron_jobs_run(bench):

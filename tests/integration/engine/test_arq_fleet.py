@@ -190,7 +190,7 @@ async def test_what_a_stock_worker_ended_leaves_no_record_for_ever(bench, redis,
         await burst(redis_server, arq.func(ours_by_arq, name="t.ours"))
         waiting = await b.enqueue("t.ours", a=2)
         gone = await stats.prune(redis)
-        listed = [one.id for one in (await b.inspector.page()).items]
+        listed = [one.id for one in (await b.inspector.list_jobs()).items]
         record = await b.inspector.get(ended)
 
     assert (gone, listed) == (1, [waiting])

@@ -238,7 +238,7 @@ async def test_jobs_that_failed_in_the_same_way_are_found_by_it(bench):
         recovered = await b.run("t.fails", times=1)
         await b.run("t.gives_up")
         prints = {one.error.fingerprint for record in (*dead, recovered) for one in record.attempts}
-        [found] = [await b.inspector.page(Filter(error=one)) for one in prints]
+        [found] = [await b.inspector.list_jobs(Filter(error=one)) for one in prints]
 
     assert [len(one.attempts) for one in (*dead, recovered)] == [3, 3, 1]
     assert dead[0].error.fingerprint in prints

@@ -48,7 +48,7 @@ async def test_an_answer_older_than_a_lease_starts_nothing(redis, claims, starte
 
     monkeypatch.setattr(leases, "claim", late)
     await Clockwork(redis, now=0).run("enqueue", "a", "default", 0, b"payload", 2, "function", "t.f")
-    count = await claims.once()
+    count = await claims.claim_jobs()
 
     assert (count, started, claims.is_unsure) == (0, [], True)
 
@@ -58,9 +58,9 @@ async def test_what_an_unsure_claim_brought_is_put_back(redis, claims, started, 
     """Unless it runs here by this very claim; it costs no attempt, and is due at once."""
     store = Clockwork(redis, now=0)
     await store.run("enqueue", "a", "default", 0, b"payload", 2, "function", "t.f")
-    await claims.once()
-    kept = await claims.give_back_unknown({"a": "w1:1"})
-    back = await claims.give_back_unknown(known)
+    await claims.claim_jobs()
+    kept = await claims.release_unknown({"a": "w1:1"})
+    back = await claims.release_unknown(known)
 
     assert (kept, back, [job.attempt for job in started]) == ([], ["a"], [1])
     assert await store.status("a") == "queued"

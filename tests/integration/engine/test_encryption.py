@@ -74,7 +74,7 @@ def with_keys(b, *keys):
 
 
 async def put_back(b, job_id):
-    """Return when a worker has taken the job and put it back."""
+    """Return when a worker has taken the job and requeued it."""
     names = []
     async for event in b.inspector.events(job_id):
         names += [event.name] if event is not None else []
@@ -174,7 +174,9 @@ async def test_why_such_a_job_waits_is_told(bench, redis_server, tmp_path, monke
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
             explained = (await api.get(f"/v1/jobs/{job_id}/explain")).json()
 
-    assert f"put it back: it has not the encryption key {read_keys([OLD])[0].id.hex()}" in explained["sentence"]
+    assert (
+        f"could not run it: it does not have the encryption key {read_keys([OLD])[0].id.hex()}" in explained["sentence"]
+    )
 
 
 async def test_a_job_that_nobody_can_read_is_still_aborted_and_still_expires(bench, monkeypatch):

@@ -137,11 +137,11 @@ async def test_a_thread_that_outlives_its_timeout_is_shown_and_named_until_it_re
             job_id = await b.enqueue("x.stuck")
             dead = await b.ended(job_id)
             leaked = await until(lambda: find(said, "thread_leaked"))
-            meanwhile = worker._parts.executors.usage(["one"])
+            meanwhile = worker._engine.executors.usage(["one"])
             others = [await b.run("x.quick") for _ in range(2)]
             gate.set()
             returned = await until(lambda: find(said, "thread_returned"))
-            after = worker._parts.executors.usage(["one"])
+            after = worker._engine.executors.usage(["one"])
 
     idle = {"queue": "one", "kind": "thread", "size": 1, "busy": 0, "waiting": 0}
     assert dead.error.type == "AttemptTimeout"
@@ -174,7 +174,7 @@ async def test_more_leaked_threads_than_places_hold_the_rest_up(bench):
             for n in range(2):
                 await b.ended(await b.enqueue("x.stuck"))
                 await until(lambda n=n: find(said, "thread_leaked", n))
-            full = worker._parts.executors.usage(["one"])
+            full = worker._engine.executors.usage(["one"])
             waits = await b.enqueue("x.quick")
             gate.set()
             ended = await b.ended(waits)
@@ -195,7 +195,7 @@ async def test_a_worker_with_too_many_leaked_threads_stops_in_order(bench):
             await worker.close()
 
     assert worker.is_recycled
-    assert find(said, "worker_recycles")["leaked"] == 2
+    assert find(said, "worker_recycling")["leaked"] == 2
     assert [one.status for one in records] == [Status.DEAD] * 2
 
 
@@ -206,18 +206,18 @@ async def test_a_worker_says_what_its_executors_do(bench, redis):
             await b.enqueue("x.deaf")
         async with b.worker() as worker:
             await asyncio.to_thread(held.wait, 10)
-            await workers.beat(redis, worker.worker_id, worker._about(), 1)
+            await workers.heartbeat(redis, worker.worker_id, worker._describe())
             said = await said_of(redis, "one")
-            vitals = await b.inspector.vitals()
+            fleet_metrics = await b.inspector.fleet_metrics()
             gate.set()
 
     assert said == {"queue": "one", "kind": "thread", "size": 1, "busy": 1, "waiting": 0, "leaked": 0}
-    assert vitals.executors == {("thread", "one"): {"size": 1, "busy": 1, "waiting": 0, "leaked": 0}}
+    assert fleet_metrics.executors == {("thread", "one"): {"size": 1, "busy": 1, "waiting": 0, "leaked": 0}}
 
 
 def waiting(worker):
     """How many wait for a thread of queue `one`."""
-    return worker._parts.executors.threads("one").waiting
+    return worker._engine.executors.threads("one").waiting
 
 
 async def until(look):

@@ -74,7 +74,7 @@ async def test_a_job_that_holds_the_loop_keeps_its_lease(bench, blocking):
         return ctx.attempt
 
     async with bench(blocks) as b, b.worker(has_guardian=True, lease_seconds=1.0) as worker:
-        await worker._parts.guard.is_there.wait()
+        await worker._engine.guardian_link.is_renewing.wait()
         record = await b.run("t.blocks")
 
     assert (record.status, record.result, runs) == (Status.SUCCEEDED, b"1", [1])
@@ -126,8 +126,8 @@ async def test_a_late_finish_writes_nothing_and_says_so(bench, redis):
         attempt = worker.tasks[job_id]
         gate.set()
         await attempt
-        await worker._parts.finisher.drained()
-        refused = worker._parts.finisher.refused
+        await worker._engine.finisher.drained()
+        refused = worker._engine.finisher.refused
         record = await b.inspector.get(job_id)
         await redis.delete(f"arq:in-progress:{job_id}")
 

@@ -60,8 +60,8 @@ async def test_a_worker_that_was_cut_off_does_not_write_over_its_successor(redis
                 gates[0].set()
                 await asyncio.wait(list(cut_off.tasks.values()))
                 cable.mend()
-                await cut_off._parts.finisher.drained()
-                refused = cut_off._parts.finisher.refused
+                await cut_off._engine.finisher.drained()
+                refused = cut_off._engine.finisher.refused
                 between = await b.inspector.get(job_id)
                 gates[1].set()
                 record = await b.ended(job_id)

@@ -10,7 +10,6 @@ import pytest
 
 from offload import JobContext, Queue, job
 from offload.domain.catalogue import Catalogue, of_functions
-from offload.domain.clock import now_ms
 from offload.domain.states import Status
 from offload.operations import Operations
 from offload.store import keys
@@ -67,9 +66,9 @@ def ran_here(record):
 async def overrides_of(worker):
     """The part of a worker that is asked here, when it has started as far as that."""
     async with asyncio.timeout(10):
-        while worker._parts is None:  # noqa: ASYNC110 - it is there from one moment to the next
+        while worker._engine is None:  # noqa: ASYNC110 - it is there from one moment to the next
             await asyncio.sleep(0.005)
-    return worker._parts.overrides
+    return worker._engine.overrides
 
 
 async def in_force(worker, name, runs_in):
@@ -125,7 +124,7 @@ async def test_a_lost_word_is_made_good_by_the_next_beat(bench, redis):
     """A beat's answer has all overrides, so nothing that a worker did not hear is lost."""
     async with bench(where) as b, b.worker() as worker:
         await redis.hset(keys.OVERRIDES, "o.where", '{"runs_in": "process", "by": "ops", "at": 1}')  # nobody is told
-        await (await overrides_of(worker)).hear(workers.beat(redis, worker.worker_id, {}, now_ms()))
+        await (await overrides_of(worker)).hear(workers.heartbeat(redis, worker.worker_id, {}))
         ended = await b.run("o.where", said="x")
 
     assert result(ended)["pid"] != os.getpid()
@@ -143,7 +142,7 @@ async def test_an_old_answer_does_not_undo_a_newer_one(bench, redis):
         heard = await overrides_of(worker)
         slow = asyncio.create_task(heard.hear(late()))
         await asyncio.sleep(0)
-        await overrides.put(redis, "o.where", "process", "ops")
+        await overrides.set_override(redis, "o.where", "process", "ops")
         await heard.look()
         held.set()
         await slow
@@ -172,7 +171,7 @@ async def test_what_runs_is_left_alone(bench, move):
 
 async def test_an_override_that_cannot_hold_is_ignored(bench, redis):
     """The code of a function may have changed since: it runs where its code says, and the log says why."""
-    await overrides.put(redis, "o.async", "process", "ops")
+    await overrides.set_override(redis, "o.async", "process", "ops")
     async with bench(on_loop) as b, b.worker():
         ended = await b.run("o.async")
 
@@ -184,7 +183,7 @@ async def test_moving_twice_keeps_who_did_it_first(bench, move, redis):
     async with bench(where) as b:
         changes = [await move(b, "o.where", place) for place in ("process", "process", "thread", None, None)]
         await move(b, "o.where", "process")
-        await overrides.put(redis, "o.where", "process", "another")
+        await overrides.set_override(redis, "o.where", "process", "another")
         found = (await b.inspector.overrides())["o.where"]
 
     assert changes == [True, False, True, True, False]

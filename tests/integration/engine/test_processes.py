@@ -1,16 +1,23 @@
 """Child processes and threads: who shares them, who is killed, who notices."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from multiprocessing.forkserver import _forkserver
+from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
 from offload import JobContext, Queue, job
 from offload.domain.catalogue import Catalogue, of_functions
+from offload.domain.errors import InvalidRequest, Unavailable
 from offload.domain.functions import EnqueueOptions
 from offload.domain.policy import Backoff
 from offload.domain.states import Status
@@ -67,6 +74,64 @@ def raises(ctx: JobContext) -> None:
 
 class Unpicklable(Exception):
     pass
+
+
+class OwnConstructor(Exception):
+    def __init__(self, code: int, *, at: str) -> None:
+        self.code = code
+        super().__init__(f"{code} at {at}")
+
+
+@job(name="p.enqueues", runs_in="process", queue="cpu", max_tries=1)
+def enqueues(ctx: JobContext, function: str, args: dict[str, int]) -> list[str]:
+    try:
+        return ["enqueued", ctx.enqueue(function, **args).id]
+    except InvalidRequest as error:
+        return [type(error).__name__, str(error)]
+
+
+@job(name="p.leaves", runs_in="process", queue="cpu", max_tries=1)
+def leaves(ctx: JobContext) -> None:
+    """Leave a thread behind that speaks when the next job runs."""
+
+    def speak() -> None:
+        left_behind.wait(20)
+        ctx.log.info("from the job before")
+        with contextlib.suppress(Unavailable):
+            ctx.enqueue("p.pid")
+        spoken.set()
+
+    threading.Thread(target=speak, daemon=True).start()
+
+
+@job(name="p.after", runs_in="process", queue="cpu", max_tries=1)
+def after(ctx: JobContext) -> bool:
+    left_behind.set()
+    is_spoken = spoken.wait(20)
+    ctx.log.info("my own")
+    return is_spoken
+
+
+left_behind, spoken = threading.Event(), threading.Event()  # of the child process
+
+
+def raises_own() -> None:
+    raise OwnConstructor(7, at="noon")
+
+
+def returns_lock() -> Any:
+    return threading.Lock()
+
+
+@job(name="p.awkward")
+async def awkward(ctx: JobContext) -> list[Any]:
+    with pytest.raises(OwnConstructor) as own:
+        await ctx.to_process(raises_own)
+    with pytest.raises(TypeError, match="pickle"):
+        await ctx.to_process(returns_lock)
+    with pytest.raises(TypeError, match="pickle"):
+        await ctx.to_process(square, threading.Lock())
+    return [own.value.code, str(own.value), (await ctx.to_process(square, 3))[0]]
 
 
 def square(n: int) -> tuple[int, int]:
@@ -184,6 +249,72 @@ async def test_steps_of_an_async_job_run_in_threads_and_processes(bench):
         record = await b.run("p.steps")
 
     assert (record.status, record.result) == (Status.SUCCEEDED, b"[49,1,1]")
+
+
+async def test_steps_raise_what_cannot_pass_the_pipe_and_leave_the_child_as_it_was(bench):
+    """An exception with its own constructor arrives as itself; arguments and results that cannot be pickled say so."""
+    async with bench(awkward) as b, b.worker():
+        record = await b.run("p.awkward")
+
+    assert (record.status, record.result) == (Status.SUCCEEDED, b'[7,"7 at noon",9]')
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "error"), [("p.sqare", {}, "UnknownFunction"), ("p.sleeps", {"secs": 1}, "InvalidArguments")]
+)
+async def test_a_request_that_is_refused_raises_in_the_child_as_in_the_worker(bench, function, args, error):
+    """With its class and its message."""
+    async with bench(catalogue=of(enqueues, sleeps)) as b, b.worker():
+        with pytest.raises(InvalidRequest) as here:
+            await b.enqueue(function, **args)
+        record = await b.run("p.enqueues", function=function, args=args)
+
+    assert (record.status, orjson.loads(record.result)) == (Status.SUCCEEDED, [error, str(here.value)])
+
+
+async def test_a_thread_that_a_job_left_behind_does_not_speak_for_the_next(bench):
+    """Its log lines are dropped, and what it asks for is refused."""
+    async with bench(catalogue=of(leaves, after, pid, size=1)) as b, b.worker():
+        first = await b.run("p.leaves")
+        second = await b.run("p.after")
+        jobs = await b.inspector.page()
+
+    assert (first.status, second.result, list(first.log)) == (Status.SUCCEEDED, b"true", [])
+    assert [line["message"] for line in second.log] == ["my own"]
+    assert sorted(job.function for job in jobs.items) == ["p.after", "p.leaves"]
+
+
+async def test_an_idle_child_that_was_killed_costs_no_attempt(bench):
+    """The next job has another child."""
+    async with bench(catalogue=of(pid, size=1)) as b, b.worker():
+        killed = int((await b.run("p.pid")).result)
+        os.kill(killed, signal.SIGKILL)
+        await gone(killed)
+        record = await b.run("p.pid")
+
+    assert (record.status, record.attempt) == (Status.SUCCEEDED, 1)
+    assert int(record.result) != killed
+
+
+def test_children_do_not_hold_up_the_exit_of_their_worker(tmp_path):
+    """A process that ends without closing its children ends at once, and they with it."""
+    program = f"""
+import asyncio, os
+from pathlib import Path
+from offload.domain.executors import Used
+from offload.worker.executors.messages import StepWork
+from offload.worker.executors.processes import Processes, start_context
+
+async def main():
+    processes = Processes(start_context([]), 1, Path({str(tmp_path)!r}), 100, 1.0)
+    print(await processes.run_work(StepWork(os.getpid, (), {{}}), used=Used()))
+
+asyncio.run(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert not Path(f"/proc/{ended.stdout.strip()}").exists()
 
 
 async def test_a_step_that_dies_fails_its_job(bench):

@@ -12,7 +12,8 @@ from offload.domain.errors import Unavailable
 from offload.domain.states import Status
 from offload.store import keys
 from offload.store.connection import connection
-from offload.store.guardian import LeaseGuard, portable
+from offload.store.connection.blocking import portable
+from offload.store.guardian import LeaseGuard
 from offload.store.jobs import leases
 from support.engine import bench_on
 from support.server import restartable
@@ -79,17 +80,17 @@ async def test_an_attempt_outlives_a_read_only_server(b, gate):
             await b.redis.execute_command(*REFUSALS["read-only"])
             gate.set()
             await asyncio.wait(list(worker.tasks.values()))
-            await _logged(logged, "redis_away")
+            await _logged(logged, "redis_unavailable")
             while await b.redis.exists(keys.ARQ_IN_PROGRESS + job_id):  # noqa: ASYNC110 - Redis tells nobody
                 await asyncio.sleep(0.01)
             await b.redis.execute_command(*NORMAL["read-only"])
             record, after = await b.ended(job_id), await b.run("o.ok")
-            await _logged(logged, "redis_back")
+            await _logged(logged, "redis_recovered")
     said = [line["event"] for line in logged if line["log_level"] in ("warning", "error") and "worker" in line]
 
     assert (record.status, record.result, record.attempts) == (Status.SUCCEEDED, b"1", ())
     assert after.status is Status.SUCCEEDED
-    assert said == ["redis_away", "redis_back"]
+    assert said == ["redis_unavailable", "redis_recovered"]
 
 
 async def test_queues_are_emptied_without_memory(b, gate):
@@ -168,7 +169,7 @@ async def test_the_api_answers_at_once_and_serves_reads(b, server, tmp_path, ref
     assert all(is_problem(one, 503, "redis-unavailable") and one.headers["retry-after"].isdigit() for one in refused)
     assert (looked.status_code, taken.status_code) == (200, 202)
     assert took < 1
-    assert said == ["redis_away", "redis_back"]
+    assert said == ["redis_unavailable", "redis_recovered"]
 
 
 async def test_a_connection_that_meets_a_replica_is_made_anew(b):

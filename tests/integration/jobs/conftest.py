@@ -98,9 +98,9 @@ class JobBench:
     async def __call__(self, function: Any, **arguments: Any) -> Any:
         checked = function.arguments.validate(arguments)
         deadline_ms = None if self.deadline is None else to_ms(self.deadline)
-        facts = AttemptInfo(self.job_id, function.name, function.queue, self.attempt, 5, 0, deadline_ms)
+        attempt_info = AttemptInfo(self.job_id, function.name, function.queue, self.attempt, 5, 0, deadline_ms)
         on_loop = function.runs_in == "loop"
-        context = JobContext(facts, BenchPort(self), BenchLoop() if on_loop else None)
+        context = JobContext(attempt_info, BenchPort(self), BenchLoop() if on_loop else None)
         if on_loop:
             return await function.fn(context, **checked)
         return await asyncio.to_thread(function.fn, context, **checked)

@@ -12,7 +12,7 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
 from offload import GiveUp, Retry
-from offload.domain import documents
+from offload.domain import views
 from offload.domain.clock import now_ms, rfc3339
 from offload.domain.functions import EnqueueOptions, define
 from offload.domain.states import Status
@@ -86,7 +86,7 @@ async def test_a_job_that_succeeds_is_told_of(at_work, web, secret):
     record = await at_work.inspector.get(job.id)
 
     assert (event["type"], event["timestamp"]) == ("job.succeeded", rfc3339(record.finished_ms))
-    assert event["data"] == orjson.loads(orjson.dumps(documents.job(record)))
+    assert event["data"] == orjson.loads(orjson.dumps(views.job(record)))
     assert (event["data"]["result"], event["data"]["args"]["password"]) == (2, "**********")
     assert seen.headers["webhook-id"] == delivery.id
     assert delivery.status is Status.SUCCEEDED
@@ -161,7 +161,7 @@ async def test_the_two_jobs_lead_to_each_other(at_work, web):
     """The job links to its callback, whose parent it is; the callback's secrets stand nowhere in Redis."""
     job = await at_work.run("t.add", to(web), a=1)
     delivery = await told_of(at_work, job.id)
-    document = documents.job(await at_work.inspector.get(job.id))
+    document = views.job(await at_work.inspector.get(job.id))
     stored = [await at_work.redis.dump(key) async for key in at_work.redis.scan_iter()]
 
     assert document["callback_url"] == web.url("/hook")

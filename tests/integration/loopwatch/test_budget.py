@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from offload import GiveUp, JobContext, LoopBudgetExceeded, job
-from offload.domain.functions import EnqueueOptions, plain
+from offload.domain.functions import EnqueueOptions, plain_function
 from offload.domain.policy import Backoff
 from offload.domain.states import Status
 from offload.store.fleet import stats
@@ -190,7 +190,7 @@ async def test_an_abort_that_came_first_is_an_abort(bench):
 async def test_a_setting_gives_all_async_jobs_a_budget(bench):
     """Plain arq functions too; it only warns, and a function's own counts before it."""
     with structlog.testing.capture_logs() as log:
-        async with bench(without, warns, plain("b.stock", stock)) as b, b.worker(loop_budget_ms=25):
+        async with bench(without, warns, plain_function("b.stock", stock)) as b, b.worker(loop_budget_ms=25):
             ours, theirs = await b.run("b.none"), await b.run("b.stock")
             own = await b.run("b.warns", EnqueueOptions(), ms=30)
         async with bench(without) as b, b.worker():

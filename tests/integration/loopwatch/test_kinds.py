@@ -34,7 +34,7 @@ async def recorded(redis, fits):
     """Return the newest record that fits when there is one."""
     async with asyncio.timeout(20):
         while True:
-            for record in (await stalls.page(redis, 100, None))[0]:
+            for record in (await stalls.list_stalls(redis, 100, None))[0]:
                 if fits(record):
                     return record
             await asyncio.sleep(0.02)
@@ -69,7 +69,7 @@ async def test_a_thread_job_that_hogs_the_gil_is_the_suspect(bench):
         record = await recorded(b.redis, lambda one: one["suspects"])
         hogging.cancel()
         await asyncio.gather(hogging, return_exceptions=True)
-        found, _ = await stalls.page(b.redis, 100, None)
+        found, _ = await stalls.list_stalls(b.redis, 100, None)
     suspect = record["suspects"][0]
 
     assert record["kind"] == "gil-other-thread"

@@ -10,8 +10,8 @@ import structlog
 from offload.loopwatch import reporter as reporters
 from offload.loopwatch.judge import Evidence
 from offload.loopwatch.reporter import Reporter
-from offload.loopwatch.stall import Stall
 from offload.loopwatch.step_clock import Scope
+from offload.loopwatch.verdicts import Stall
 
 
 class Kept:
@@ -69,7 +69,7 @@ def test_all_are_kept_and_counted_and_one_of_a_cause_is_logged(reporter, kept):
     """The log has one line for a cause in ten seconds; the rest is counted, by kind and by name."""
     with structlog.testing.capture_logs() as log:
         for stall in (held(0.2), held(0.3), held(0.4, "t.other"), held(0.5, kind="gc")):
-            reporter.put(stall)
+            reporter.add_stall(stall)
         found = [kept.next() for _ in range(4)]
 
     assert found == [("kept", 200), ("kept", 300), ("kept", 400), ("kept", 500)]
@@ -83,11 +83,11 @@ def test_all_are_kept_and_counted_and_one_of_a_cause_is_logged(reporter, kept):
 
 def test_what_lasts_is_logged_with_its_seconds_and_said_again(reporter, kept, monkeypatch):
     """After the watchdog's word the reporter keeps it fresh, until the end or until the word is too old."""
-    monkeypatch.setattr(reporters, "_FRESH_S", 0.02)
+    monkeypatch.setattr(reporters, "_REFRESH_S", 0.02)
     with structlog.testing.capture_logs() as log:
-        reporter.put(held(1.0, is_over=False))
+        reporter.add_stall(held(1.0, is_over=False))
         first, second, third = kept.next(), kept.next(), kept.next()
-        reporter.put(held(1.3))
+        reporter.add_stall(held(1.3))
         while (last := kept.next())[0] == "again":
             pass
 
@@ -101,10 +101,10 @@ def test_what_lasts_is_logged_with_its_seconds_and_said_again(reporter, kept, mo
 
 def test_a_word_that_is_not_renewed_is_no_longer_believed(reporter, kept, monkeypatch):
     """The watchdog speaks when the time has doubled; where it does not, nothing is said to last."""
-    monkeypatch.setattr(reporters, "_FRESH_S", 0.02)
-    reporter.put(held(0.0, is_over=False))
+    monkeypatch.setattr(reporters, "_REFRESH_S", 0.02)
+    reporter.add_stall(held(0.0, is_over=False))
     first = kept.next()
-    while reporter._live is not None:
+    while reporter._ongoing is not None:
         threading.Event().wait(0.005)
 
     assert first == ("news", 0)
@@ -116,8 +116,8 @@ def test_what_cannot_be_kept_is_tried_again(reporter, kept, monkeypatch):
     monkeypatch.setattr(reporters, "_FLUSH_S", 0.02)
     kept.away = True
     with structlog.testing.capture_logs() as log:
-        reporter.put(held(0.2))
-        reporter.put(held(0.2, "t.other"))
+        reporter.add_stall(held(0.2))
+        reporter.add_stall(held(0.2, "t.other"))
         while reporter.counts.keys() != {("step", "t.holds"), ("step", "t.other")}:
             pass
         kept.away = False
@@ -130,8 +130,8 @@ def test_what_cannot_be_kept_is_tried_again(reporter, kept, monkeypatch):
 def test_one_that_cannot_be_told_is_not_the_last(reporter, kept):
     """A failure is logged, and the next stall is told."""
     with structlog.testing.capture_logs() as log:
-        reporter.put(held(0.2, "t.broken"))
-        reporter.put(held(0.3))
+        reporter.add_stall(held(0.2, "t.broken"))
+        reporter.add_stall(held(0.3))
         found = kept.next()
 
     assert found == ("kept", 300)
@@ -141,8 +141,8 @@ def test_one_that_cannot_be_told_is_not_the_last(reporter, kept):
 def test_the_watchdog_never_waits(reporter, kept):
     """While a record cannot be handed on the next ones are queued, and what finds no room is counted as dropped."""
     kept.let_go.clear()
-    for _ in range(reporters._MOST + 10):
-        reporter.put(held(0.2))
+    for _ in range(reporters._MAX_QUEUED + 10):
+        reporter.add_stall(held(0.2))
 
     assert 9 <= reporter.dropped <= 10
 
@@ -159,8 +159,8 @@ def test_a_function_may_take_the_records():
     taken = queue.Queue()
     made = Reporter("test", None, taken.put)
     made.start()
-    made.put(held(1.0, is_over=False))
-    made.put(held(1.5))
+    made.add_stall(held(1.0, is_over=False))
+    made.add_stall(held(1.5))
     record = taken.get(timeout=10)
     made.stop()
 

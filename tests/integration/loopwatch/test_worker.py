@@ -50,7 +50,7 @@ async def stalled(redis, job_id):
     """Return the record of what a job held the loop with when it is there; others may be of the tests' own process."""
     async with asyncio.timeout(10):
         while True:
-            for record in (await stalls.page(redis, 100, None))[0]:
+            for record in (await stalls.list_stalls(redis, 100, None))[0]:
                 if record["job_id"] == job_id:
                     return record
             await asyncio.sleep(0.02)
@@ -122,7 +122,7 @@ async def test_who_holds_nothing_is_not_blamed(bench, redis):
         ids = [await b.enqueue("t.innocent", seconds=0.6) for _ in range(20)]
         for job_id in ids:
             await b.ended(job_id)
-    found, _ = await stalls.page(redis, 100, None)
+    found, _ = await stalls.list_stalls(redis, 100, None)
 
     assert [one for one in found if one["kind"] in ("step", "callback")] == []
 

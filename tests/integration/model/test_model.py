@@ -41,7 +41,7 @@ uniques = st.sampled_from([None, None, "aa"])
 uniques_for = st.sampled_from([0, 0, 30_000, 90_000])
 tags = st.sampled_from([None, "x"])
 errors = st.sampled_from(["", *ERRORS])
-verbs = st.sampled_from(["succeeded", "dead", "aborted", "retry", "retry", "putback"])
+verbs = st.sampled_from(["succeeded", "dead", "aborted", "retry", "retry", "requeued"])
 
 
 class Scripts(RuleBasedStateMachine):
@@ -97,7 +97,8 @@ class Scripts(RuleBasedStateMachine):
         about = (max_tries, priority, unique, span, tag, has_callback)
         expected = [self.model.enqueue(one, queue, due, *about) for one in ids]
         said = {"max_tries": max_tries} | ({"priority": priority} if priority else {})
-        said |= {"unique": f"{unique}:{span}"} if unique else {}
+        said |= {"unique": unique} if unique else {}
+        said |= {"unique_for": span} if unique and span else {}
         said |= {"tags": f'["{tag}"]'} if tag else {}
         said |= {"callback": b"its payload", "callback_job": CALLBACK} if has_callback else {}
 

@@ -133,7 +133,7 @@ async def test_an_api_that_is_replaced_ends_no_wait_and_no_stream(calling, redis
     """While one API process stops and another starts, who waits and who listens notices nothing."""
     seen, listening = [], asyncio.Event()
 
-    async def listen(job_id):
+    async def follow_events(job_id):
         async for event in offload.events(job_id):
             seen.append(event.name)
             listening.set()
@@ -144,7 +144,7 @@ async def test_an_api_that_is_replaced_ends_no_wait_and_no_stream(calling, redis
             proxy.lead_to(first)
             job = await offload.enqueue("numbers.add", {"a": 1, "b": 2})
             waiting = group.create_task(offload.wait(job["id"], 20))
-            listener = group.create_task(listen(job["id"]))
+            listener = group.create_task(follow_events(job["id"]))
             await listening.wait()
         await worker.succeed(await worker.start(), b"3")
         async with serving(create_app(settings, catalogue)) as second:

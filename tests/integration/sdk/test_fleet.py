@@ -8,9 +8,9 @@ import pytest
 
 from offload import sdk
 from offload.sdk import calls
+from offload.store.connection.blocking import connect, portable
 from offload.store.connection.connection import settings_of
 from offload.store.fleet.stalls import StallWriter
-from offload.store.guardian import connect, portable
 from support.stalls import stall
 
 
@@ -82,7 +82,7 @@ async def test_the_fleet_is_followed(offload):
     """The feed tells what happens to the jobs of a function from now on, and nothing of others."""
     heard, listening = [], asyncio.Event()
 
-    async def listen():
+    async def follow_events():
         async for event in offload.feed(functions=["numbers.add"]):
             heard.append(event)
             listening.set()
@@ -90,7 +90,7 @@ async def test_the_fleet_is_followed(offload):
                 return
 
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        group.create_task(listen())
+        group.create_task(follow_events())
         while not listening.is_set():  # the feed begins when the service has taken it on, which it does not tell
             job = await offload.enqueue("numbers.add", {"a": 1, "b": 2})
         await offload.enqueue("demo.beat")

@@ -40,7 +40,7 @@ async def test_an_attempt_that_ends_its_job_puts_the_callback_in(store, redis, v
     assert await redis.sismember(keys.QUEUES, "webhook")
 
 
-@pytest.mark.parametrize("verb", ["retry", "putback"])
+@pytest.mark.parametrize("verb", ["retry", "requeued"])
 async def test_an_attempt_that_ends_nothing_puts_none_in(store, verb):
     """Between attempts nobody is told."""
     await enqueue(store, "a")

@@ -50,8 +50,8 @@ def stopped_replica(pair):
 async def test_callers_of_one_moment_share_a_confirmation(master):
     """One script and one WAIT for all of them; single and many alike."""
     store = JobStore(master, Codec(), Confirm(replicas=1, timeout=4))
-    stored = await asyncio.gather(*(store.put(new_job(f"j{i}")) for i in range(50)))
-    _, many = await store.put_many([new_job("a"), new_job("b")])
+    stored = await asyncio.gather(*(store.enqueue(new_job(f"j{i}")) for i in range(50)))
+    _, many = await store.enqueue_many([new_job("a"), new_job("b")])
 
     assert all(is_new for _, is_new in stored)
     assert many == [True, True]
@@ -70,7 +70,7 @@ async def test_callers_of_one_moment_share_a_confirmation(master):
 async def test_disks_and_replicas_are_asked_as_the_settings_say(master, confirm, waits, waitaofs):
     """WAIT for memory, WAITAOF for disks, and once before to see whether the server can; neither by default."""
     store = JobStore(master, Codec(), confirm)
-    _, is_new = await store.put(new_job("a"))
+    _, is_new = await store.enqueue(new_job("a"))
 
     assert is_new
     assert (await calls(master, "wait"), await calls(master, "waitaof")) == (waits, waitaofs)
@@ -79,15 +79,15 @@ async def test_disks_and_replicas_are_asked_as_the_settings_say(master, confirm,
 async def test_a_job_that_is_not_confirmed_is_stored(master, stopped_replica):
     """Each caller is told, of its own job, that it is stored but not confirmed; asking again waits anew."""
     store = JobStore(master, Codec(), Confirm(replicas=1, timeout=0.1))
-    said = await asyncio.gather(*(store.put(new_job(i)) for i in ("a", "b")), return_exceptions=True)
+    said = await asyncio.gather(*(store.enqueue(new_job(i)) for i in ("a", "b")), return_exceptions=True)
     with pytest.raises(Unconfirmed, match="2 jobs are stored and may run, but 0 of 1 replicas"):
-        await store.put_many([new_job("c"), new_job("d")])
+        await store.enqueue_many([new_job("c"), new_job("d")])
     queued = await master.zrange("arq:queue", 0, -1)
     with pytest.raises(Unconfirmed, match="job a is stored"):
-        await store.put(new_job("a"))
+        await store.enqueue(new_job("a"))
     stopped_replica.go_on()
     patient = JobStore(master, Codec(), Confirm(replicas=1, timeout=4))
-    _, is_new = await patient.put(new_job("a"))
+    _, is_new = await patient.enqueue(new_job("a"))
 
     assert [type(error) for error in said] == [Unconfirmed, Unconfirmed]
     assert [error.ids for error in said] == [("a",), ("b",)]
@@ -110,13 +110,13 @@ async def test_one_slow_confirmation_does_not_hold_up_the_next_batch(master, sto
 
 async def refused(store, job_id):
     with pytest.raises(Unconfirmed):
-        await store.put(new_job(job_id))
+        await store.enqueue(new_job(job_id))
 
 
 async def test_a_master_that_goes_away_meanwhile_confirms_nothing(pair, master, stopped_replica):
     """The caller learns that its job was stored, not where Redis is."""
     store = JobStore(master, Codec(), Confirm(replicas=1, timeout=4))
-    putting = asyncio.ensure_future(store.put(new_job("a")))
+    putting = asyncio.ensure_future(store.enqueue(new_job("a")))
     while not await master.exists(keys.ARQ_JOB + "a"):  # noqa: ASYNC110 - Redis tells nobody
         await asyncio.sleep(0.01)
     for one in await master.client_list():
@@ -132,6 +132,6 @@ async def test_a_server_without_a_log_on_disk_is_refused_before_anything_is_stor
     """WAITAOF cannot work there; the message names the setting and what it needs."""
     store = JobStore(redis, Codec(), Confirm(fsync="local"))
     with pytest.raises(Unavailable, match=r"OFFLOAD_ENQUEUE_FSYNC needs Redis 7\.2 or newer, with `appendonly yes`"):
-        await store.put(new_job("a"))
+        await store.enqueue(new_job("a"))
 
     assert not await redis.exists(keys.ARQ_JOB + "a")

@@ -9,9 +9,10 @@ from arq.connections import RedisSettings
 from redis.exceptions import ResponseError
 
 from offload.domain.errors import InvalidOptions, Unavailable
+from offload.domain.redis_address import without_password
 from offload.store.connection import scripts
-from offload.store.connection.connection import check, client, settings_of, settings_of_client, without_password
-from offload.store.guardian import portable
+from offload.store.connection.blocking import portable
+from offload.store.connection.connection import check, client, settings_of, settings_of_client
 
 
 def part(url):

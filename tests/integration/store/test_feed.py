@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from offload.domain.errors import InvalidOptions, Unavailable
-from offload.domain.events import Event, Wanted
+from offload.domain.events import Event, EventFilter
 from offload.store.connection.connection import client, settings_of
 from offload.store.feed.fanout import AT_ONCE, BATCH, KEPT, STEP, Channel, Reader, Rounds
 from offload.store.feed.stream import Feed, place
@@ -98,7 +98,7 @@ async def test_a_quiet_feed_lets_a_reader_go_on(feed):
 
 def crowd(readers):
     """A channel and some readers of it."""
-    channel = Channel(Wanted(), Rounds())
+    channel = Channel(EventFilter(), Rounds())
     found = [Reader(channel) for _ in range(readers)]
     channel.readers.update(found)
     return channel, found
@@ -201,7 +201,7 @@ async def test_a_reader_resumes_after_the_last_event_it_saw(store, feed):
         first = await reader.next(10)
     await store.claim()
     missed = await replayed(feed, first.id)
-    of_b = await replayed(feed, first.id, Wanted("b"))
+    of_b = await replayed(feed, first.id, EventFilter("b"))
 
     assert [(one.name, one.job_id) for one in missed] == [
         ("queued", "b"), ("queued", "c"), ("running", "a"), ("running", "b"), ("running", "c"),
@@ -241,9 +241,9 @@ async def test_who_was_away_too_long_is_told_that_something_is_missed(store, fee
 async def test_a_reader_hears_only_what_it_wants(store, feed):
     """By function, queue and name of the event; readers that want the same share a channel."""
     wanted = [
-        Wanted(queues=frozenset({"mail"})),
-        Wanted(functions=frozenset({"t.g"})),
-        Wanted(names=frozenset({"running"})),
+        EventFilter(queues=frozenset({"mail"})),
+        EventFilter(functions=frozenset({"t.g"})),
+        EventFilter(names=frozenset({"running"})),
     ]
     async with (
         feed.listen(wanted=wanted[0]) as mail,

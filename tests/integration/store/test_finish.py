@@ -59,7 +59,7 @@ async def test_a_result_may_be_kept_for_ever(store, redis):
     assert ttl == -1
 
 
-@pytest.mark.parametrize("verb", ["succeeded", "dead", "aborted", "retry", "putback"])
+@pytest.mark.parametrize("verb", ["succeeded", "dead", "aborted", "retry", "requeued"])
 async def test_a_late_finish_writes_nothing(store, verb):
     """Whoever lost the lease is told so, whatever it has to say, and changes no key."""
     [job] = await claimed(store)
@@ -119,12 +119,12 @@ async def test_a_batch_answers_for_each(store):
 async def test_endings_are_counted_by_hour_and_function(store, redis):
     """Each verb has a counter; a retry counts as failed."""
     jobs = await claimed(store, *"abcde")
-    for job, verb in zip(jobs, ["succeeded", "dead", "aborted", "retry", "putback"], strict=True):
+    for job, verb in zip(jobs, ["succeeded", "dead", "aborted", "retry", "requeued"], strict=True):
         await store.finish(verb, job)
     counts = await redis.hgetall(HOUR)
 
     assert {name.decode(): int(n) for name, n in counts.items()} == {
-        "succeeded t.f": 1, "dead t.f": 1, "aborted t.f": 1, "failed t.f": 1, "putback t.f": 1, "ms t.f": 0,
+        "succeeded t.f": 1, "dead t.f": 1, "aborted t.f": 1, "failed t.f": 1, "requeued t.f": 1, "ms t.f": 0,
     }  # fmt: skip
     assert await redis.ttl(HOUR) > 0
 
@@ -208,7 +208,7 @@ async def test_a_job_put_back_keeps_its_place_and_costs_no_attempt(store, redis)
     [job] = await claimed(store, "a")
     store.now += SECOND
     await store.enqueue("b")
-    await store.finish("putback", job)
+    await store.finish("requeued", job)
     counted = await redis.exists("arq:retry:a")
     got = await store.claim("w2", slots=1)
 
@@ -222,7 +222,7 @@ async def test_a_job_put_back_after_a_failure_keeps_that_count(store):
     [job] = await claimed(store)
     await store.finish("retry", job, due=START)
     second = await store.claim_one()
-    await store.finish("putback", second)
+    await store.finish("requeued", second)
     third = await store.claim_one()
 
     assert (second.attempt, third.attempt) == (2, 2)
@@ -231,7 +231,7 @@ async def test_a_job_put_back_after_a_failure_keeps_that_count(store):
 async def test_a_job_may_be_put_back_for_later(store):
     """A job that this worker does not know waits a little, keeping the due time that its grace counts from."""
     [job] = await claimed(store)
-    await store.finish("putback", job, due=START + 2 * SECOND)
+    await store.finish("requeued", job, due=START + 2 * SECOND)
 
     assert await store.score("a") == START + 2 * SECOND
     assert (await store.claim("w2")).ids == []

@@ -54,9 +54,9 @@ async def test_an_id_that_a_stock_producer_uses_again_is_not_forgotten(store):
 
 async def test_a_unique_key_is_free_when_its_job_is_forgotten(store):
     """Also where a stock worker ended it, which knows of no keys."""
-    await store.enqueue("a", unique="k:0")
+    await store.enqueue("a", unique="k")
     await store.ended_by_stock("a")
     await forget(store)
 
     assert await store.redis.exists(keys.UNIQUE + "k") == 0
-    assert await store.enqueue("b", unique="k:0") == [1]
+    assert await store.enqueue("b", unique="k") == [1]

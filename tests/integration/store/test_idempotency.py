@@ -57,7 +57,7 @@ async def test_another_request_with_the_same_key_is_refused(redis, jobs, is_done
     """Whether or not the first one is done."""
     mark = await begin(redis)
     if is_done:
-        await jobs.put(new_job(mark=mark))
+        await jobs.enqueue(new_job(mark=mark))
 
     with pytest.raises(IdempotencyKeyReused):
         await begin(redis, OTHER)
@@ -66,7 +66,7 @@ async def test_another_request_with_the_same_key_is_refused(redis, jobs, is_done
 async def test_a_job_is_remembered_for_a_day_in_the_step_that_stores_it(redis, jobs):
     """The same request is answered with its id from then on."""
     mark = await begin(redis)
-    _, stored = await jobs.put(new_job(mark=mark))
+    _, stored = await jobs.enqueue(new_job(mark=mark))
 
     assert stored is True
     assert await begin(redis) == ("a",)
@@ -75,9 +75,9 @@ async def test_a_job_is_remembered_for_a_day_in_the_step_that_stores_it(redis, j
 
 async def test_a_batch_is_remembered_in_its_order(redis, jobs):
     """With the id of the job that stands, where a unique key has one already."""
-    await jobs.put(new_job("there", unique="aa:0"))
+    await jobs.enqueue(new_job("there", unique="aa"))
     mark = await begin(redis)
-    _, stored = await jobs.put_many([new_job("a"), new_job("b", unique="aa:0"), new_job("c")], mark)
+    _, stored = await jobs.enqueue_many([new_job("a"), new_job("b", unique="aa"), new_job("c")], mark)
 
     assert stored == [True, "there", True]
     assert await begin(redis) == ("a", "there", "c")
@@ -85,7 +85,7 @@ async def test_a_batch_is_remembered_in_its_order(redis, jobs):
 
 async def test_an_empty_batch_is_remembered_too(redis, jobs):
     """As one that put nothing in."""
-    await jobs.put_many([], await begin(redis))
+    await jobs.enqueue_many([], await begin(redis))
 
     assert await begin(redis) == ()
 
@@ -98,9 +98,9 @@ async def test_without_its_mark_a_request_puts_nothing_in(redis, jobs, taken):
     if taken:
         await begin(redis)
     with pytest.raises(IdempotencyKeyInUse):
-        await jobs.put(new_job(mark=mark))
+        await jobs.enqueue(new_job(mark=mark))
     with pytest.raises(IdempotencyKeyInUse):
-        await jobs.put_many([new_job("b"), new_job("c")], mark)
+        await jobs.enqueue_many([new_job("b"), new_job("c")], mark)
 
     assert await redis.exists(keys.RECORD + "a", keys.RECORD + "b", keys.RECORD + "c") == 0
 
@@ -110,11 +110,11 @@ async def test_callers_who_share_a_round_trip_each_have_their_own_mark(redis, jo
     good, lapsed = await begin(redis), await begin(redis, who="you")
     await redis.delete(keys.IDEMPOTENCY + lapsed.key)
     answers = await asyncio.gather(
-        jobs.put(new_job("first")),
-        jobs.put(new_job("none")),
-        jobs.put(new_job("good", good)),
-        jobs.put(new_job("lapsed", lapsed)),
-        jobs.put(new_job("last")),
+        jobs.enqueue(new_job("first")),
+        jobs.enqueue(new_job("none")),
+        jobs.enqueue(new_job("good", good)),
+        jobs.enqueue(new_job("lapsed", lapsed)),
+        jobs.enqueue(new_job("last")),
         return_exceptions=True,
     )
 
@@ -125,7 +125,7 @@ async def test_callers_who_share_a_round_trip_each_have_their_own_mark(redis, jo
 
 async def test_a_key_that_is_given_up_is_free(redis):
     """A request that was refused may be corrected and sent again with it."""
-    await idempotency.give_up(redis, await begin(redis))
+    await idempotency.abandon(redis, await begin(redis))
 
     assert isinstance(await begin(redis, OTHER), Mark)
 
@@ -135,7 +135,7 @@ async def test_only_its_own_mark_is_given_up(redis):
     mine = await begin(redis)
     await redis.delete(KEY)
     await begin(redis)
-    await idempotency.give_up(redis, mine)
+    await idempotency.abandon(redis, mine)
 
     with pytest.raises(IdempotencyKeyInUse):
         await begin(redis)

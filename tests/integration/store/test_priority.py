@@ -53,7 +53,7 @@ async def test_a_job_that_is_put_back_keeps_its_place(store):
     await store.enqueue("first", "second", priority=5)
     jobs = (await store.claim(slots=2)).jobs
     await store.enqueue("plain", due=START - SECOND)
-    await store.finish("putback", *reversed(jobs))
+    await store.finish("requeued", *reversed(jobs))
 
     assert (await store.claim()).ids == ["first", "second", "plain"]
 

@@ -171,7 +171,7 @@ async def test_where_the_culprit_is_known_only_its_attempt_counts(store, redis):
     assert (given, dead) == (["a", "b", "c"], [])
     assert [(job.id, job.attempt) for job in again.jobs] == [("a", 2), ("b", 1), ("c", 1)]
     assert [len(await store.failed(one)) for one in "abc"] == [1, 0, 0]
-    assert await redis.hgetall(f"{keys.COUNTS}{START // 3_600_000}") == {b"failed t.f": b"1", b"putback t.f": b"2"}
+    assert await redis.hgetall(f"{keys.COUNTS}{START // 3_600_000}") == {b"failed t.f": b"1", b"requeued t.f": b"2"}
 
 
 async def test_a_culprit_that_the_worker_no_longer_held_costs_nobody_else_an_attempt(store):

@@ -10,10 +10,11 @@ from offload.domain.errors import InvalidOptions
 from offload.domain.filters import StallFilter
 from offload.store import keys
 from offload.store.connection import scripts
+from offload.store.connection.blocking import connect, portable
 from offload.store.connection.connection import client, settings_of
 from offload.store.fleet import stalls
 from offload.store.fleet.stalls import StallWriter
-from offload.store.guardian import LeaseGuard, connect, portable
+from offload.store.guardian import LeaseGuard
 from support.server import restartable
 from support.stalls import stall
 
@@ -46,7 +47,7 @@ async def test_one_step_lists_groups_counts_marks_and_tells(writer, store, redis
     """A stall is listed, is in its group and in the totals, stands on its job, and is an event of the job's."""
     await store.enqueue("j1")
     writer.keep(stall())
-    ((listed,), _), ((group,), _) = await stalls.page(redis, 10, None), await stalls.groups(redis, 10, None)
+    ((listed,), _), ((group,), _) = await stalls.list_stalls(redis, 10, None), await stalls.groups(redis, 10, None)
     event = (await events(redis))[-1]
 
     assert (listed["job_id"], listed["line"], listed["held_ms"]) == ("j1", 41, 300)
@@ -121,7 +122,7 @@ async def test_who_is_not_to_blame_is_not_marked(writer, store, redis):
         writer.keep(stall(kind=kind))
 
     assert await redis.hget(keys.RECORD + "j1", "stalls") is None
-    assert len((await stalls.page(redis, 10, None))[0]) == 5
+    assert len((await stalls.list_stalls(redis, 10, None))[0]) == 5
 
 
 async def test_a_job_that_has_been_forgotten_gets_no_record(writer, redis):
@@ -183,7 +184,7 @@ async def test_stalls_are_filtered(writer, redis):
     writer.keep(stall(worker="w2", job_id="j2", line=7))
 
     async def found(**which):
-        items, _ = await stalls.page(redis, 10, None, StallFilter(**which))
+        items, _ = await stalls.list_stalls(redis, 10, None, StallFilter(**which))
         return [one["job_id"] for one in items]
 
     assert await found() == ["j2", None, "j1"]
@@ -208,7 +209,7 @@ async def test_clearing_forgets_lists_and_groups_but_no_totals(writer, redis):
     writer.blocked(stall(), is_news=True)
 
     assert await stalls.clear(redis) == 3
-    assert ((await stalls.page(redis, 10, None))[0], (await stalls.groups(redis, 10, None))[0]) == ([], [])
+    assert ((await stalls.list_stalls(redis, 10, None))[0], (await stalls.groups(redis, 10, None))[0]) == ([], [])
     assert await stalls.totals(redis) == {("step", "fetch.page"): (3, 900)}
     assert len(await stalls.ongoing(redis, now_ms())) == 1
 
@@ -229,7 +230,7 @@ async def test_what_redis_cannot_take_waits_and_is_written_with_its_own_time(mon
         is_more = late.flush()
         late.close()
         redis = client(settings_of(server.url))
-        items, _ = await stalls.page(redis, 10, None, StallFilter(before_ms=at + 1))
+        items, _ = await stalls.list_stalls(redis, 10, None, StallFilter(before_ms=at + 1))
         await redis.aclose()
 
     assert (is_more, late.lost) == (False, 0)
@@ -256,7 +257,7 @@ async def test_a_script_is_loaded_again_where_the_server_has_forgotten_it(writer
     await redis.script_flush()
     writer.keep(stall())
 
-    assert len((await stalls.page(redis, 10, None))[0]) == 2
+    assert len((await stalls.list_stalls(redis, 10, None))[0]) == 2
     assert (await redis.script_exists(scripts.sha("stall"))) == [True]
 
 
@@ -265,7 +266,7 @@ async def test_what_workers_of_ones_own_are_blamed_for_is_told(writer, redis, re
     for one in (stall(line=1), stall(kind="gc"), stall(worker="w9"), stall(kind="callback", line=2)):
         writer.keep(one)
     blocking = connect(portable(settings_of(redis_server.url)))
-    found = stalls.blamed(blocking, ["w1"])
+    found = stalls.blaming(blocking, ["w1"])
     blocking.close()
 
     assert [(one["kind"], one["line"]) for one in found] == [("step", 1), ("callback", 2)]

@@ -7,6 +7,7 @@ import pytest
 from offload.cli.local import restarter as keepers
 from offload.cli.local.race import first_of
 from offload.cli.local.restarter import Restarter
+from offload.domain import restarts
 
 
 class FakeChild:
@@ -52,7 +53,7 @@ class FakeChild:
 
 @pytest.fixture
 def _no_pauses(monkeypatch):
-    monkeypatch.setattr(keepers, "PAUSES", (0.0,))
+    monkeypatch.setattr(restarts, "PAUSES_S", (0.0,))
 
 
 @pytest.mark.usefixtures("_no_pauses")

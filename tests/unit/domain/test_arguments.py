@@ -28,8 +28,8 @@ def send(ctx: Any, message: Message, times: int = 1, key: SecretStr | None = Non
 def login(ctx: Any, name: str, pin: SecretStr, codes: list[SecretStr], blob: SecretBytes | None = None) -> None: ...
 
 
-SEND = Arguments.of("mail.send", send)
-LOGIN = Arguments.of("auth.login", login)
+SEND = Arguments.from_signature("mail.send", send)
+LOGIN = Arguments.from_signature("auth.login", login)
 
 
 def faults(arguments, given):
@@ -63,7 +63,7 @@ def test_missing_and_extra_arguments_are_faults():
 
 def test_an_extra_argument_is_a_fault_where_none_is_taken():
     """A function without arguments takes none."""
-    nothing = Arguments.of("x.f", lambda ctx: None)
+    nothing = Arguments.from_signature("x.f", lambda ctx: None)
 
     assert nothing.validate({}) == {}
     assert faults(nothing, {"a": 1}) == [("a", "extra_forbidden")]
@@ -100,7 +100,7 @@ def test_an_argument_may_be_named_as_a_model_method_is():
 
     def f(ctx, schema: str, model_dump: int, copy: bool = False): ...
 
-    arguments = Arguments.of("x.f", f)
+    arguments = Arguments.from_signature("x.f", f)
 
     assert arguments.validate({"schema": "s", "model_dump": 1}) == {"schema": "s", "model_dump": 1, "copy": False}
     assert list(arguments.schema["properties"]) == ["schema", "model_dump", "copy"]
@@ -185,7 +185,7 @@ def test_an_annotation_that_cannot_be_resolved_is_refused_at_import():
     def f(ctx, x: "Nowhere"): ...  # noqa: F821
 
     with pytest.raises(InvalidDefinition, match=r"x\.f.*Nowhere"):
-        Arguments.of("x.f", f)
+        Arguments.from_signature("x.f", f)
 
 
 def test_a_type_that_json_cannot_carry_is_refused_at_import():
@@ -196,7 +196,7 @@ def test_a_type_that_json_cannot_carry_is_refused_at_import():
     def f(ctx, s: Socket): ...
 
     with pytest.raises(InvalidDefinition, match=r"x\.f"):
-        Arguments.of("x.f", f)
+        Arguments.from_signature("x.f", f)
 
 
 def test_a_result_is_serialised_by_its_annotation():
@@ -204,10 +204,11 @@ def test_a_result_is_serialised_by_its_annotation():
 
     def typed() -> Address: ...
 
-    typed_result = ResultType.of(typed)
+    typed_result = ResultType.from_annotation(typed)
 
     assert (
-        ResultType.of(lambda: 1).to_json({"at": datetime(2026, 1, 2, tzinfo=UTC)}) == b'{"at":"2026-01-02T00:00:00Z"}'
+        ResultType.from_annotation(lambda: 1).to_json({"at": datetime(2026, 1, 2, tzinfo=UTC)})
+        == b'{"at":"2026-01-02T00:00:00Z"}'
     )
     assert ResultType.untyped().to_json(None) == b"null"
     assert typed_result.schema["title"] == "Address"
@@ -218,7 +219,10 @@ def test_a_secret_in_a_result_is_masked():
 
     def typed() -> Address: ...
 
-    assert ResultType.of(typed).to_json(Address(host="h", pin=SecretStr("1"))) == b'{"host":"h","pin":"**********"}'
+    assert (
+        ResultType.from_annotation(typed).to_json(Address(host="h", pin=SecretStr("1")))
+        == b'{"host":"h","pin":"**********"}'
+    )
 
 
 def loop():

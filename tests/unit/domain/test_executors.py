@@ -1,16 +1,18 @@
-"""What an attempt took of threads and processes, and the sum over workers."""
+"""The use that an attempt made of threads and processes, and the sum over workers."""
 
-from offload.domain.executors import Used, read, total
+import orjson
+
+from offload.domain.executors import ExecutorUsage, total
 
 
-def test_what_was_written_is_read_again():
-    """In µs and bytes; what ran in no process has no processor time and no peak."""
-    used, waited = Used(waited_ns=1_500_000), Used(waited_ns=2_000)
+def test_the_record_has_the_usage_by_its_own_names():
+    """In ms and bytes; an attempt without a process has no processor time and no peak."""
+    used, waited = ExecutorUsage(waited_ns=1_500_000), ExecutorUsage(waited_ns=2_000)
     used.add(cpu_ns=3_000_000, peak_rss=1000)
     used.add(cpu_ns=1_000_000, peak_rss=700)
 
-    assert read(used.written()) == {"executor_wait_ms": 1.5, "cpu_ms": 4.0, "peak_rss_bytes": 1000}
-    assert read(waited.written()) == {"executor_wait_ms": 0.002, "cpu_ms": None, "peak_rss_bytes": None}
+    assert orjson.loads(used.as_json()) == {"executor_wait_ms": 1.5, "cpu_ms": 4.0, "peak_rss_bytes": 1000}
+    assert orjson.loads(waited.as_json()) == {"executor_wait_ms": 0.002, "cpu_ms": None, "peak_rss_bytes": None}
 
 
 def test_the_sum_is_by_kind_and_queue():

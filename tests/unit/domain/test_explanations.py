@@ -22,27 +22,27 @@ def facts(record=JOB, queue=QUEUE, workers=(WORKER,), **about):
 
 
 CASES = {
-    Reason.NEXT: (facts(), "It is the next of queue 'mail'"),
+    Reason.NEXT: (facts(), "Next in queue 'mail'"),
     Reason.BEHIND_OTHERS: (
         facts(position=1234, before=[JobRef("j0", "mail.send")]),
-        "1,234 jobs are before it in queue 'mail', the first of them j0 (mail.send).",
+        "Behind 1,234 jobs in queue 'mail', the first is j0 (mail.send).",
     ),
     Reason.QUEUE_PAUSED: (
         facts(queue=replace(QUEUE, paused=True, paused_by="ops", paused_ms=NOW - 60_000)),
-        "Queue 'mail' is paused by ops since 2025-11-22T08:25:40.000Z; it starts no job until it is resumed.",
+        "Queue 'mail' is paused by ops since 2025-11-22T08:25:40.000Z; it starts no jobs until resumed.",
     ),
-    Reason.NO_WORKER: (facts(workers=()), "It waits for a worker: no live worker serves queue 'mail'."),
+    Reason.NO_WORKER: (facts(workers=()), "Waiting for a worker: no live worker serves queue 'mail'."),
     Reason.UNKNOWN_FUNCTION: (
         facts(workers=[replace(WORKER, functions=frozenset({"a.b"}))]),
         "None of the 1 workers of queue 'mail' knows the function 'mail.send'",
     ),
     Reason.WORKERS_STOPPING: (
         facts(workers=[replace(WORKER, is_stopping=True)]),
-        "Every worker that could run it is stopping: w1.",
+        "All workers that could run it are stopping: w1.",
     ),
     Reason.MAX_RUNNING: (
         facts(queue=replace(QUEUE, max_running=2, running=2), holders=[JobRef("j7", "mail.send", "w1", NOW)]),
-        "Queue 'mail' runs 2 of at most 2 jobs: j7 (mail.send) and 1 more.",
+        "Queue 'mail' is at its limit: 2 of 2 jobs are running: j7 (mail.send) and 1 more.",
     ),
     Reason.RATE: (
         facts(queue=replace(QUEUE, rate="10/60s"), next_start_ms=NOW + 12_000),
@@ -51,42 +51,42 @@ CASES = {
     Reason.WORKERS_FULL: (facts(workers=[replace(WORKER, running=10)]), "All 10 slots of the workers"),
     Reason.DEFERRED: (
         facts(replace(JOB, status=Status.DEFERRED), offered_ms=NOW + 7_200_000, position=None),
-        "It may not start before 2025-11-22T10:26:40.000Z, in 2 h.",
+        "Deferred until 2025-11-22T10:26:40.000Z, in 2 h.",
     ),
     Reason.RETRYING: (
         facts(replace(JOB, status=Status.RETRYING, attempt=2), offered_ms=NOW + 300_000, position=None),
-        "Attempt 2 of 5 failed, and the next may start at 2025-11-22T08:31:40.000Z, in 5 min.",
+        "Attempt 2 of 5 failed; the next may start at 2025-11-22T08:31:40.000Z, in 5 min.",
     ),
-    Reason.PUT_BACK: (facts(offered_ms=NOW + 2000, position=None), "put it back"),
-    Reason.RUNS_ELSEWHERE: (facts(is_leased=True), "A stock arq worker holds it"),
-    Reason.NOT_QUEUED: (facts(offered_ms=None, position=None), "No queue that is known holds it"),
+    Reason.REQUEUED: (facts(offered_ms=NOW + 2000, position=None), "could not run it"),
+    Reason.RUNS_ELSEWHERE: (facts(is_leased=True), "Held by a stock arq worker"),
+    Reason.NOT_QUEUED: (facts(offered_ms=None, position=None), "Not in any known queue"),
     Reason.RUNNING: (
         facts(replace(JOB, status=Status.RUNNING, worker="w1", started_ms=NOW - 90_000), is_leased=True),
-        "It runs since 2025-11-22T08:25:10.000Z (90 s) on worker w1, which was heard of 2 s ago.",
+        "Running for 90 s (since 2025-11-22T08:25:10.000Z) on worker w1; last heartbeat 2 s ago.",
     ),
     Reason.WAITS_FOR_THREAD: (
         facts(replace(JOB, status=Status.RUNNING, worker="w1", started_ms=NOW), is_leased=True, waits_for="thread"),
-        "but all threads that the worker has for queue 'mail' are busy; it starts when one is free.",
+        "but all its threads for queue 'mail' are busy; the job starts when one is free.",
     ),
     Reason.WAITS_FOR_PROCESS: (
         facts(replace(JOB, status=Status.RUNNING, worker="w1", started_ms=NOW), is_leased=True, waits_for="process"),
-        "but all processes that the worker has for queue 'mail' are busy",
+        "but all its processes for queue 'mail' are busy",
     ),
     Reason.LEASE_OVER: (
         facts(replace(JOB, status=Status.RUNNING, worker="w9", started_ms=NOW - 90_000)),
-        "Worker w9 had it and lost its lease; the next worker with room takes it up again.",
+        "Worker w9 lost its lease; the next free worker runs the job again.",
     ),
     Reason.SUCCEEDED: (
         facts(replace(JOB, status=Status.SUCCEEDED, attempt=1, finished_ms=NOW)),
-        "It succeeded at 2025-11-22T08:26:40.000Z, after 1 attempt.",
+        "Succeeded at 2025-11-22T08:26:40.000Z, after 1 attempt.",
     ),
     Reason.DEAD: (
         facts(replace(JOB, status=Status.DEAD, attempt=5, finished_ms=NOW, error=ErrorInfo("ValueError", "no"))),
-        "It is dead since 2025-11-22T08:26:40.000Z, after 5 attempts (ValueError: no); a retry puts it back.",
+        "Died at 2025-11-22T08:26:40.000Z, after 5 attempts (ValueError: no). Use `offload jobs retry` to requeue it.",
     ),
     Reason.ABORTED: (
         facts(replace(JOB, status=Status.ABORTED, finished_ms=NOW)),
-        "It was aborted at 2025-11-22T08:26:40.000Z; a retry puts it back.",
+        "Aborted at 2025-11-22T08:26:40.000Z. Use `offload jobs retry` to requeue it.",
     ),
 }
 
@@ -130,4 +130,4 @@ def test_a_worker_that_was_not_heard_of_is_said_to_be_so():
     record = replace(JOB, status=Status.RUNNING, worker="w9", started_ms=NOW - 90_000)
     why = explain(facts(record, is_leased=True))
 
-    assert "on worker w9, which has not been heard of lately." in why.sentence
+    assert "on worker w9; no recent heartbeat." in why.sentence

@@ -45,11 +45,11 @@ async def test_a_job_function_can_be_called_as_it_is():
 
 def test_the_policy_of_a_job_is_its_own_or_the_functions_or_the_workers():
     """max_tries of the call counts before that of the function, and that before the worker's."""
-    assert in_a_thread.policy(5, 2).max_tries == 2
-    assert in_a_thread.policy(5).max_tries == 6
-    assert on_the_loop.policy(5).max_tries == 5
-    assert in_a_thread.policy(5).retry_on == (OSError,)
-    assert on_the_loop.policy(5).backoff == Backoff()
+    assert in_a_thread.retry_policy(5, 2).max_tries == 2
+    assert in_a_thread.retry_policy(5).max_tries == 6
+    assert on_the_loop.retry_policy(5).max_tries == 5
+    assert in_a_thread.retry_policy(5).retry_on == (OSError,)
+    assert on_the_loop.retry_policy(5).backoff == Backoff()
 
 
 async def coroutine(ctx): ...
@@ -77,7 +77,7 @@ def test_an_async_def_elsewhere_is_refused(place):
 @pytest.mark.parametrize(
     ("fn", "options", "advice"),
     [
-        (in_a_thread.fn, {"loop_budget_ms": 50}, "no async def, so it holds no event loop"),
+        (in_a_thread.fn, {"loop_budget_ms": 50}, "not async def, so it does not run on the event loop"),
         (coroutine, {"loop_budget_ms": 0}, "loop_budget_ms=0 must be more than 0"),
         (coroutine, {"loop_budget_ms": 50, "over_budget": "kill"}, "write 'warn' or 'fail'"),
         (coroutine, {"over_budget": "fail"}, "needs loop_budget_ms"),

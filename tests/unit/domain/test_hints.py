@@ -23,7 +23,7 @@ ADVICE = [
     ("fetch()", ("tenacity", "tenacity.nap"), "an `async def` for what it retries"),
     ("log.info('x')", ("logging", "logging.handlers", "socket"), "logging.handlers.QueueHandler"),
     ("input('> ')", (), "an argument of the job"),
-    ("print(text)", (), "look at who reads"),
+    ("print(text)", (), "check the reader of the output"),
     ("os.system('sync')", (), "asyncio.create_subprocess_shell"),
     ("shutil.copytree(a, b)", ("shutil",), "use `await ctx.to_thread(…)`"),
 ]
@@ -103,7 +103,9 @@ def test_a_driver_in_c_is_known_by_what_made_its_connection():
     unknown = hints.remedy("conn.execute(sql)", (), "sleeping", source=SOURCE, line=30)
 
     assert known.startswith("use aiosqlite; or `await ctx.to_thread(…)`")
-    assert unknown.startswith("it waits for something outside: use an asynchronous client, or `await ctx.to_thread(…)`")
+    assert unknown.startswith(
+        "it waits for an external resource: use an asynchronous client, or `await ctx.to_thread(…)`"
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_a_driver_in_c_is_known_by_what_made_its_connection():
         ("frame.groupby('a')", ("pandas.core.groupby",), "a thread would not help"),
         ("response.json()", ("requests.models", "json", "json.decoder"), "a thread would not help"),
         ("cipher.encrypt(data)", ("cryptography.hazmat.primitives.ciphers.aead",), "a thread would not help"),
-        ("walk(tree)", (), "it computes: send it away with `await ctx.to_process(…)`"),
+        ("walk(tree)", (), "it computes: run it with `await ctx.to_process(…)`"),
     ],
 )
 def test_a_call_that_computes_is_sent_where_it_helps(call, modules, advice):
@@ -170,7 +172,7 @@ def test_an_asynchronous_library_is_no_blocker(name):
 )
 def test_who_has_the_asynchronous_library_is_not_told_to_take_it(call, modules):
     """What of it slept is not known: the advice is general."""
-    assert hints.remedy(call, modules, "sleeping").startswith("it waits for something outside")
+    assert hints.remedy(call, modules, "sleeping").startswith("it waits for an external resource")
 
 
 def test_the_longest_name_counts():

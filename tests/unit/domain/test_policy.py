@@ -10,8 +10,8 @@ from offload.domain.policy import (
     Backoff,
     Dead,
     Drop,
-    PutBack,
     Raised,
+    Requeue,
     RetryAt,
     RetryPolicy,
     Returned,
@@ -35,7 +35,7 @@ def test_a_returned_value_succeeds():
 
 
 @pytest.mark.parametrize(
-    ("why", "decision"), [("aborted", Abort()), ("interrupted", PutBack()), ("lease_lost", Drop())]
+    ("why", "decision"), [("aborted", Abort()), ("interrupted", Requeue()), ("lease_lost", Drop())]
 )
 def test_a_stopped_attempt_is_no_failure(why, decision):
     """An abort ends the job, a stopping worker puts it back, a lost lease writes nothing."""

@@ -9,9 +9,9 @@ import pytest
 from offload.loopwatch import describe
 from offload.loopwatch.judge import Evidence
 from offload.loopwatch.samples import Sample
-from offload.loopwatch.stall import Stall
 from offload.loopwatch.step_clock import Scope
-from offload.loopwatch.suspects import AtWork, Use, look, suspects
+from offload.loopwatch.suspects import AtWork, CpuUse, collect_uses, suspects
+from offload.loopwatch.verdicts import Stall
 
 MS = 1_000_000
 HELD = 250 * MS
@@ -74,7 +74,7 @@ def test_a_thread_that_works_on_a_job_and_computed_is_suspected():
         ends = time.thread_time_ns() + 60 * MS
         while time.thread_time_ns() < ends:
             pass
-    used = look()
+    used = collect_uses()
     sample = Sample(0, 0, 7, None, (), 1, "", ((threading.get_ident(), (at("CALL"),)),))
     found = describe.record(
         stall(at("CALL"), kind="gil-other-thread", suspected=suspects(0, 100 * MS, [sample], used)), "worker", None
@@ -88,8 +88,8 @@ def test_a_thread_that_works_on_a_job_and_computed_is_suspected():
 
 def test_who_used_little_or_before_is_not_suspected():
     """Only a share of the very stall counts."""
-    little = Use(300 * MS, 1, "a", "light", "x.y", 11 * MS)
-    before = Use(50 * MS, 2, "b", "early", "x.y", 90 * MS)
+    little = CpuUse(300 * MS, 1, "a", "light", "x.y", 11 * MS)
+    before = CpuUse(50 * MS, 2, "b", "early", "x.y", 90 * MS)
 
     assert suspects(100 * MS, 200 * MS, [], [little, before]) == []
 
@@ -101,8 +101,8 @@ def test_what_a_thread_used_is_told_once_and_also_when_it_has_ended():
         ends = time.thread_time_ns() + 20 * MS
         while time.thread_time_ns() < ends:
             pass
-        first = sum(one.cpu_ns for one in look() if one.job_id == "job")
-    second = sum(one.cpu_ns for one in look() if one.job_id == "job")
+        first = sum(one.cpu_ns for one in collect_uses() if one.job_id == "job")
+    second = sum(one.cpu_ns for one in collect_uses() if one.job_id == "job")
 
     assert first >= 20 * MS
     assert second < 20 * MS

@@ -2,10 +2,10 @@
 
 import time
 
-from offload.loopwatch.beat import Beat
+from offload.loopwatch.loop_state import Beat
 from offload.loopwatch.samples import Sample
-from offload.loopwatch.step_clock import Scope, Slow
-from offload.loopwatch.verdicts import Late, Seen, Waited, stalls
+from offload.loopwatch.step_clock import Scope, SlowStep
+from offload.loopwatch.verdicts import Late, Waited, Window, stalls
 
 MS = 1_000_000
 JOB = Scope("job", "1", "mail.send")
@@ -18,7 +18,7 @@ def beat(at, *, due=None, cpu=0, switches=0, busy=0, gc=0, process=0):
 
 def slow(held, *, started=1010, step=7):
     """A step of a job that was slow."""
-    return Slow(step, JOB, started * MS, held * MS)
+    return SlowStep(step, JOB, started * MS, held * MS)
 
 
 def sample(at, *, step=7, base=1, stack=((time.sleep.__class__, 0),)):
@@ -29,7 +29,7 @@ def sample(at, *, step=7, base=1, stack=((time.sleep.__class__, 0),)):
 def judged(first, last, *, slow=(), samples=(), lates=(), waited=0, looks=(), startup=0):
     """The kinds and holders of what was seen between two beats."""
     waits = [Waited(900 * MS, 0), *looks, Waited(last.at_ns, waited * MS)]
-    seen = Seen([first, last], slow, samples, lates, waits, 100 * MS, startup * MS)
+    seen = Window([first, last], slow, samples, lates, waits, 100 * MS, startup * MS)
     return [(one.kind, one.scope, round(one.held_ns / MS)) for one in stalls(seen)]
 
 

@@ -22,10 +22,10 @@ _FIGURES = {
 _KINDS = {"threads": "thread", "processes": "process"}
 
 
-def of_fleet(vitals: FleetMetrics) -> Iterator[Metric]:
+def of_fleet(fleet_metrics: FleetMetrics) -> Iterator[Metric]:
     """Yield a gauge for each figure, by queue."""
     for plural, figures in _FIGURES.items():
-        of_kind = [(queue, sums) for (kind, queue), sums in vitals.executors.items() if kind == _KINDS[plural]]
+        of_kind = [(queue, sums) for (kind, queue), sums in fleet_metrics.executors.items() if kind == _KINDS[plural]]
         for name, about in figures.items():
             gauge = GaugeMetricFamily(f"offload_worker_{plural}_{name}", about, labels=("queue",))
             for queue, sums in of_kind:

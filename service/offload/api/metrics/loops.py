@@ -2,65 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from offload.domain.records import FleetMetrics
+from offload.loopwatch.watch import WatchedLoop
 
 _MOST_NAMES = 200
 _OTHER = "other"
-
-
-class Figures(Protocol):
-    """How a loop is doing: see `offload.loopwatch.figures`."""
-
-    @property
-    def lag_ms(self) -> float:
-        """By how much the loop's last beat was late."""
-
-    @property
-    def max_lag_ms(self) -> float:
-        """The most of it since these figures were asked for last."""
-
-    @property
-    def busy(self) -> float:
-        """The share of that time in which steps held the loop."""
-
-    @property
-    def loop_ns(self) -> Mapping[str, int]:
-        """What each route has taken of the loop."""
-
-
-class Watch(Protocol):
-    """Knows how the loop is doing."""
-
-    def figures(self) -> Figures:
-        """Return it."""
-
-
-class Reporter(Protocol):
-    """Has told what held the loop: how often and for how many seconds, by kind and route, and what got lost of it."""
-
-    counts: dict[tuple[str, str], tuple[int, float]]
-    dropped: int
-
-    @property
-    def lost(self) -> int:
-        """How many found no way to Redis."""
-
-
-class WatchedLoop(Protocol):
-    """This process's loop; `watch` is None where it is not watched."""
-
-    @property
-    def watch(self) -> Watch | None:
-        """What watches it."""
-
-    @property
-    def reporter(self) -> Reporter:
-        """What tells of its stalls."""
 
 
 class OwnLoop(Collector):
@@ -94,18 +45,18 @@ class OwnLoop(Collector):
         yield taken
 
 
-def of_fleet(vitals: FleetMetrics) -> Iterator[Metric]:
+def of_fleet(fleet_metrics: FleetMetrics) -> Iterator[Metric]:
     """Yield what held event loops of the fleet, and how the workers' loops are doing."""
     labels = ("kind", "name")
     count = CounterMetricFamily("offload_stalls", "What held an event loop, since Redis is there.", labels=labels)
     seconds = CounterMetricFamily("offload_stalled_seconds", "For how long.", labels=labels)
-    for of, (times, held_ms) in sorted(vitals.stalls.items()):
+    for of, (times, held_ms) in sorted(fleet_metrics.stalls.items()):
         count.add_metric(of, times)
         seconds.add_metric(of, held_ms / 1000)
     yield count
     yield seconds
-    yield GaugeMetricFamily("offload_stalls_ongoing", "Event loops that are held just now.", vitals.ongoing)
-    yield from _of_workers(vitals.loops)
+    yield GaugeMetricFamily("offload_stalls_ongoing", "Event loops that are held just now.", fleet_metrics.ongoing)
+    yield from _of_workers(fleet_metrics.loops)
 
 
 _SIZES = (

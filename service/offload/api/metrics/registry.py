@@ -1,32 +1,23 @@
-"""`/metrics` for Prometheus: what this process did, and the fleet as Redis has it at the moment of the scrape.
+"""The metrics of this process, and of the fleet as Redis has it at the moment of a scrape, in Prometheus' text format.
 
 Names and labels never change. A label comes from a list of ours (routes, statuses, queues, functions), never from what
 a caller sent, so that nobody can make series without end.
 """
 
-import asyncio
 from collections.abc import Iterator
 from http import HTTPMethod
 
-from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from starlette.responses import Response
 
 from offload.api.metrics import executors, loops
-from offload.api.metrics.loops import OwnLoop, WatchedLoop
-from offload.api.state import Given
-from offload.domain.clock import now_ms
-from offload.domain.errors import Unavailable
+from offload.api.metrics.loops import OwnLoop
 from offload.domain.records import FleetMetrics, QueueState
+from offload.loopwatch.watch import WatchedLoop
 
-SCRAPE_S = 2.0
-"""So long Redis may take for a scrape; after that it counts as away."""
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 _METHODS = frozenset(HTTPMethod)
-
-router = APIRouter(tags=["probes"])
 
 
 class Metrics:
@@ -78,35 +69,37 @@ class Metrics:
         """Count work after an answer that failed."""
         self._failures.labels(task).inc()
 
-    def render(self, vitals: FleetMetrics | None, at_ms: int) -> bytes:
-        """Return the text of a scrape; without vitals Redis is away."""
-        self._fleet.vitals, self._fleet.at_ms = vitals, at_ms
+    def render(self, fleet_metrics: FleetMetrics | None, at_ms: int) -> bytes:
+        """Return the text of a scrape; `fleet_metrics` is None if Redis is unavailable."""
+        self._fleet.fleet_metrics, self._fleet.at_ms = fleet_metrics, at_ms
         return generate_latest(self._registry)
 
 
 class _Fleet(Collector):
-    """Turns the vitals of one scrape into metrics."""
+    """Turns the figures of the fleet at one scrape into metrics."""
 
     def __init__(self) -> None:
-        self.vitals: FleetMetrics | None = None
+        self.fleet_metrics: FleetMetrics | None = None
         self.at_ms = 0
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what the vitals have; only that Redis is away where there are none."""
-        yield GaugeMetricFamily("offload_redis_up", "Whether Redis answered this scrape.", int(self.vitals is not None))
-        if self.vitals is None:
+        """Yield the fleet's metrics; only `offload_redis_up 0` if Redis is unavailable."""
+        yield GaugeMetricFamily(
+            "offload_redis_up", "Whether Redis answered this scrape.", int(self.fleet_metrics is not None)
+        )
+        if self.fleet_metrics is None:
             return
-        yield _gauge("offload_jobs", "Kept jobs.", "status", self.vitals.statuses.items())
+        yield _gauge("offload_jobs", "Kept jobs.", "status", self.fleet_metrics.statuses.items())
         for name, about, value in _QUEUE:
-            yield _gauge(name, about, "queue", ((q.name, value(q, self.at_ms)) for q in self.vitals.queues))
+            yield _gauge(name, about, "queue", ((q.name, value(q, self.at_ms)) for q in self.fleet_metrics.queues))
         ended = CounterMetricFamily(
             "offload_attempts_ended", "Attempts that ended, since Redis is there.", labels=("function", "ending")
         )
-        for (ending, function), n in self.vitals.endings.items():
+        for (ending, function), n in self.fleet_metrics.endings.items():
             ended.add_metric((function, ending), n)
         yield ended
         ran = CounterMetricFamily("offload_run_seconds", "Time that attempts ran that succeeded.", labels=("function",))
-        for function, ran_ms in self.vitals.ran_ms.items():
+        for function, ran_ms in self.fleet_metrics.ran_ms.items():
             ran.add_metric((function,), ran_ms / 1000)
         yield ran
         over = CounterMetricFamily(
@@ -114,14 +107,14 @@ class _Fleet(Collector):
             "Steps that held an event loop for longer than their budget.",
             labels=("function",),
         )
-        for function, steps in self.vitals.over_budget.items():
+        for function, steps in self.fleet_metrics.over_budget.items():
             over.add_metric((function,), steps)
         yield over
-        yield GaugeMetricFamily("offload_workers", "Live workers.", self.vitals.workers)
-        yield GaugeMetricFamily("offload_worker_slots", "Jobs that they can run at once.", self.vitals.slots)
-        yield GaugeMetricFamily("offload_worker_running", "Jobs that they run.", self.vitals.running)
-        yield from loops.of_fleet(self.vitals)
-        yield from executors.of_fleet(self.vitals)
+        yield GaugeMetricFamily("offload_workers", "Live workers.", self.fleet_metrics.workers)
+        yield GaugeMetricFamily("offload_worker_slots", "Jobs that they can run at once.", self.fleet_metrics.slots)
+        yield GaugeMetricFamily("offload_worker_running", "Jobs that they run.", self.fleet_metrics.running)
+        yield from loops.of_fleet(self.fleet_metrics)
+        yield from executors.of_fleet(self.fleet_metrics)
 
 
 def _age_s(queue: QueueState, at_ms: int) -> float:
@@ -142,23 +135,3 @@ def _gauge(name: str, about: str, label: str, values: object) -> GaugeMetricFami
     for of, value in values:  # type: ignore[attr-defined]
         family.add_metric((of,), value)
     return family
-
-
-@router.get(
-    "/metrics",
-    operation_id="metrics",
-    summary="Metrics for Prometheus",
-    response_class=Response,
-    responses={200: {"description": "Prometheus' text format", "content": {"text/plain": {}}}},
-)
-async def metrics(given: Given) -> Response:
-    """Answer a scrape: this process's requests, and jobs, queues, endings and workers of the fleet.
-
-    Where Redis is away it answers all the same, with `offload_redis_up 0`.
-    """
-    try:
-        async with asyncio.timeout(SCRAPE_S):
-            vitals = await given.inspector.vitals()
-    except (Unavailable, TimeoutError):
-        vitals = None
-    return Response(given.metrics.render(vitals, now_ms()), media_type=CONTENT_TYPE_LATEST)

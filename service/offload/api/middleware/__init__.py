@@ -1,1 +1,1 @@
-"""What every request passes on its way to a route."""
+"""The middleware around all routes."""

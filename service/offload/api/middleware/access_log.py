@@ -1,4 +1,4 @@
-"""What happens around every request: an id, one log line, headers, and the answer to what nobody foresaw."""
+"""The outermost middleware: a request id, one log line, security headers, and the answer to unexpected errors."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from offload.domain.security.api_keys import ANONYMOUS
 log = structlog.get_logger(__name__)
 
 Note = Callable[[str, str, int, float, str], None]
-"""Is told of each request: method, route template, status, seconds, the name of the caller's key."""
+"""Called for each request with method, route template, status, seconds, and the name of the caller's key."""
 
 CLIENT_GONE = 499  # nginx's number for a client that closed the connection before it was answered
 _PROBES = frozenset({"/livez", "/readyz"})
@@ -61,7 +61,7 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, send_noted)
-        except asyncio.CancelledError:  # the server stops, and this answer was held for as long as it lets one be
+        except asyncio.CancelledError:  # the server stops, and the time for open requests is over
             if status:
                 raise
             await responses.stopping(scope)(scope, receive, send_noted)
@@ -70,7 +70,7 @@ class AccessLog:
         except Exception:
             log.exception("request_failed", method=scope["method"], route=_template(scope))
             if status:
-                raise  # The server must cut the answer off, so that nobody takes it for a whole one.
+                raise  # The server must cut the answer off, so that it is not taken for a complete one.
             await responses.internal(scope)(scope, receive, send_noted)
         finally:
             took = time.monotonic() - started

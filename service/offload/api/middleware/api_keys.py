@@ -1,4 +1,4 @@
-"""Who may call: whoever presents one of the configured keys, if that key's scopes cover the call."""
+"""Authentication by API key: a call needs one of the configured keys, with the scope of the call."""
 
 import hashlib
 import time
@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from offload.api.middleware import scopes
 from offload.api.middleware.throttle import Throttle, address_of
+from offload.api.pages import locked
 from offload.api.problems.request_errors import TooManyFailures, Unauthorized
 from offload.api.problems.responses import respond
 from offload.domain.errors import OffloadError
@@ -17,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 class ApiKeyAuth:
-    """Answers 401 to calls without a right key, 403 to those whose key lacks the scope, 429 after many wrong keys."""
+    """Answers 401 to calls without a valid key, 403 if the key lacks the scope, 429 after many invalid keys."""
 
     def __init__(
         self, app: ASGIApp, keys: Keyring, *, open_docs: bool = False, throttle: Throttle | None = None
@@ -34,10 +35,20 @@ class ApiKeyAuth:
             if wanted is not None:
                 try:
                     scopes.allow(scope, self._caller(scope), wanted)
+                except Unauthorized as error:
+                    await self._refuse(error, scope, receive, send)
+                    return
                 except OffloadError as error:
                     await respond(error, scope, receive, send)
                     return
         await self._app(scope, receive, send)
+
+    async def _refuse(self, error: Unauthorized, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 401: to a browser that asks for a page by one that says how to open it, to all others by a problem."""
+        if locked.is_asked_for(scope):
+            await locked.locked(scope, error)(scope, receive, send)
+        else:
+            await respond(error, scope, receive, send)
 
     def _caller(self, scope: Scope) -> ApiKey:
         """Return the key that was presented; raises Unauthorized, TooManyFailures."""
@@ -51,11 +62,11 @@ class ApiKeyAuth:
         if key is not None:
             self._throttle.served(address, digest)
             return key
-        if not presented:  # nobody guesses so
-            raise Unauthorized("this call needs a key: `Authorization: Bearer <key>`")
+        if not presented:  # not a guess
+            raise Unauthorized("API key required: `Authorization: Bearer <key>`")
         if self._throttle.failed(address):
             log.warning("wrong_keys_refused", client=address)
-        raise Unauthorized("this is none of the service's keys, or no longer")
+        raise Unauthorized("invalid or revoked API key")
 
 
 def _presented(scope: Scope) -> bytes:

@@ -4,7 +4,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Head:
-    """Asks the routes by GET and keeps the body back; a stream that would never end is left as it begins."""
+    """Serves HEAD by GET without the body; an endless stream is closed after its head."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

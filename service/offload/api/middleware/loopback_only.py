@@ -1,11 +1,10 @@
-"""What keeps web pages away from an API that asks for no key, because only this machine can reach it.
+"""Keeps web pages away from an API without keys, which only this machine can reach.
 
-A browser on this machine can, for any page that it shows. Two ways in are closed: a page whose own name was made to
-mean this machine (DNS rebinding: its `Host` is foreign), and one that sends a form or a `fetch` here (its origin is).
+A browser on this machine can reach it for any page that it shows. Two attacks are refused: DNS rebinding, where the
+page's own name resolves to this machine (foreign `Host`), and forms and `fetch` of other pages (foreign `Origin`).
 """
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,6 +13,7 @@ from offload.api.middleware import scopes
 from offload.api.problems.request_errors import CrossSite, Misdirected
 from offload.api.problems.responses import respond
 from offload.domain.errors import OffloadError
+from offload.domain.security.addresses import is_loopback
 from offload.domain.security.api_keys import ANONYMOUS
 
 
@@ -60,7 +60,7 @@ class LoopbackOnly:
     def _check_host(self, host: bytes) -> None:
         text = host.decode("latin-1").lower()
         name = _name(text)
-        if not (name == "localhost" or name in self._hosts or _is_loopback(name.strip("[]"))):
+        if not (is_loopback(name) or name in self._hosts):
             raise Misdirected(text)
         if len(self._right) < 16:
             self._right |= {host}
@@ -72,13 +72,6 @@ def _name(host: str) -> str:
     return name if colon and port.isdecimal() and not name.endswith(":") else host
 
 
-def _is_loopback(name: str) -> bool:
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
 def _same(origin: bytes, host: bytes) -> bool:
-    """Whether a page of this origin was got from this host."""
+    """Return True if a page of this origin came from this host."""
     return urlsplit(origin.decode("latin-1").lower()).netloc == host.decode("latin-1").lower()

@@ -1,6 +1,6 @@
-"""Which scope a call needs: the one table. What stands in no row needs `operate`, so a forgotten route is closed.
+"""The scope that each call requires, in one table; the middleware checks it before routing.
 
-The middleware asks before routing, so nothing that a route does can come before it.
+A write without a row requires `operate`, so a forgotten route is closed.
 """
 
 import re
@@ -16,11 +16,11 @@ from offload.domain.security.api_keys import ABOUT, ANONYMOUS, ApiKey, Scope
 
 KEY = "offload.key"  # in the ASGI scope: the ApiKey of whoever calls
 
-OPEN = frozenset({"/livez", "/readyz", "/problems/{slug}"})
-"""Whoever watches the process, or reads what an answer means, needs no key."""
+OPEN = frozenset({"/livez", "/readyz", "/problems/{slug}", "/favicon.ico", "/assets/{digest}/{name}"})
+"""Probes, the pages that explain problems, and the style of pages need no key."""
 
-DOCS = frozenset({"/docs", "/openapi.json"})
-"""Open too where OFFLOAD_OPEN_DOCS says so."""
+DOCS = frozenset({"/", "/docs", "/docs/{digest}/{name}", "/openapi.json"})
+"""Open too with OFFLOAD_OPEN_DOCS."""
 
 READING = frozenset({"GET", "HEAD"})
 """These change nothing, whatever the path: they need `read`."""
@@ -42,12 +42,14 @@ WRITING: Mapping[tuple[str, str], Scope] = {
     ("DELETE", "/v1/stalls"): Scope.OPERATE,
 }
 
+_OPEN = re.compile(r"/livez|/readyz|/favicon\.ico|/problems/.*|/assets/[^/]+/[^/]+", re.DOTALL)
+_DOCS = re.compile(r"/|/docs|/docs/[^/]+/[^/]+|/openapi\.json")
 _ENQUEUES = re.compile(r"/v1/jobs|/v1/functions/[^/]+/jobs")
 
 
 def needed(method: str, path: str, *, open_docs: bool = False) -> Scope | None:
-    """Return the scope that a call needs, None where it needs no key; `path` may be a template."""
-    if path in OPEN or path.startswith("/problems/") or (open_docs and path in DOCS):
+    """Return the scope that a call requires, None if it needs no key; `path` may be a template."""
+    if _OPEN.fullmatch(path) or (open_docs and _DOCS.fullmatch(path)):
         return None
     if method in READING:
         return Scope.READ
@@ -57,19 +59,19 @@ def needed(method: str, path: str, *, open_docs: bool = False) -> Scope | None:
 
 
 def caller(connection: HTTPConnection) -> ApiKey:
-    """Return whose key a request came with; `anonymous` where none is asked for."""
+    """Return the key of a request; `anonymous` if the API requires none."""
     key: ApiKey = connection.scope.get(KEY, ANONYMOUS)
     return key
 
 
 def document(openapi: dict[str, Any], *, open_docs: bool = False) -> None:
-    """Write into an OpenAPI document what key each operation needs, and what it answers without it."""
+    """Add to an OpenAPI document the key that each operation requires, and the answers without it."""
     described = "\n".join(f"- `{scope}`: {about}" for scope, about in ABOUT.items())
     openapi["components"]["securitySchemes"] = {
         "key": {
             "type": "http",
             "scheme": "bearer",
-            "description": f"A key of the service, `Authorization: Bearer <key>`. A key has scopes:\n\n{described}",
+            "description": f"An API key: `Authorization: Bearer <key>`. A key has scopes:\n\n{described}",
         }
     }
     refusals = {
@@ -84,7 +86,7 @@ def document(openapi: dict[str, Any], *, open_docs: bool = False) -> None:
 
 
 def allow(scope: Asgi, key: ApiKey, wanted: Scope) -> None:
-    """Let a call in that its key allows, with the key noted; raises InsufficientScope."""
+    """Check that the key has the required scope, and note the key in the ASGI scope; raises InsufficientScope."""
     if wanted not in key.scopes:
         raise InsufficientScope(wanted, key.name)
     scope[KEY] = key

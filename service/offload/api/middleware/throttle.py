@@ -1,4 +1,4 @@
-"""Who presented too many wrong keys: counted by address, in this process, in bounded memory.
+"""Addresses that sent too many invalid keys, counted in this process, in bounded memory.
 
 The limit must stop those who guess without stopping those who happen to share their address (an office, a proxy). So an
 address over its limit is still heard with a key that cannot be a guess: one of the form of a generated key (256 random
@@ -13,11 +13,11 @@ from math import ceil
 FAILURES = 10
 WINDOW_S = 60.0
 ADDRESSES = 4096
-"""So many addresses are remembered; the one that was quiet the longest is forgotten first."""
+"""How many addresses are remembered; the one idle for longest is forgotten first."""
 
 
 class Throttle:
-    """Counts wrong keys by address; times are seconds of any monotonic clock."""
+    """Counts invalid keys by address; times are seconds of any monotonic clock."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -25,13 +25,13 @@ class Throttle:
         self._known: OrderedDict[tuple[str, bytes], None] = OrderedDict()
 
     def wait(self, address: str) -> int:
-        """Return for how many whole seconds this address is to be refused, 0 where it is not."""
+        """Return the whole seconds for which this address is still refused, 0 if it is not."""
         began, count = self._failures.get(address, (0.0, 0))
         left = began + WINDOW_S - self._now()
         return ceil(left) if count >= FAILURES and left > 0 else 0
 
     def failed(self, address: str) -> bool:
-        """Note a wrong key; return True where it is the one that makes the address be refused from now on."""
+        """Count an invalid key; return True if the address is refused from now on."""
         now = self._now()
         began, count = self._failures.pop(address, (now, 0))
         if now - began >= WINDOW_S:
@@ -42,7 +42,7 @@ class Throttle:
         return count + 1 == FAILURES
 
     def served(self, address: str, digest: bytes) -> None:
-        """Note that a key was right: from this address it is no guess."""
+        """Note that a key was valid: from this address it is not a guess."""
         pair = (address, digest)
         if pair in self._known:
             self._known.move_to_end(pair)
@@ -52,12 +52,12 @@ class Throttle:
             self._known.popitem(last=False)
 
     def knows(self, address: str, digest: bytes) -> bool:
-        """Whether this key was right from this address before."""
+        """Return True if this key was valid from this address before."""
         return (address, digest) in self._known
 
 
 def address_of(client: tuple[str, int] | None) -> str:
-    """Return what is counted: an IPv4 address, an IPv6 network of 64 bits (which one machine may have), or nothing."""
+    """Return the unit that is counted: an IPv4 address, an IPv6 /64 (one machine may have all of it), or nothing."""
     host = client[0] if client else ""
     if ":" not in host:
         return host

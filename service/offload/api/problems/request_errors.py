@@ -1,19 +1,19 @@
-"""Errors that only HTTP knows: what is wrong with a request before anybody asks what it is about.
+"""Errors of HTTP requests, found before the request reaches the job queue.
 
 InvalidRequest
 ├── InvalidParameters    a query parameter or header is wrong; `fields` names each
 ├── BodyNotJson          the body cannot be read as JSON
 ├── BodyTooLarge         the body is over OFFLOAD_MAX_BODY_BYTES
-├── BodyTooSlow          the body did not come in time
+├── BodyTooSlow          the body was not received in time
 ├── UrlTooLong           path and query are over the limit
 ├── HeadersTooLarge      the headers are over the limit
 ├── WrongMediaType       the body is not declared as JSON
-├── RangeOutside         the range asked for lies outside the file
+├── RangeOutside         the requested range lies outside the file
 ├── Misdirected          called by a host name that is not this service's
-└── CrossSite            a write that a page of another site sent through a browser
-Unauthorized             no key, or a wrong one
-InsufficientScope        the key may not do this
-TooManyFailures          too many wrong keys came from this address
+└── CrossSite            a write that a browser sent for a page of another site
+Unauthorized             no key, or an invalid one
+InsufficientScope        the key lacks the required scope
+TooManyFailures          too many invalid keys came from this address
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class BodyTooLarge(InvalidRequest):
     """The body is over the limit."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the body is larger than the {limit} bytes that are taken (OFFLOAD_MAX_BODY_BYTES)")
+        super().__init__(f"the body exceeds the limit of {limit} bytes (OFFLOAD_MAX_BODY_BYTES)")
 
 
 class WrongMediaType(InvalidRequest):
@@ -45,45 +45,45 @@ class WrongMediaType(InvalidRequest):
 
 
 class RangeOutside(InvalidRequest):
-    """The range asked for lies outside the file."""
+    """The requested range lies outside the file."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        super().__init__(f"the range begins after the end of the file, which has {size} bytes")
+        super().__init__(f"the range starts beyond the end of the file ({size} bytes)")
 
 
 class Unauthorized(OffloadError):
-    """No key, or a wrong one."""
+    """No key, or an invalid one."""
 
 
 class BodyTooSlow(InvalidRequest):
-    """The body did not come in time."""
+    """The body was not received in time."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"the body did not come within {seconds:g} s")
+        super().__init__(f"the body was not received within {seconds:g} s")
 
 
 class UrlTooLong(InvalidRequest):
     """Path and query are over the limit."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"path and query are longer than the {limit:,} bytes that are taken")
+        super().__init__(f"path and query exceed the limit of {limit:,} bytes")
 
 
 class HeadersTooLarge(InvalidRequest):
     """The headers are over the limit."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the headers are larger than the {limit:,} bytes that are taken, all together")
+        super().__init__(f"the headers exceed the limit of {limit:,} bytes in total")
 
 
 class Misdirected(InvalidRequest):
-    """Without keys only this machine may call, by a name that only this machine gives itself."""
+    """Without keys only this machine may call, by a host name of this machine."""
 
     def __init__(self, host: str) -> None:
         super().__init__(
-            f"{host[:100]!r} is no name of this service; call it as localhost or 127.0.0.1, "
-            "or add the name to OFFLOAD_ALLOWED_HOSTS"
+            f"{host[:100]!r} is not a host name of this service; use localhost or 127.0.0.1, "
+            "or add it to OFFLOAD_ALLOWED_HOSTS"
         )
 
 
@@ -92,21 +92,22 @@ class CrossSite(InvalidRequest):
 
     def __init__(self, origin: str) -> None:
         super().__init__(
-            f"a page of {origin[:100]} sent this; OFFLOAD_CORS_ORIGINS lets it in, or ask for keys (OFFLOAD_API_KEYS)"
+            f"cross-site request from {origin[:100]}; to allow it, add the origin to OFFLOAD_CORS_ORIGINS "
+            "or require keys (OFFLOAD_API_KEYS)"
         )
 
 
 class InsufficientScope(OffloadError):
-    """The key is right, and may not do this; `needed` is the scope that it lacks."""
+    """The key is valid but lacks the scope `needed`."""
 
     def __init__(self, needed: str, name: str) -> None:
         self.needed = needed
-        super().__init__(f"this call needs a key with the scope `{needed}`, which {name!r} has not")
+        super().__init__(f"this call requires the scope `{needed}`, which key {name!r} does not have")
 
 
 class TooManyFailures(OffloadError):
-    """Too many wrong keys came from this address; `wait` is for how many seconds it is refused."""
+    """Too many invalid keys came from this address; it is refused for `wait` seconds."""
 
     def __init__(self, wait: int) -> None:
         self.wait = wait
-        super().__init__(f"too many wrong keys came from this address; it may try again in {wait} s")
+        super().__init__(f"too many invalid API keys from this address; retry in {wait} s")

@@ -1,4 +1,4 @@
-"""What goes wrong, answered as RFC 9457 problems. `kinds` has the types, `refusals` the errors that only HTTP knows."""
+"""Errors as RFC 9457 problems: `types` has the table, `request_errors` the errors of HTTP requests."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -30,7 +30,7 @@ RETRY_AFTER_S = 2
 
 
 def kind_of(error: OffloadError) -> Kind | None:
-    """Return the nearest entry of the table, or None for what no caller can be blamed for."""
+    """Return the nearest entry of the table, or None for an error that is not the caller's."""
     return next((TABLE[cls] for cls in type(error).__mro__ if cls in TABLE), None)
 
 
@@ -70,7 +70,7 @@ def refusal(scope: Scope, error: OffloadError) -> Response | None:
         case Unconfirmed():
             headers["Retry-After"] = str(RETRY_AFTER_S)
         case Unavailable():
-            detail = "Redis cannot be reached or refuses to serve; try again soon"  # its address is nobody's business
+            detail = "Redis is unreachable or rejects commands; retry soon"  # its address is not for callers
             headers["Retry-After"] = str(RETRY_AFTER_S)
         case Unauthorized():
             headers["WWW-Authenticate"] = "Bearer"
@@ -88,7 +88,7 @@ def refusal(scope: Scope, error: OffloadError) -> Response | None:
 
 
 async def respond(error: OffloadError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer an error before any route is asked; one that is not in the table is raised."""
+    """Answer an error outside FastAPI's routes; an error that is not in the table is raised."""
     response = refusal(scope, error)
     if response is None:
         raise error
@@ -96,17 +96,17 @@ async def respond(error: OffloadError, scope: Scope, receive: Receive, send: Sen
 
 
 def internal(scope: Scope) -> Response:
-    """Build the answer to what nobody foresaw; it says nothing of the inside."""
-    return problem(scope, INTERNAL, "the service failed on this request; its log has more under the request id")
+    """Build the answer to an unexpected error; it tells nothing of the inside."""
+    return problem(scope, INTERNAL, "internal error; the service's log has details under the request id")
 
 
 def stopping(scope: Scope) -> Response:
-    """Build the answer to a request that the server gives up because it is being stopped."""
-    return problem(scope, STOPPING, "this process is being stopped; try again", headers={"Retry-After": "1"})
+    """Build the answer to a request that is cut off by a shutdown."""
+    return problem(scope, STOPPING, "this process is shutting down; retry", headers={"Retry-After": "1"})
 
 
 async def on_error(request: Request, error: Exception) -> Response:
-    """Answer an error of ours; one that is not in the table goes on and ends as 500."""
+    """Answer an error of ours; an error that is not in the table is raised and ends as 500."""
     response = refusal(request.scope, error) if isinstance(error, OffloadError) else None
     if response is None:
         raise error
@@ -114,22 +114,22 @@ async def on_error(request: Request, error: Exception) -> Response:
 
 
 async def on_invalid(request: Request, error: Exception) -> Response:
-    """Answer what FastAPI found wrong in parameters, without the values it found."""
+    """Answer FastAPI's errors of parameters, without the values."""
     found = error.errors() if isinstance(error, RequestValidationError) else ()
     fields = [FieldError(".".join(str(part) for part in e["loc"][1:]), e["msg"], e["type"]) for e in found]
     return await on_error(request, InvalidParameters(fields))
 
 
 async def on_http(request: Request, error: Exception) -> Response:
-    """Answer what Starlette raises by itself: no route, wrong method."""
+    """Answer the errors that Starlette raises: no route, wrong method."""
     if not isinstance(error, HTTPException):
         raise error
     method, path = request.method, request.url.path
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return problem(request.scope, NO_PATH, f"there is nothing at {path}")
+        return problem(request.scope, NO_PATH, f"no resource at {path}")
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = {"Allow": ", ".join(_allowed(request))}
-        return problem(request.scope, WRONG_METHOD, f"{method} is not allowed at {path}", headers=allowed)
+        return problem(request.scope, WRONG_METHOD, f"{path} does not support {method}", headers=allowed)
     kind = Kind("", error.status_code, HTTPStatus(error.status_code).phrase, "")
     return problem(request.scope, kind, str(error.detail), headers=error.headers)
 
@@ -161,7 +161,7 @@ def schema() -> dict[str, Any]:
     fault = {name: {"type": "string"} for name in ("path", "message", "code")}
     return {
         "type": "object",
-        "description": "RFC 9457. `type` is stable, and a reference to a page that explains it.",
+        "description": "RFC 9457. `type` is stable and links to a page that explains it.",
         "required": ["type", "title", "status", "detail", "instance"],
         "properties": {
             "type": {"type": "string", "format": "uri-reference"},

@@ -38,12 +38,12 @@ _ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 @router.get(
     "/v1/artifacts/{artifact_id}",
     operation_id="get_artifact",
-    summary="Fetch a file",
+    summary="Download an artifact",
     response_class=FileResponse,
     responses={
         200: {"description": "The file", "content": {"application/octet-stream": {}}},
-        206: {"description": "The part of the file that `Range` asked for"},
-        304: {"description": "The file is the one that `If-None-Match` names"},
+        206: {"description": "The part of the file that `Range` requested"},
+        304: {"description": "Not modified: `If-None-Match` has the file's `ETag`"},
         **responses.responses(404, 416, 503),
     },
 )
@@ -53,7 +53,7 @@ async def get_artifact(
     given: Given,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Fetch a file that a job made, under the name and type the job gave it; its ETag is its SHA-256."""
+    """Download a file that a job made, with the name and media type that the job set. The ETag is its SHA-256."""
     artifact, path = await given.promptly(given.inspector.artifact(artifact_id))
     etag = f'"{artifact.sha256}"'
     if if_none_match is not None and _names(if_none_match, etag):
@@ -64,7 +64,7 @@ async def get_artifact(
 
 
 def media_type(artifact: Artifact) -> str:
-    """Return the job's media type, or plain bytes where that is none."""
+    """Return the job's media type, or `application/octet-stream` if it is malformed."""
     return artifact.media_type if _MEDIA_TYPE.fullmatch(artifact.media_type) else "application/octet-stream"
 
 

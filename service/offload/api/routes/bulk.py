@@ -1,4 +1,4 @@
-"""What is done to all jobs that fit a filter: retry, abort; with a dry run that says how many they are."""
+"""Bulk retry and abort of the jobs that match a filter, with a dry run that counts them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +14,8 @@ from offload.api.filters import FilterDocument
 from offload.api.problems import responses
 from offload.api.problems.request_errors import InvalidParameters
 from offload.api.state import Given
+from offload.documents.jobs import BulkDocument
+from offload.domain import views
 from offload.domain.arguments import field_errors
 from offload.domain.errors import FieldError
 from offload.domain.filters import BulkOutcome, Filter
@@ -27,13 +29,13 @@ router = APIRouter(tags=["jobs"])
 
 
 class BulkRequest(BaseModel):
-    """Which jobs, at most how many, and whether to do it."""
+    """The body of a bulk call."""
 
     model_config = ConfigDict(extra="forbid")
 
-    filter: FilterDocument = Field(description="Which jobs; at least one of its fields has to be given.")
-    dry_run: bool = Field(default=False, strict=True, description="Count the jobs, and change nothing.")
-    limit: int = Field(default=1000, strict=True, ge=1, le=MOST, description="How many jobs one call changes at most.")
+    filter: FilterDocument = Field(description="Selects the jobs; at least one field is required.")
+    dry_run: bool = Field(default=False, strict=True, description="Only count the jobs.")
+    limit: int = Field(default=1000, strict=True, ge=1, le=MOST, description="Maximum number of jobs to change.")
 
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -63,7 +65,7 @@ _BODY = {
     }
 }
 _ANSWERS: Mapping[int | str, dict[str, Any]] = {
-    200: {"model": documents.BulkDocument},
+    200: {"model": BulkDocument},
     **responses.responses(400, 413, 415, 422, 503),
 }
 
@@ -71,14 +73,14 @@ _ANSWERS: Mapping[int | str, dict[str, Any]] = {
 @router.post(
     "/v1/jobs:retry",
     operation_id="retry_jobs",
-    summary="Retry all jobs that fit a filter",
+    summary="Retry jobs by filter",
     responses=dict(_ANSWERS),
     openapi_extra=_BODY,
 )
 async def retry_jobs(request: Request, given: Given, after: BackgroundTask) -> Response:
-    """Put dead and aborted jobs back, or only those of the `status` in the filter; retrying and deferred ones run now.
+    """Requeue dead and aborted jobs, or only those with the filter's `status`; retrying and deferred ones run now.
 
-    The newest come first. One call takes no longer than some seconds: while `more` is true, call again.
+    The newest come first. A call is limited to a few seconds: while `more` is true, call again.
     """
     which, asked = await _read(request)
     work = given.client.retry_all(which, asked.limit, dry_run=asked.dry_run)
@@ -89,14 +91,14 @@ async def retry_jobs(request: Request, given: Given, after: BackgroundTask) -> R
 @router.post(
     "/v1/jobs:abort",
     operation_id="abort_jobs",
-    summary="Abort all jobs that fit a filter",
+    summary="Abort jobs by filter",
     responses=dict(_ANSWERS),
     openapi_extra=_BODY,
 )
 async def abort_jobs(request: Request, given: Given, after: BackgroundTask) -> Response:
-    """Abort jobs that have not ended: those that wait at once, those that run by their workers.
+    """Abort unfinished jobs that match: waiting ones at once, running ones by their workers.
 
-    The newest come first. One call takes no longer than some seconds: while `more` is true, call again.
+    The newest come first. A call is limited to a few seconds: while `more` is true, call again.
     """
     which, asked = await _read(request)
     work = given.client.abort_all(which, asked.limit, dry_run=asked.dry_run)
@@ -112,13 +114,13 @@ async def _read(request: Request) -> tuple[Filter, BulkRequest]:
     which = asked.filter.value()
     if which.is_empty:
         known = ", ".join(FilterDocument.model_fields)
-        fault = f"is empty, and would mean every job; say at least one of {known}"
+        fault = f"must not be empty, since that matches every job; give at least one of {known}"
         raise InvalidParameters([FieldError("filter", fault, "empty_filter")])
     return which, asked
 
 
 def _answer(outcome: BulkOutcome, asked: BulkRequest, action: str, after: BackgroundTask) -> Response:
     if not outcome.is_dry_run:
-        said = asked.filter.model_dump(mode="json", exclude_none=True)
-        after.audit(action, "jobs", outcome.done, filter=said, matched=outcome.matched)
-    return documents.answer(documents.bulk(outcome))
+        criteria = asked.filter.model_dump(mode="json", exclude_none=True)
+        after.audit(action, "jobs", outcome.done, filter=criteria, matched=outcome.matched)
+    return documents.answer(views.bulk(outcome))

@@ -1,96 +1,91 @@
-"""Putting jobs in over HTTP: one by the typed call of its function, or many of any functions in one step.
+"""Enqueueing over HTTP: one job by the typed call of its function, or a batch of any functions in one step."""
 
-Both are ASGI applications of their own: FastAPI's way to a handler costs as much as all that is done here. One route
-serves all functions; `openapi` documents it as one typed operation for each.
-"""
-
-import re
 from collections.abc import Sequence
 from functools import partial
 
 import orjson
 from starlette.datastructures import QueryParams
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from offload.api import asgi, batch, documents, options, waiting
+from offload.api import asgi, batch, options, waiting
 from offload.api.asgi import Answer, Headers
-from offload.api.idempotency import HEADER, once
+from offload.api.fast_path import FastRoute
+from offload.api.idempotency import HEADER, answer_once
 from offload.api.problems.request_errors import InvalidParameters
-from offload.api.problems.responses import respond
 from offload.api.state import State
 from offload.client import Enqueued, Request
-from offload.domain.errors import FieldError, InvalidArguments, JobNotKept, NotFound, OffloadError, Unavailable
+from offload.domain import views
+from offload.domain.errors import FieldError, InvalidArguments, JobNotKept, NotFound, Unavailable
 from offload.domain.functions import EnqueueOptions
 from offload.domain.idempotency import Mark
 from offload.domain.records import JobRecord
 from offload.domain.tracing import traceparent as valid_traceparent
 
-ACCEPTED, STANDS = 202, 200
-ONE, MANY = "/v1/functions/{name}/jobs", "/v1/jobs"
-_PATH = re.compile(r"/v1/functions/([^/]+)/jobs")
+ACCEPTED, EXISTS = 202, 200
 
 
-class _One:
-    """One request for one job: 202 and its document, 200 where it has ended, or where there was one already."""
+class _EnqueueRequest:
+    """One call that enqueues a job: 202 and its document; 200 if it has ended, or existed already."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._given: State = scope["app"].state.offload
         self._scope = scope
         self._receive = receive
         self._name: str = scope["path_params"]["name"]
-        self._sent = asgi.headers_of(scope)
+        self._headers = asgi.headers_of(scope)
         self._body = b""
         self._wait = 0.0
         self._applied: int | None = None
 
     async def answer(self) -> Answer:
-        """Put the job in, once where a key says so, and answer with it."""
+        """Enqueue the job, only once for an idempotency key, and answer with it."""
         self._body = await asgi.body_of(self._receive)
-        key = self._sent.get(HEADER)
+        key = self._headers.get(HEADER)
         if key is None:
-            return await self._put(None)
-        return await once(self._given, self._scope, key, self._body, self._put, self._again)
+            return await self._enqueue(None)
+        return await answer_once(self._given, self._scope, key, self._body, self._enqueue, self._replay)
 
-    async def _put(self, mark: Mark | None) -> Answer:
+    async def _enqueue(self, mark: Mark | None) -> Answer:
         client = self._given.client
-        wanted = self._options()
-        checked = client.check(Request(self._name, self._arguments(), wanted), is_json=True)
-        stored = await self._given.promptly(client.put(checked, mark), client.longest_confirmation, "writes")
+        job_options = self._options()
+        checked = client.check(Request(self._name, self._arguments(), job_options), is_json=True)
+        stored = await self._given.promptly(
+            client.enqueue_checked(checked, mark), client.longest_confirmation, "writes"
+        )
         if stored.is_new:
-            record = await self._held(stored.record)
-            return self._answer(record, STANDS if record.status.is_terminal else ACCEPTED)
-        return self._answer(await self._held(await _found(self._given, stored)), STANDS)
+            record = await self._awaited(stored.record)
+            return self._answer(record, EXISTS if record.status.is_terminal else ACCEPTED)
+        return self._answer(await self._awaited(await _existing(self._given, stored)), EXISTS)
 
-    async def _again(self, ids: tuple[str, ...]) -> Answer:
+    async def _replay(self, ids: tuple[str, ...]) -> Answer:
         self._options()
-        [record] = await _kept(self._given, ids)
-        return self._answer(await self._held(record), STANDS)
+        [record] = await _enqueued_before(self._given, ids)
+        return self._answer(await self._awaited(record), EXISTS)
 
     def _options(self) -> EnqueueOptions:
-        """Read query and headers; raises InvalidParameters."""
+        """Parse query and headers; raises InvalidParameters."""
         query = self._scope["query_string"]
-        trace = _trace(self._sent)
+        trace = _trace(self._headers)
         if query:
-            wanted, self._wait = options.parse(QueryParams(query), trace)
+            job_options, self._wait = options.parse(QueryParams(query), trace)
         else:
-            wanted, self._wait = options.NONE if trace is None else EnqueueOptions(traceparent=trace), 0
-        if not self._wait and (prefer := self._sent.get(b"prefer")) is not None:
+            job_options, self._wait = options.NONE if trace is None else EnqueueOptions(traceparent=trace), 0
+        if not self._wait and (prefer := self._headers.get(b"prefer")) is not None:
             self._applied = waiting.preferred(prefer)
             self._wait = self._applied or 0
-        return wanted
+        return job_options
 
     def _arguments(self) -> dict[str, object]:
-        """Read the body: one JSON object, or nothing at all where no argument is given."""
-        given = asgi.json_of(self._body, self._sent) if self._body else {}
+        """Parse the body: one JSON object, or empty for no arguments."""
+        given = asgi.json_of(self._body, self._headers) if self._body else {}
         if not isinstance(given, dict):
-            fault = FieldError("", "the arguments must be one JSON object", "object_type")
+            fault = FieldError("", "the arguments must be a JSON object", "object_type")
             self._given.inspector.catalogue.function(self._name)
             raise InvalidArguments(self._name, [fault])
         return given
 
-    async def _held(self, record: JobRecord) -> JobRecord:
-        """Return the job when it has ended, or as it stands when the time is up or Redis is gone: it is stored."""
+    async def _awaited(self, record: JobRecord) -> JobRecord:
+        """Return the job when it has ended, or as it is when the time is up or Redis unavailable: it is stored."""
         if not self._wait or record.status.is_terminal:
             return record
         ended = self._given.promptly(self._given.inspector.wait(record.id, self._wait), self._wait)
@@ -100,123 +95,93 @@ class _One:
             return record
 
     def _answer(self, record: JobRecord, status: int) -> Answer:
-        headers = [(b"location", documents.location(record.id).encode())]
+        headers = [(b"location", views.location(record.id).encode())]
         if self._applied is not None:
             headers.append((b"preference-applied", b"wait=%d" % self._applied))
-        return Answer(status, orjson.dumps(documents.job(record)), headers)
+        return Answer(status, orjson.dumps(views.job(record)), headers)
 
 
-class _Many:
-    """One request for many jobs, all or none: 202 and their documents in order, 200 where none is new."""
+class _BatchRequest:
+    """One call that enqueues a batch, all or none: 202 and the documents in order; 200 if no job is new."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._given: State = scope["app"].state.offload
         self._scope = scope
         self._receive = receive
-        self._sent = asgi.headers_of(scope)
+        self._headers = asgi.headers_of(scope)
         self._body = b""
 
     async def answer(self) -> Answer:
-        """Put the jobs in, once where a key says so, and answer with them."""
+        """Enqueue the jobs, only once for an idempotency key, and answer with them."""
         if names := QueryParams(self._scope["query_string"]).keys():
-            fault = partial(FieldError, message="a batch has its options with each job", code="unknown_parameter")
+            fault = partial(
+                FieldError, message="unknown parameter; options of a batch go with each job", code="unknown_parameter"
+            )
             raise InvalidParameters([fault(name) for name in names])
         self._body = await asgi.body_of(self._receive)
-        key = self._sent.get(HEADER)
+        key = self._headers.get(HEADER)
         if key is None:
-            return await self._put(None)
-        return await once(self._given, self._scope, key, self._body, self._put, self._again)
+            return await self._enqueue(None)
+        return await answer_once(self._given, self._scope, key, self._body, self._enqueue, self._replay)
 
-    async def _put(self, mark: Mark | None) -> Answer:
+    async def _enqueue(self, mark: Mark | None) -> Answer:
         client = self._given.client
-        checked = batch.read(client, asgi.json_of(self._body, self._sent), _trace(self._sent))
-        stored = await self._given.promptly(client.put_all(checked, mark), client.longest_confirmation, "writes")
-        held = [one.id for one in stored if not one.is_new]
-        found = (
-            {one.id: one for one in await self._given.promptly(self._given.inspector.get_many(held))} if held else {}
-        )
-        is_any_new = len(held) < len(stored) or not stored
-        return _answer_many([found.get(one.id) or one.record for one in stored], ACCEPTED if is_any_new else STANDS)
+        checked = batch.read(client, asgi.json_of(self._body, self._headers), _trace(self._headers))
+        stored = await self._given.promptly(client.enqueue_all(checked, mark), client.longest_confirmation, "writes")
+        old_ids = [job.id for job in stored if not job.is_new]
+        old = await self._given.promptly(self._given.inspector.get_many(old_ids)) if old_ids else []
+        existing = {record.id: record for record in old}
+        is_any_new = len(old_ids) < len(stored) or not stored
+        return _answer_batch([existing.get(job.id) or job.record for job in stored], ACCEPTED if is_any_new else EXISTS)
 
-    async def _again(self, ids: tuple[str, ...]) -> Answer:
-        return _answer_many(await _kept(self._given, ids), STANDS)
-
-
-class _Endpoint:
-    """An ASGI application that makes its answer for each request."""
-
-    def __init__(self, path: str, name: str, handler: type[_One | _Many]) -> None:
-        self._handler = handler
-        self.route = Route(path, self, methods=["POST"], name=name, include_in_schema=False)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        scope["route"] = self.route  # for the log and the metrics
-        answer = await self._handler(scope, receive).answer()
-        await answer.send(send)
+    async def _replay(self, ids: tuple[str, ...]) -> Answer:
+        return _answer_batch(await _enqueued_before(self._given, ids), EXISTS)
 
 
-class FastPath:
-    """Goes straight to these calls; for FastAPI's router and what it has around its routes is not needed for them."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        endpoint = _endpoint_of(scope) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if endpoint is None:
-            await self._app(scope, receive, send)
-            return
-        try:
-            await endpoint(scope, receive, send)
-        except OffloadError as error:
-            await respond(error, scope, receive, send)
+async def _enqueue_job(scope: Scope, receive: Receive, send: Send) -> None:
+    answer = await _EnqueueRequest(scope, receive).answer()
+    await answer.send(send)
 
 
-def _endpoint_of(scope: Scope) -> _Endpoint | None:
-    path: str = scope["path"]
-    if path == MANY:
-        return _MANY
-    match = _PATH.fullmatch(path)
-    if match is None:
-        return None
-    scope["path_params"] = {"name": match[1]}
-    return _ONE
+async def _enqueue_batch(scope: Scope, receive: Receive, send: Send) -> None:
+    answer = await _BatchRequest(scope, receive).answer()
+    await answer.send(send)
 
 
-def _trace(sent: Headers) -> str | None:
-    given = sent.get(b"traceparent")
-    return None if given is None else valid_traceparent(given.decode("latin-1"))
+fast_routes = [
+    FastRoute("POST", "/v1/functions/{name}/jobs", _enqueue_job),
+    FastRoute("POST", "/v1/jobs", _enqueue_batch),
+]
+"""`openapi` describes them, the first as one typed operation for each function."""
 
 
-async def _found(given: State, stored: Enqueued) -> JobRecord:
-    """Return the job that stood in the way of a new one; what was asked for, where it is gone by now."""
+def _trace(headers: Headers) -> str | None:
+    header = headers.get(b"traceparent")
+    return None if header is None else valid_traceparent(header.decode("latin-1"))
+
+
+async def _existing(given: State, stored: Enqueued) -> JobRecord:
+    """Return the existing job of a unique key; the new one's record if the existing job is gone by now."""
     try:
         return await given.promptly(given.inspector.get(stored.id))
     except NotFound:
         return stored.record
 
 
-async def _kept(given: State, ids: Sequence[str]) -> Sequence[JobRecord]:
-    """Return the jobs that a request put in before; raises JobNotKept where one is forgotten."""
+async def _enqueued_before(given: State, ids: Sequence[str]) -> Sequence[JobRecord]:
+    """Return the jobs that a request enqueued before; raises JobNotKept if one is forgotten."""
     if len(ids) == 1:
         try:
             return [await given.promptly(given.inspector.get(ids[0]))]
         except NotFound:
-            raise JobNotKept(f"this request put in job {ids[0]}, which is no longer kept") from None
-    found = await given.promptly(given.inspector.get_many(ids))
-    if len(found) < len(ids):
-        msg = f"this request put in {len(ids)} jobs, of which {len(ids) - len(found)} are no longer kept"
+            raise JobNotKept(f"this request enqueued job {ids[0]}, which has been deleted since") from None
+    records = await given.promptly(given.inspector.get_many(ids))
+    if len(records) < len(ids):
+        msg = f"this request enqueued {len(ids)} jobs, of which {len(ids) - len(records)} have been deleted since"
         raise JobNotKept(msg)
-    return found
+    return records
 
 
-def _answer_many(records: Sequence[JobRecord], status: int) -> Answer:
-    items = [documents.summary(record) for record in records]
+def _answer_batch(records: Sequence[JobRecord], status: int) -> Answer:
+    items = [views.summary(record) for record in records]
     return Answer(status, orjson.dumps({"items": items, "next": None}), [])
-
-
-_ONE, _MANY = _Endpoint(ONE, "enqueue", _One), _Endpoint(MANY, "enqueue_many", _Many)
-routes = [_ONE.route, _MANY.route]
-"""The same calls for the router, which knows then what else is not allowed there."""

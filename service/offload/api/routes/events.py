@@ -1,4 +1,4 @@
-"""What happens to jobs, as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+"""Events of jobs as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -14,9 +14,10 @@ from offload.api.problems import responses
 from offload.api.server.protocol import ENDLESS
 from offload.api.sse import END, KEEP_ALIVE, SseEncoder
 from offload.api.state import Given
-from offload.domain import documents
+from offload.documents.jobs import JobDocument
+from offload.domain import views
 from offload.domain.errors import NotFound, Unavailable
-from offload.domain.events import Event, Wanted
+from offload.domain.events import Event, EventFilter
 from offload.domain.states import TERMINAL
 from offload.inspector import Inspector
 
@@ -29,10 +30,10 @@ _EVENT = {
     "description": "One event of the stream.",
     "required": ["event", "data"],
     "properties": {
-        "id": {"type": "string", "description": "Where to go on: `Last-Event-ID`. An event without one has no place."},
+        "id": {"type": "string", "description": "Position in the feed, for `Last-Event-ID`; some events have none."},
         "event": {
             "type": "string",
-            "description": "The state entered, or `progress`, `log`, `blocked`, `stalled`, `missed`.",
+            "description": "The status entered, or `progress`, `log`, `blocked`, `stalled`, `missed`.",
         },
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
@@ -51,7 +52,7 @@ router = APIRouter()
 
 LastEventId = Annotated[
     str | None,
-    Header(description="The last event that was seen; go on after it.", pattern=EVENT_ID),
+    Header(description="Id of the last event received; the stream continues after it.", pattern=EVENT_ID),
 ]
 EventName = Literal[
     "deferred", "queued", "running", "retrying", "succeeded", "dead", "aborted",
@@ -60,23 +61,25 @@ EventName = Literal[
 
 
 class Resuming(BaseModel):
-    """Where to go on, for those who cannot set the header."""
+    """The position to continue from, for clients that cannot set the header."""
 
     model_config = ConfigDict(extra="forbid")
 
-    last_event_id: str | None = Field(None, description="As the header `Last-Event-ID`, which wins.", pattern=EVENT_ID)
+    last_event_id: str | None = Field(
+        None, description="Same as the header `Last-Event-ID`, which takes precedence.", pattern=EVENT_ID
+    )
 
 
 class Listening(Resuming):
-    """Which events of the fleet; each may be given several times."""
+    """The filter of the feed; each parameter can be repeated."""
 
     function: list[str] | None = Field(None, max_length=50, description="Only jobs of this function.")
-    queue: list[str] | None = Field(None, max_length=50, description="Only jobs of this queue.")
-    event: list[EventName] | None = Field(None, max_length=20, description="Only events of this name.")
+    queue: list[str] | None = Field(None, max_length=50, description="Only jobs in this queue.")
+    event: list[EventName] | None = Field(None, max_length=20, description="Only events with this name.")
 
 
 class EventStream(StreamingResponse):
-    """A stream whose sources are closed as soon as the client is gone, or where it never began."""
+    """A stream that closes its sources as soon as the client has disconnected, even before it began."""
 
     media_type = "text/event-stream"
 
@@ -100,10 +103,10 @@ class EventStream(StreamingResponse):
     response_class=EventStream,
     responses={
         200: {
-            "description": "Events named by the state entered, or `progress`, or `log`; their data is JSON. "
-            "`blocked` tells that something holds an event loop, `stalled` that it did. "
-            "`missed` tells that `count` events are lost to this reader, which was too slow or away too long; "
-            "null where nobody knows how many.",
+            "description": "Events named after the status entered, or `progress`, or `log`; their data is JSON. "
+            "`blocked` reports that an event loop is being blocked, `stalled` that it was. "
+            "`missed` reports that this client missed `count` events because it was too slow or disconnected for too "
+            "long; null if the number is unknown.",
             "content": {"text/event-stream": {"schema": _EVENT}},
         },
         **responses.responses(422, 503),
@@ -112,15 +115,17 @@ class EventStream(StreamingResponse):
 async def follow_all(
     given: Given, listening: Annotated[Listening, Query()], last_event_id: LastEventId = None
 ) -> Response:
-    """Follow what happens to all jobs, or to those of some functions or queues; it never ends.
+    """Follow events of all jobs, or of some functions or queues; the stream does not end.
 
-    A reader that says which event it saw last gets what it missed, as far as the feed still holds it.
+    With `Last-Event-ID` it begins with the events after that one, as far as the feed still has them.
     """
-    wanted = Wanted(functions=_some(listening.function), queues=_some(listening.queue), names=_some(listening.event))
+    wanted = EventFilter(
+        functions=_some(listening.function), queues=_some(listening.queue), names=_some(listening.event)
+    )
     after = (last_event_id or listening.last_event_id or "").removesuffix(END)
     events = given.inspector.all_events(wanted, after or None, KEEP_ALIVE_S)
     await given.promptly(anext(events))  # before the answer begins, so that a Redis that is away is a 503
-    return EventStream(_all(events, given.frames), events)
+    return EventStream(_all(events, given.encoder), events)
 
 
 @router.get(
@@ -132,12 +137,12 @@ async def follow_all(
     response_class=EventStream,
     responses={
         200: {
-            "description": "Events named by the state entered, or `progress`, or `log`; their data is JSON. "
-            "`blocked` tells that the job holds the event loop of its worker, `stalled` that it did. "
-            "The terminal event's data has the whole document as `job`, and the stream ends after it.",
+            "description": "Events named after the status entered, or `progress`, or `log`; their data is JSON. "
+            "`blocked` reports that the job is blocking its worker's event loop, `stalled` that it did. "
+            "The data of the terminal event has the whole document as `job`; the stream ends after it.",
             "content": {"text/event-stream": {"schema": _EVENT}},
         },
-        204: {"description": "The job has ended, and `Last-Event-ID` is its terminal event: do not connect again"},
+        204: {"description": "The job has finished and `Last-Event-ID` is its terminal event: do not reconnect"},
         **responses.responses(404, 422, 503),
     },
 )
@@ -147,9 +152,9 @@ async def follow_job(
     resuming: Annotated[Resuming, Query()],
     last_event_id: LastEventId = None,
 ) -> Response:
-    """Follow one job: first the state it is in, then what happens, up to its end.
+    """Follow one job: first its present status, then its events until it finishes.
 
-    A reader that says which event it saw last gets what it missed, as far as the feed still holds it.
+    With `Last-Event-ID` it begins with the events after that one, as far as the feed still has them.
     """
     inspector = given.inspector
     last_seen = last_event_id or resuming.last_event_id or ""
@@ -159,30 +164,30 @@ async def follow_job(
     if last_seen != after and first is not None and first.name in TERMINAL and first.id == after:
         await events.aclose()
         return Response(status_code=204)
-    return EventStream(_one(events, first, inspector, given.frames), events)
+    return EventStream(_one(events, first, inspector, given.encoder), events)
 
 
-async def _all(events: AsyncGenerator[list[Event], None], frames: SseEncoder) -> AsyncGenerator[bytes, None]:
+async def _all(events: AsyncGenerator[list[Event], None], encoder: SseEncoder) -> AsyncGenerator[bytes, None]:
     try:
         async for some in events:
-            yield frames.together(some) or KEEP_ALIVE
+            yield encoder.together(some) or KEEP_ALIVE
     except Unavailable as error:  # the reader connects again, with the last id it saw
         log.warning("event_stream_cut", error=str(error))
 
 
 async def _one(
-    events: AsyncGenerator[Event | None, None], first: Event | None, inspector: Inspector, frames: SseEncoder
+    events: AsyncGenerator[Event | None, None], first: Event | None, inspector: Inspector, encoder: SseEncoder
 ) -> AsyncGenerator[bytes, None]:
-    async def document(job_id: str) -> documents.JobDocument | None:
+    async def document(job_id: str) -> JobDocument | None:
         try:
-            return documents.job(await inspector.get(job_id))
+            return views.job(await inspector.get(job_id))
         except NotFound:  # its record was not to be kept
             return None
 
     async def encoded(event: Event | None) -> bytes:
         if event is None:
             return KEEP_ALIVE
-        return await frames.ending(event, document) if event.name in TERMINAL else frames.of(event)
+        return await encoder.ending(event, document) if event.name in TERMINAL else encoder.of(event)
 
     try:
         yield await encoded(first)

@@ -1,6 +1,6 @@
-"""The fleet over HTTP: workers, counts, who did what, why a job does not run."""
+"""The fleet over HTTP: workers, statistics, the audit log, explanations of jobs."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,72 +9,73 @@ from starlette.responses import Response
 from offload.api import documents
 from offload.api.problems import responses
 from offload.api.state import Given
-from offload.domain import reports
-from offload.domain.clock import rfc3339
+from offload.documents.explanations import ExplanationDocument
+from offload.documents.fleet import AuditList, StatsDocument, WorkerList
+from offload.domain import views
 
 router = APIRouter(tags=["fleet"])
 
 
 class Paging(BaseModel):
-    """Which page; an unknown parameter is refused."""
+    """The page of a list; unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(50, ge=1, le=200, description="How many entries a page has, at most.")
-    cursor: str | None = Field(None, description="The `next` of the page before, as it is.")
+    limit: int = Field(50, ge=1, le=200, description="Maximum page size.")
+    cursor: str | None = Field(None, description="`next` of the previous page.")
 
 
 class AuditPaging(Paging):
-    """Which entries of the audit, and which page of them."""
+    """The query of the audit log."""
 
     action: str | None = Field(
         None, description="Only this action.", examples=["job.abort", "queue.pause", "function.override"]
     )
-    who: str | None = Field(None, description="Only what this key, or `cli:<user>`, did.")
+    who: str | None = Field(None, description="Only actions by this key, or by `cli:<user>`.")
 
 
 @router.get(
     "/v1/jobs/{job_id}/explain",
     operation_id="explain_job",
-    summary="Why is it not running?",
+    summary="Explain a job",
     tags=["jobs"],
-    responses={200: {"model": reports.ExplanationDocument}, **responses.responses(404, 503)},
+    responses={200: {"model": ExplanationDocument}, **responses.responses(404, 503)},
 )
 async def explain_job(job_id: str, given: Given) -> Response:
-    """Say why a job is not running, in one sentence for a person and as facts for a program.
+    """Explain why a job is not running: one sentence for a person, and facts for a program.
 
-    The facts: its place in the queue and what is before it, a pause, limits and who holds them, which workers serve the
-    queue and know the function, when it is due, where it runs, how it ended.
+    Facts: its position in the queue and the jobs before it, a pause, limits and the jobs that use them, the workers
+    that serve the queue and know the function, the due time, the worker that runs it, how it ended.
     """
-    return documents.answer(reports.explanation(await given.promptly(given.inspector.explain(job_id))))
+    return documents.answer(views.explanation(await given.promptly(given.inspector.explain(job_id))))
 
 
 @router.get(
     "/v1/workers",
     operation_id="list_workers",
     summary="List workers",
-    responses={200: {"model": documents.WorkerList}, **responses.responses(503)},
+    responses={200: {"model": WorkerList}, **responses.responses(503)},
 )
 async def list_workers(given: Given) -> Response:
-    """List the live workers, each as it describes itself."""
+    """List live workers, as of their last heartbeat."""
     workers = await given.promptly(given.inspector.workers())
-    return documents.answer({"items": [_timed(about) for about in workers], "next": None})
+    return documents.answer({"items": [views.worker(beat) for beat in workers], "next": None})
 
 
 @router.get(
     "/v1/stats",
     operation_id="get_stats",
-    summary="Count jobs",
-    responses={200: {"model": reports.StatsDocument}, **responses.responses(503)},
+    summary="Get statistics",
+    responses={200: {"model": StatsDocument}, **responses.responses(503)},
 )
 async def get_stats(given: Given) -> Response:
-    """Count kept jobs by status, and how attempts ended.
+    """Count jobs by status, and ended attempts by outcome.
 
-    That is by function in the last 24 hours, and in each of the last 60 minutes and 24 hours.
+    Attempts are counted by function for the last 24 hours, and for each of the last 60 minutes and 24 hours.
     """
     summary = await given.promptly(given.inspector.stats())
-    minutes = reports.points(await given.promptly(given.inspector.series("minute")))
-    hours = reports.points(await given.promptly(given.inspector.series("hour")))
+    minutes = views.points(await given.promptly(given.inspector.series("minute")))
+    hours = views.points(await given.promptly(given.inspector.series("hour")))
     counts = {"statuses": summary["statuses"], "functions": summary["functions"]}
     return documents.answer({**counts, "minutes": minutes, "hours": hours})
 
@@ -82,22 +83,16 @@ async def get_stats(given: Given) -> Response:
 @router.get(
     "/v1/audit",
     operation_id="list_audit",
-    summary="Who did what",
-    responses={200: {"model": reports.AuditList}, **responses.responses(422, 503)},
+    summary="List the audit log",
+    responses={200: {"model": AuditList}, **responses.responses(422, 503)},
 )
 async def list_audit(given: Given, paging: Annotated[AuditPaging, Query()]) -> Response:
-    """List who did what, newest first.
+    """List operator actions with the key that did them, newest first.
 
-    That is aborts, retries, forgotten jobs, bulk calls, pauses, schedules run by hand, functions moved.
+    Actions: aborts, retries, deleted jobs, bulk calls, pauses, schedules run by hand, moved functions.
 
-    The last 10,000 or so are kept. An entry is written after its call was answered.
+    About 10,000 entries are kept. An entry is written after its call was answered.
     """
     entries = given.inspector.audit(paging.limit, paging.cursor, paging.action, paging.who)
     items, following = await given.promptly(entries)
     return documents.answer({"items": items, "next": following})
-
-
-def _timed(about: dict[str, Any]) -> dict[str, Any]:
-    """Write a worker's times, which are ms, as everywhere: `beat` becomes `beat_at`, `started` `started_at`."""
-    shown = {name: value for name, value in about.items() if name not in ("beat", "started")}
-    return shown | {f"{name}_at": rfc3339(about[name]) for name in ("started", "beat") if name in about}

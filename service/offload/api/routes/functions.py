@@ -12,18 +12,20 @@ from offload.api.background import BackgroundTask
 from offload.api.problems import responses
 from offload.api.problems.request_errors import InvalidParameters
 from offload.api.state import Given, State
+from offload.documents.functions import FunctionDocument, FunctionList
+from offload.domain import views
 from offload.domain.arguments import field_errors
 
 router = APIRouter(tags=["functions"])
 
 
 class MoveRequest(BaseModel):
-    """Where a job function is to run."""
+    """The executor of a job function."""
 
     model_config = ConfigDict(extra="forbid")
 
     runs_in: Literal["thread", "process"] | None = Field(
-        description="`thread` or `process`; null: where its code says.", examples=["process"]
+        description="`thread` or `process`; null resets it to what the code declares.", examples=["process"]
     )
 
 
@@ -39,14 +41,14 @@ _BODY = {
     "/v1/functions",
     operation_id="list_functions",
     summary="List job functions",
-    responses={200: {"model": documents.FunctionList}, **responses.responses(503)},
+    responses={200: {"model": FunctionList}, **responses.responses(503)},
 )
 async def list_functions(given: Given) -> Response:
-    """List all job functions by name, with their schemas, policies and recent endings."""
-    catalogue, recent = given.inspector.catalogue, await given.promptly(given.inspector.recent())
+    """List all job functions by name, with schemas, policies and recent counts."""
+    catalogue, function_stats = given.inspector.catalogue, await given.promptly(given.inspector.recent())
     moved = await given.promptly(given.inspector.overrides())
     items = [
-        documents.function(catalogue.functions[name], given.defaults, recent.get(name), moved.get(name))
+        views.function(catalogue.functions[name], given.defaults, function_stats.get(name), moved.get(name))
         for name in sorted(catalogue.functions)
     ]
     return documents.answer({"items": items, "next": None})
@@ -55,11 +57,11 @@ async def list_functions(given: Given) -> Response:
 @router.get(
     "/v1/functions/{name}",
     operation_id="get_function",
-    summary="Describe a job function",
-    responses={200: {"model": documents.FunctionDocument}, **responses.responses(404, 503)},
+    summary="Get a job function",
+    responses={200: {"model": FunctionDocument}, **responses.responses(404, 503)},
 )
 async def get_function(name: str, given: Given) -> Response:
-    """Describe one job function: JSON schemas of its arguments and result, queue, policy, recent endings."""
+    """Get one job function: JSON schemas of arguments and result, queue, policy, recent counts."""
     return await _described(name, given)
 
 
@@ -67,14 +69,14 @@ async def get_function(name: str, given: Given) -> Response:
     "/v1/functions/{name}",
     operation_id="move_function",
     summary="Move a job function",
-    responses={200: {"model": documents.FunctionDocument}, **responses.responses(400, 404, 409, 413, 415, 422, 503)},
+    responses={200: {"model": FunctionDocument}, **responses.responses(400, 404, 409, 413, 415, 422, 503)},
     openapi_extra=_BODY,
 )
 async def move_function(name: str, request: Request, given: Given, after: BackgroundTask) -> Response:
-    """Run a `def` job function in a thread or in a process, whatever its code says: without a deployment.
+    """Run a `def` job function in a thread or in a process, overriding its code without a deployment.
 
-    It holds over the whole fleet, from the next start of each job on, and over restarts, until null takes it back; what
-    runs goes on where it is. An `async def` cannot be moved, nor what no child process could import.
+    Applies to all workers from the next start of each job, across restarts, until reset with null. Running jobs are not
+    affected. An `async def` cannot be moved, nor can a function that a child process could not import.
     """
     try:
         asked = MoveRequest.model_validate(json_of(await request.body(), headers_of(request.scope)))
@@ -87,6 +89,6 @@ async def move_function(name: str, request: Request, given: Given, after: Backgr
 
 async def _described(name: str, given: State) -> Response:
     function = given.inspector.catalogue.function(name)
-    recent = await given.promptly(given.inspector.recent())
+    function_stats = await given.promptly(given.inspector.recent())
     moved = await given.promptly(given.inspector.overrides())
-    return documents.answer(documents.function(function, given.defaults, recent.get(name), moved.get(name)))
+    return documents.answer(views.function(function, given.defaults, function_stats.get(name), moved.get(name)))

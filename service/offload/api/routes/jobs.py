@@ -1,41 +1,34 @@
-"""Jobs over HTTP: look at one, list them, wait, abort, retry, forget."""
+"""Jobs over HTTP: get, list, wait, abort, retry, delete."""
 
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from offload.api import documents, etags
+from offload.api import documents, etags, waiting
 from offload.api.background import BackgroundTask
+from offload.api.fast_path import FastRoute
 from offload.api.filters import FilterDocument, check_once
 from offload.api.problems import responses
-from offload.api.state import Given
-from offload.api.waiting import while_connected
+from offload.api.state import Given, State
+from offload.documents.jobs import JobDocument, JobList
+from offload.domain import views
 from offload.domain.errors import Conflict
 from offload.domain.states import Status
 
-LONGEST_WAIT_S = 60.0
 PAGE_LIMIT = 200
 
 router = APIRouter(tags=["jobs"])
 
 
 class Listing(FilterDocument):
-    """Which jobs, and which page of them; an unknown filter is refused, for it would show all."""
+    """The query of a list of jobs: filter and page; unknown parameters are refused."""
 
-    limit: int = Field(50, ge=1, le=PAGE_LIMIT, description="How many jobs a page has.")
-    cursor: str | None = Field(None, description="The `next` of the page before, as it is.")
-
-
-class Waiting(BaseModel):
-    """How long to hold the answer."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    wait: float = Field(
-        0, ge=0, le=LONGEST_WAIT_S, description="Seconds to hold the answer until the job ends; then as it stands."
-    )
+    limit: int = Field(50, ge=1, le=PAGE_LIMIT, description="Page size.")
+    cursor: str | None = Field(None, description="`next` of the previous page.")
 
 
 class Nothing(BaseModel):
@@ -48,44 +41,47 @@ class Nothing(BaseModel):
     "/v1/jobs",
     operation_id="list_jobs",
     summary="List jobs",
-    responses={200: {"model": documents.JobList}, **responses.responses(422, 503)},
+    responses={200: {"model": JobList}, **responses.responses(422, 503)},
 )
 async def list_jobs(request: Request, given: Given, listing: Annotated[Listing, Query()]) -> Response:
-    """List jobs that fit all filters, newest first, without results, failed attempts and logs.
+    """List jobs that match all filters, newest first, without results, failed attempts and logs.
 
-    A page may have fewer jobs than `limit`, even none, before the last: where what fits is rare, it is looked for in
-    steps. `next` is null on the last page only. A cursor stays good while jobs move and go: following `next` shows each
-    job that fits all the while once. The `args` of a job that succeeded are with its result, and null in a list.
+    A page may have fewer jobs than `limit`, even none, and not be the last: rare matches are searched in steps. `next`
+    is null only on the last page. A cursor stays valid while jobs change and expire; each job that matches throughout
+    is listed exactly once. `args` of jobs that succeeded are stored with their results, and null in a list.
     """
     check_once(request)
-    page = await given.promptly(given.inspector.page(listing.value(), listing.limit, listing.cursor))
-    return documents.answer({"items": [documents.summary(record) for record in page.items], "next": page.next})
+    page = await given.promptly(given.inspector.list_jobs(listing.value(), listing.limit, listing.cursor))
+    return documents.answer({"items": [views.summary(record) for record in page.items], "next": page.next})
 
 
-@router.get(
-    "/v1/jobs/{job_id}",
-    operation_id="get_job",
-    summary="Look at a job",
-    responses={200: {"model": documents.JobDocument}, **etags.NOT_MODIFIED, **responses.responses(404, 422, 503)},
-)
-async def get_job(job_id: str, request: Request, given: Given, waiting: Annotated[Waiting, Query()]) -> Response:
-    """Look at one job as it stands, or as it ended where that comes within `wait` seconds."""
+async def _get_job(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with one job as it is, or as it ended if that happens within `wait` seconds."""
+    given: State = scope["app"].state.offload
+    job_id: str = scope["path_params"]["job_id"]
+    wait = waiting.requested(scope["query_string"])
     record = await given.promptly(given.inspector.get(job_id))
-    if waiting.wait and not record.status.is_terminal:
-        ended = while_connected(request.receive, given.inspector.wait(job_id, waiting.wait))
-        record = await given.promptly(ended, waiting.wait)
-    return etags.conditional(request, documents.job(record))
+    if wait and not record.status.is_terminal:
+        ended = waiting.while_connected(receive, given.inspector.wait(job_id, wait))
+        record = await given.promptly(ended, wait)
+    known = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"), None)
+    response = etags.answer(orjson.dumps(views.job(record)), known)
+    await response(scope, receive, send)
+
+
+fast_routes = [FastRoute("GET", "/v1/jobs/{job_id}", _get_job)]
+"""Clients poll this one; `openapi` describes it."""
 
 
 @router.delete(
     "/v1/jobs/{job_id}",
     operation_id="forget_job",
-    summary="Forget a job",
+    summary="Delete a job",
     status_code=204,
-    responses={204: {"description": "Nothing of it is kept any more"}, **responses.responses(404, 409, 503)},
+    responses={204: {"description": "The job is deleted"}, **responses.responses(404, 409, 503)},
 )
 async def forget_job(job_id: str, given: Given, after: BackgroundTask) -> Response:
-    """Remove all that is kept of a job that has ended: record, failed attempts, log, result. Else abort it first."""
+    """Delete a finished job: record, failed attempts, log, result. Abort an unfinished one first."""
     await given.promptly(given.client.forget(job_id), part="writes")
     after.audit("job.forget", job_id)
     return Response(status_code=204)
@@ -94,11 +90,11 @@ async def forget_job(job_id: str, given: Given, after: BackgroundTask) -> Respon
 @router.get(
     "/v1/jobs/{job_id}/result",
     operation_id="get_result",
-    summary="Fetch a result",
-    responses={200: {"description": "The bare result, as JSON"}, **responses.responses(404, 409, 410, 503)},
+    summary="Get a result",
+    responses={200: {"description": "The result as JSON"}, **responses.responses(404, 409, 410, 503)},
 )
 async def get_result(job_id: str, given: Given) -> Response:
-    """Fetch the bare result: 409 while the job is unfinished or failed, 410 when it is no longer kept."""
+    """Get the result alone: 409 if the job is unfinished or failed, 410 if the result has expired."""
     return Response(await given.promptly(given.inspector.result(job_id)), media_type="application/json")
 
 
@@ -107,19 +103,19 @@ async def get_result(job_id: str, given: Given) -> Response:
     operation_id="abort_job",
     summary="Abort a job",
     responses={
-        200: {"model": documents.JobDocument, "description": "It is aborted"},
-        202: {"model": documents.JobDocument, "description": "It runs, and its worker has been told"},
+        200: {"model": JobDocument, "description": "The job is aborted"},
+        202: {"model": JobDocument, "description": "The job is running; its worker has been notified"},
         **responses.responses(404, 409, 503),
     },
 )
 async def abort_job(job_id: str, given: Given, after: BackgroundTask) -> Response:
-    """Stop a job: at once where it waits, by its worker where it runs. An aborted job can be aborted again."""
-    said = await given.promptly(given.client.abort(job_id), part="writes")
-    if said in (Status.SUCCEEDED, Status.DEAD):
-        raise Conflict(f"job {job_id} is {said}; only a job that has not ended can be aborted")
+    """Abort a job: at once if it is waiting, by its worker if it is running. Idempotent."""
+    outcome = await given.promptly(given.client.abort(job_id), part="writes")
+    if outcome in (Status.SUCCEEDED, Status.DEAD):
+        raise Conflict(f"job {job_id} is {outcome}; only an unfinished job can be aborted")
     after.audit("job.abort", job_id)
     record = await given.promptly(given.inspector.get(job_id))
-    return documents.answer(documents.job(record), 202 if said == "aborting" else 200)
+    return documents.answer(views.job(record), 202 if outcome == "aborting" else 200)
 
 
 @router.post(
@@ -127,11 +123,11 @@ async def abort_job(job_id: str, given: Given, after: BackgroundTask) -> Respons
     operation_id="retry_job",
     summary="Retry a job",
     status_code=202,
-    responses={202: {"model": documents.JobDocument}, **responses.responses(404, 409, 503)},
+    responses={202: {"model": JobDocument}, **responses.responses(404, 409, 503)},
 )
 async def retry_job(job_id: str, given: Given, after: BackgroundTask) -> Response:
-    """Put a dead or aborted job back, with all its attempts, or run a deferred or retrying one now."""
+    """Requeue a dead or aborted job, with all its attempts, or run a deferred or retrying one now."""
     await given.promptly(given.client.retry(job_id), part="writes")
     after.audit("job.retry", job_id)
     record = await given.promptly(given.inspector.get(job_id))
-    return documents.answer(documents.job(record), 202, {"Location": documents.location(job_id)})
+    return documents.answer(views.job(record), 202, {"Location": views.location(job_id)})

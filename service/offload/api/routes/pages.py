@@ -1,68 +1,85 @@
-"""Pages for people: `/docs`, and what problem types mean, where `type` leads to and in `docs/problems.md`.
+"""Pages for people, and the files they load. `offload.api.pages` makes them.
 
-`python -m offload.api.routes.pages` prints the latter, so a type cannot exist without its documentation.
+`python -m offload.api.routes.pages` prints `docs/problems.md`, so a problem type cannot exist without documentation.
 """
 
-from functools import cache
+from collections.abc import Mapping
 from html import escape
 
-from fastapi import APIRouter
-from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import HTMLResponse, Response
+from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, Response
 
-from offload.api.middleware.security_headers import policy_of
+from offload.api.openapi import OffloadAPI
+from offload.api.pages import assets, html
+from offload.api.pages.assets import Asset
+from offload.api.pages.docs import docs
+from offload.api.pages.front import front
 from offload.api.problems.types import KINDS
+from offload.api.state import Given
 from offload.domain.errors import NotFound
 
-_WAYS = {
-    "/docs": "the API, to be read and tried out",
-    "/openapi.json": "the same for programs",
-    "/v1/functions": "job functions",
-    "/v1/jobs": "jobs",
-    "/v1/queues": "queues",
-    "/v1/schedules": "schedules",
-    "/v1/workers": "workers",
-    "/metrics": "metrics for Prometheus",
-}
-_FRONT = "<!doctype html><html lang=en><meta charset=utf-8><title>Offload</title><h1>Offload</h1><ul>" + "".join(
-    f'<li><a href="{path}">{path}</a>: {about}' for path, about in _WAYS.items()
-)
+_FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+_FOR_A_DAY = {"Cache-Control": "public, max-age=86400"}
 
 router = APIRouter()
 
 
-@router.get("/problems/{slug}", include_in_schema=False)
-async def explain_problem(slug: str) -> Response:
-    """Say what a problem type means."""
-    kind = KINDS.get(slug)
-    if kind is None:
-        raise NotFound("problem type", slug)
-    title = escape(f"{kind.status} {kind.title}")
-    return HTMLResponse(
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
-        f"<h1>{title}</h1><p><code>{escape(kind.uri)}</code></p><p>{escape(kind.about)}</p>",
-        headers={"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"},
+@router.get("/", include_in_schema=False)
+async def show_front(request: Request, given: Given) -> Response:
+    """Show what this service is and where all else is."""
+    app: OffloadAPI = request.app
+    return front(
+        list(given.inspector.catalogue.functions.values()),
+        version=app.version,
+        address=html.address_of(request.scope),
+        needs_key=app.needs_key,
     )
 
 
-@router.get("/", include_in_schema=False)
-async def front() -> Response:
-    """Lead whoever opens the address in a browser to what there is."""
-    return HTMLResponse(_FRONT, headers={"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"})
-
-
 @router.get("/docs", include_in_schema=False)
-async def docs() -> Response:
-    """Show the OpenAPI document, and let it be tried out (Swagger UI, which a browser loads from cdn.jsdelivr.net)."""
-    return _swagger()
+async def show_docs() -> Response:
+    """Show the OpenAPI document, and let it be tried out."""
+    return docs()
 
 
-@cache
-def _swagger() -> Response:
-    """Make the page, whose policy allows what is on it and nothing else."""
-    page = get_swagger_ui_html(openapi_url="/openapi.json", title="Offload")
-    page.headers["Content-Security-Policy"] = policy_of(bytes(page.body).decode())
-    return page
+@router.get("/docs/{digest}/{name}", include_in_schema=False)
+async def get_docs_asset(digest: str, name: str) -> Response:
+    """Return a file that `/docs` loads."""
+    return _file(assets.DOCS_ASSETS, digest, name)
+
+
+@router.get("/assets/{digest}/{name}", include_in_schema=False)
+async def get_page_asset(digest: str, name: str) -> Response:
+    """Return a file that every page loads."""
+    return _file(assets.PAGE_ASSETS, digest, name)
+
+
+@router.get("/favicon.ico", include_in_schema=False)
+async def get_favicon() -> Response:
+    """Return the icon that browsers ask for by themselves."""
+    return FileResponse(assets.FAVICON.path, headers=_FOR_A_DAY, media_type=assets.FAVICON.media_type)
+
+
+@router.get("/problems/{slug}", include_in_schema=False)
+async def explain_problem(slug: str) -> Response:
+    """Explain a problem type."""
+    kind = KINDS.get(slug)
+    if kind is None:
+        raise NotFound("problem type", slug)
+    title = f"{kind.status} {kind.title}"
+    return html.page(
+        title,
+        f"{html.masthead(escape(title))}\n<main><p><code>{escape(kind.uri)}</code></p>"
+        f'<p class="lead">{html.inline(kind.about)}</p></main>',
+    )
+
+
+def _file(known: Mapping[tuple[str, str], Asset], digest: str, name: str) -> Response:
+    asset = known.get((digest, name))
+    if asset is None:
+        raise HTTPException(404)
+    return FileResponse(asset.path, headers=_FOR_EVER, media_type=asset.media_type)
 
 
 def reference() -> str:

@@ -1,4 +1,4 @@
-"""Probes: is the process alive, can it serve."""
+"""Liveness and readiness probes."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -12,24 +12,24 @@ router = APIRouter(tags=["probes"])
 
 
 class ProbeDocument(TypedDict):
-    """What a probe says when all is well."""
+    """The answer of a probe that succeeds."""
 
     status: str
 
 
-@router.get("/livez", operation_id="livez", summary="Is the process alive?", responses={200: {"model": ProbeDocument}})
+@router.get("/livez", operation_id="livez", summary="Liveness probe", responses={200: {"model": ProbeDocument}})
 async def livez() -> Response:
-    """Answer as long as the event loop turns; Redis is not asked."""
+    """Return 200 as long as the event loop runs; does not depend on Redis."""
     return documents.answer({"status": "ok"})
 
 
 @router.get(
     "/readyz",
     operation_id="readyz",
-    summary="Can it serve?",
+    summary="Readiness probe",
     responses={200: {"model": ProbeDocument}, **responses.responses(503)},
 )
 async def readyz(given: Given) -> Response:
-    """Answer 200 when Redis answers within a second, else 503."""
+    """Return 200 if Redis answers within a second, else 503."""
     await given.promptly(given.inspector.ready())
     return documents.answer({"status": "ok"})

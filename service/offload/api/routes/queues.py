@@ -1,4 +1,4 @@
-"""Queues over HTTP: what waits where, and holding one back."""
+"""Queues over HTTP: list, get, pause, resume."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -7,6 +7,8 @@ from offload.api import documents
 from offload.api.background import BackgroundTask
 from offload.api.problems import responses
 from offload.api.state import Given
+from offload.documents.queues import QueueDocument, QueueList
+from offload.domain import views
 
 router = APIRouter(tags=["queues"])
 
@@ -15,49 +17,49 @@ router = APIRouter(tags=["queues"])
     "/v1/queues",
     operation_id="list_queues",
     summary="List queues",
-    responses={200: {"model": documents.QueueList}, **responses.responses(503)},
+    responses={200: {"model": QueueList}, **responses.responses(503)},
 )
 async def list_queues(given: Given) -> Response:
-    """List every queue that is declared or was ever used: its depth, what runs, since when the oldest waits."""
+    """List all queues that are declared or were ever used, with depth, running jobs and the age of the oldest job."""
     states = await given.promptly(given.inspector.queues())
-    return documents.answer({"items": [documents.queue(state) for state in states], "next": None})
+    return documents.answer({"items": [views.queue(state) for state in states], "next": None})
 
 
 @router.get(
     "/v1/queues/{name}",
     operation_id="get_queue",
-    summary="Look at a queue",
-    responses={200: {"model": documents.QueueDocument}, **responses.responses(404, 503)},
+    summary="Get a queue",
+    responses={200: {"model": QueueDocument}, **responses.responses(404, 503)},
 )
 async def get_queue(name: str, given: Given) -> Response:
-    """Look at one queue: its depth, what runs, its limits, and who paused it since when."""
-    return documents.answer(documents.queue(await given.promptly(given.inspector.queue(name))))
+    """Get one queue: depth, running jobs, limits, and by whom and when it was paused."""
+    return documents.answer(views.queue(await given.promptly(given.inspector.queue(name))))
 
 
 @router.post(
     "/v1/queues/{name}/pause",
     operation_id="pause_queue",
     summary="Pause a queue",
-    responses={200: {"model": documents.QueueDocument}, **responses.responses(404, 503)},
+    responses={200: {"model": QueueDocument}, **responses.responses(404, 503)},
 )
 async def pause_queue(name: str, given: Given, after: BackgroundTask) -> Response:
-    """Start no more of its jobs, over the whole fleet, until it is resumed; what runs goes on, and jobs may be put in.
+    """Stop starting jobs of this queue on all workers until resumed. Running jobs finish; jobs can still be enqueued.
 
-    It holds over restarts. Pausing a paused queue changes nothing: who did it first, and when, stays.
+    The pause survives restarts. Pausing a paused queue changes nothing: the first `paused_by` and `paused_at` stay.
     """
     changed = await given.promptly(given.operations.pause_queue(name, after.who), part="writes")
     after.audit("queue.pause", name, changed=changed)
-    return documents.answer(documents.queue(await given.promptly(given.inspector.queue(name))))
+    return documents.answer(views.queue(await given.promptly(given.inspector.queue(name))))
 
 
 @router.post(
     "/v1/queues/{name}/resume",
     operation_id="resume_queue",
     summary="Resume a queue",
-    responses={200: {"model": documents.QueueDocument}, **responses.responses(404, 503)},
+    responses={200: {"model": QueueDocument}, **responses.responses(404, 503)},
 )
 async def resume_queue(name: str, given: Given, after: BackgroundTask) -> Response:
-    """Let its jobs start again, at once. Resuming a queue that is not paused changes nothing."""
+    """Start jobs of this queue again, at once. Resuming a queue that is not paused changes nothing."""
     changed = await given.promptly(given.operations.resume_queue(name), part="writes")
     after.audit("queue.resume", name, changed=changed)
-    return documents.answer(documents.queue(await given.promptly(given.inspector.queue(name))))
+    return documents.answer(views.queue(await given.promptly(given.inspector.queue(name))))

@@ -1,4 +1,4 @@
-"""What held an event loop, over HTTP: one by one, by cause, and what holds one just now."""
+"""Stalls of event loops over HTTP: listed, grouped by cause, cleared."""
 
 from typing import Annotated
 
@@ -13,30 +13,32 @@ from offload.api.options import Moment
 from offload.api.problems import responses
 from offload.api.routes.fleet import Paging
 from offload.api.state import Given
-from offload.domain import stallreports
+from offload.documents.stalls import ClearedDocument, StallGroupList, StallKind, StallList
+from offload.domain import views
 from offload.domain.clock import to_ms
 from offload.domain.filters import StallFilter
-from offload.domain.stalls import Kind
 
 router = APIRouter(tags=["fleet"])
 
 
 class StallListing(Paging):
-    """Which stalls, and which page of them."""
+    """The query of a list of stalls."""
 
-    kind: Kind | None = Field(None, description="Only stalls of this kind; `step` and `callback` blame somebody.")
-    function: Name | None = Field(None, description="Only what jobs of this function held.")
-    route: Name | None = Field(None, description="Only what this route held, by method and template.")
-    worker: Name | None = Field(None, description="Only what held this worker.")
-    job_id: Name | None = Field(None, description="Only what this job held.")
-    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")] | None = Field(
-        None, description="Only stalls of this cause: the `fingerprint` of another."
+    kind: StallKind | None = Field(
+        None, description="Only stalls of this kind; `step` and `callback` are caused by code of jobs or routes."
     )
-    after: Moment | None = Field(None, description="Only stalls that ended at this time or later (RFC 3339).")
+    function: Name | None = Field(None, description="Only stalls by jobs of this function.")
+    route: Name | None = Field(None, description="Only stalls by this route, as method and template.")
+    worker: Name | None = Field(None, description="Only stalls of this worker.")
+    job_id: Name | None = Field(None, description="Only stalls by this job.")
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")] | None = Field(
+        None, description="Only stalls with this `fingerprint`, that is of this cause."
+    )
+    after: Moment | None = Field(None, description="Only stalls that ended at or after this time (RFC 3339).")
     before: Moment | None = Field(None, description="Only stalls that ended before this time (RFC 3339).")
 
     def value(self) -> StallFilter:
-        """Return the filter; raises InvalidOptions for what no stall can fit."""
+        """Return the filter; raises InvalidOptions for one that no stall can match."""
         return StallFilter(
             kind=self.kind,
             function=self.function,
@@ -53,12 +55,12 @@ class StallListing(Paging):
     "/v1/stalls",
     operation_id="list_stalls",
     summary="List stalls",
-    responses={200: {"model": stallreports.StallList}, **responses.responses(422, 503)},
+    responses={200: {"model": StallList}, **responses.responses(422, 503)},
 )
 async def list_stalls(request: Request, given: Given, listing: Annotated[StallListing, Query()]) -> Response:
-    """List what held an event loop for too long, newest first: job, function, source line, and what to do instead.
+    """List stalls of event loops, newest first: job, function, source line, and a remedy.
 
-    The last 1,000 or so are kept. `ongoing` has what holds a loop just now; the times of a filter do not matter to it.
+    About 1,000 are kept. `ongoing` lists stalls in progress, to which the times of the filter do not apply.
     """
     check_once(request)
     which = listing.value()
@@ -71,29 +73,29 @@ async def list_stalls(request: Request, given: Given, listing: Annotated[StallLi
     "/v1/stalls/groups",
     operation_id="list_stall_groups",
     summary="List causes of stalls",
-    responses={200: {"model": stallreports.StallGroupList}, **responses.responses(422, 503)},
+    responses={200: {"model": StallGroupList}, **responses.responses(422, 503)},
 )
 async def list_stall_groups(request: Request, given: Given, paging: Annotated[Paging, Query()]) -> Response:
-    """List what held event loops by cause, over the whole fleet: what took most time in all comes first.
+    """List causes of stalls over all workers and API processes, by total time.
 
-    A cause is one line of code of one job function or route. The 500 that were met last are kept, each for 30 days
-    after its last stall; one that is met while pages are read may be shown twice, or not.
+    A cause is one line of code of one job function or route. The 500 most recent are kept, each for 30 days after its
+    last stall. A cause that stalls while pages are read may be listed twice, or not at all.
     """
     check_once(request)
     items, following = await given.promptly(given.inspector.stall_groups(paging.limit, paging.cursor))
-    return documents.answer({"items": [stallreports.stall_group(one) for one in items], "next": following})
+    return documents.answer({"items": [views.stall_group(one) for one in items], "next": following})
 
 
 @router.delete(
     "/v1/stalls",
     operation_id="clear_stalls",
     summary="Clear stalls",
-    responses={200: {"model": stallreports.ClearedDocument}, **responses.responses(422, 503)},
+    responses={200: {"model": ClearedDocument}, **responses.responses(422, 503)},
 )
 async def clear_stalls(given: Given, after: BackgroundTask) -> Response:
-    """Forget all stalls that are listed, and their groups, so that what comes after a mend is seen.
+    """Delete all listed stalls and their causes, for example after a fix, to see new ones.
 
-    What lasts just now stays, and so do the totals of `/metrics`.
+    Stalls in progress stay, and so do the totals of `/metrics`.
     """
     cleared = await given.promptly(given.operations.clear_stalls(), part="writes")
     after.audit("stalls.clear", "stalls", cleared)

@@ -1,4 +1,10 @@
-"""How the web process listens: uvicorn with our protocol, and as many open files as the system lets it have."""
+"""uvicorn's configuration for `offload api`: our protocol, and as many open files as the system allows.
+
+What it buys: each connection is an open file, and the usual soft limit is 1,024; connections beyond the limit are
+answered with 503 in place of failing to be accepted. uvicorn's access log is off: `middleware.access_log` writes one.
+
+To do without: `uvicorn --factory offload.app:create_app` with options of your own, and `ulimit -n`.
+"""
 
 import resource
 
@@ -14,10 +20,10 @@ _FEWEST = 100
 
 def config(app: ASGIApp, settings: Settings, *, drain: int) -> uvicorn.Config:
     """Return uvicorn's configuration; a stopping server lets open requests end for `drain` seconds."""
-    patience = ProtocolLimits(request_s=settings.request_timeout, connections=max(_open_files() - _SPARED, _FEWEST))
+    limits = ProtocolLimits(request_s=settings.request_timeout, connections=max(_open_files() - _SPARED, _FEWEST))
     return uvicorn.Config(
         app,
-        http=protocol(patience),
+        http=protocol(limits),
         ws="none",
         log_config=None,
         access_log=False,

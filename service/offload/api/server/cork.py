@@ -1,7 +1,9 @@
-"""Sends the head of an answer together with the body that follows at once: one call of the system instead of two.
+"""Sends the head of an answer together with a body that follows at once: one system call instead of two.
 
-uvicorn writes both as they come, and on uvloop each write is a call of the system; for a short answer that is as much
-work as all that was done to find it.
+What it buys: uvicorn writes head and body apart, and on uvloop each write is a system call. It is one of the measures
+that brought the CPU time of a typed POST from 276 to 167 µs; its own share was not measured apart.
+
+To do without: leave the cycle its transport, in `protocol.on_headers_complete`; nothing else knows of it.
 """
 
 import asyncio
@@ -33,7 +35,7 @@ class Corked:
         self._transport.write(data)
 
     def is_closing(self) -> bool:
-        """Whether the transport is."""
+        """Return True if the transport is closing."""
         return self._transport.is_closing()
 
     def close(self) -> None:

@@ -1,9 +1,14 @@
-"""uvicorn's HTTP/1.1 protocol with what it lacks: limits on clients that are slow, silent, too many, or talk nonsense.
+"""uvicorn's HTTP/1.1 protocol with limits on clients that are slow, silent, too many, or send malformed requests.
 
-uvicorn's httptools protocol has no limit on the size of a request's head, none on how long a request may take to come,
-none on clients that do not read, and answers one connection too many only once its request is there. Here a connection
-is open only while its request comes in within a time, is being answered, or waits a few seconds for the next. What the
-application refuses by itself (`offload.api.middleware.limits`) is smaller and sooner, and is logged.
+What it buys: uvicorn's httptools protocol limits neither the size of a request's head, nor the time in which a request
+must arrive, nor the time for which a client may leave its answer unread, and refuses a connection beyond the limit only
+when its request has arrived. Here a connection is open only while its request arrives within a limit, is being
+answered, or waits a few seconds for the next one. Smaller limits are the application's own
+(`offload.api.middleware.limits`), whose refusals are logged. What it costs is within the figures of
+`benchmarks/README.md`, "The HTTP API": 1.02 of the rate of an empty FastAPI POST on plain uvicorn.
+
+To do without: `uvicorn --factory offload.app:create_app` behind a proxy that has these limits (docs/security.md).
+This file stands on the inside of uvicorn; `tests/contract/test_library_internals.py` fails first when that moves.
 """
 
 import asyncio
@@ -27,7 +32,7 @@ from offload.api.server.cork import Corked
 URL_BYTES = 16_384
 HEAD_BYTES = 65_536
 ENDLESS = "offload.endless"  # the key in the ASGI scope of a request whose answer goes on until somebody leaves
-_FORGET = struct.pack("ii", 1, 0)
+_NO_LINGER = struct.pack("ii", 1, 0)
 _SLACK_S = 2.0  # the application's own limit on a body comes first
 
 
@@ -40,10 +45,10 @@ class ProtocolLimits:
     connections: int = 10_000
 
 
-class _Bounded(HttpToolsProtocol):
+class _BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
-    patience = ProtocolLimits()
+    limits = ProtocolLimits()
     pipeline: "deque[Any]"
     cycle: Any  # the latest request and its answer; None before the first
 
@@ -51,21 +56,21 @@ class _Bounded(HttpToolsProtocol):
         """Begin to wait for a request; refuse one connection too many."""
         super().connection_made(transport)
         self._is_refused = False
-        self._is_reading = self._is_in_head = False  # there is a request that has begun and is not whole
+        self._is_receiving = self._is_in_head = False  # there is a request that has begun and is not whole
         self._too_large: Kind | None = None
         self._head_bytes = 0
-        self._request_ends: asyncio.TimerHandle | None = None
-        self._must_be_read: asyncio.TimerHandle | None = None
-        if len(self.connections) > self.patience.connections:
+        self._request_timer: asyncio.TimerHandle | None = None
+        self._read_timer: asyncio.TimerHandle | None = None
+        if len(self.connections) > self.limits.connections:
             self._is_refused = True
-            self._answer(BUSY)
+            self._respond_and_close(BUSY)
             return
-        _give_up_on_the_dead(transport, self.patience.unread_s)
-        self._wait_for_request()
+        _set_user_timeout(transport, self.limits.unread_s)
+        self._start_request_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
-        self._stop_waiting_for_request()
+        self._stop_request_timer()
         self.resume_writing()
         super().connection_lost(exc)
 
@@ -77,22 +82,22 @@ class _Bounded(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # there is no other protocol to go to: RFC 9110, 7.8, lets us ignore it
-            self._last_answer()
+            self._close_after_response()
         except httptools.HttpParserError:
-            self._refuse(self._too_large or MALFORMED)
+            self._refuse_request(self._too_large or MALFORMED)
         else:
             self._head_bytes += len(data)
             if self._is_in_head and self._head_bytes > HEAD_BYTES:  # the parser keeps one header as long as it comes
-                self._refuse(TABLE[HeadersTooLarge])
-            elif self._request_ends is None and (self._is_reading or not self._is_answering()):
-                self._wait_for_request()
+                self._refuse_request(TABLE[HeadersTooLarge])
+            elif self._request_timer is None and (self._is_receiving or not self._is_responding()):
+                self._start_request_timer()
 
     # What the parser finds.
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._is_reading = self._is_in_head = True
+        self._is_receiving = self._is_in_head = True
         self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
@@ -111,15 +116,15 @@ class _Bounded(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request: from here on it is for the service to be quick."""
-        self._is_reading = False
-        self._stop_waiting_for_request()
+        self._is_receiving = False
+        self._stop_request_timer()
         super().on_message_complete()
 
     # What becomes of answers.
 
     def shutdown(self) -> None:
         """Let an answer end, when the service stops; but a stream, which has no end, is its reader's to go on with."""
-        if self._is_answering() and self.cycle.scope.get(ENDLESS):
+        if self._is_responding() and self.cycle.scope.get(ENDLESS):
             self.transport.close()
         else:
             super().shutdown()
@@ -128,50 +133,50 @@ class _Bounded(HttpToolsProtocol):
         """End an answer; the client must take what is left of it."""
         super().on_response_complete()
         if self.transport.is_closing():
-            self._wait_until_read()
-        elif self._is_reading:  # it is not idle
+            self._start_read_timer()
+        elif self._is_receiving:  # it is not idle
             self._unset_keepalive_if_required()
 
     def pause_writing(self) -> None:
         """Begin to wait for a client that does not read."""
         super().pause_writing()
-        self._wait_until_read()
+        self._start_read_timer()
 
     def resume_writing(self) -> None:
         """Go on: it reads."""
         super().resume_writing()
-        if self._must_be_read is not None:
-            self._must_be_read.cancel()
-            self._must_be_read = None
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
 
     def timeout_keep_alive_handler(self) -> None:
         """Close what is idle, at last also where the client has not read its answer."""
         super().timeout_keep_alive_handler()
-        self._wait_until_read()
+        self._start_read_timer()
 
     # Waiting.
 
-    def _wait_for_request(self) -> None:
-        self._request_ends = self.loop.call_later(self.patience.request_s, self._late)
+    def _start_request_timer(self) -> None:
+        self._request_timer = self.loop.call_later(self.limits.request_s, self._on_request_timeout)
 
-    def _stop_waiting_for_request(self) -> None:
-        if self._request_ends is not None:
-            self._request_ends.cancel()
-            self._request_ends = None
+    def _stop_request_timer(self) -> None:
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
 
-    def _wait_until_read(self) -> None:
-        if self._must_be_read is None:
-            self._must_be_read = self.loop.call_later(self.patience.unread_s, self._cut)
+    def _start_read_timer(self) -> None:
+        if self._read_timer is None:
+            self._read_timer = self.loop.call_later(self.limits.unread_s, self._abort_connection)
 
-    def _late(self) -> None:
+    def _on_request_timeout(self) -> None:
         if self.pipeline:  # the requests before it are being answered, and this one is not read meanwhile
-            self._wait_for_request()
-        elif self._is_answering():
-            self._request_ends = self.loop.call_later(_SLACK_S, self._refuse, TABLE[BodyTooSlow])
-        elif not self._is_reading:  # nothing was asked
+            self._start_request_timer()
+        elif self._is_responding():
+            self._request_timer = self.loop.call_later(_SLACK_S, self._refuse_request, TABLE[BodyTooSlow])
+        elif not self._is_receiving:  # nothing was asked
             self.transport.close()
         else:
-            self._refuse(TABLE[BodyTooSlow])
+            self._refuse_request(TABLE[BodyTooSlow])
 
     # Refusing.
 
@@ -179,36 +184,36 @@ class _Bounded(HttpToolsProtocol):
         self._too_large = kind
         raise ValueError(kind.title)  # the parser passes it on as an error of its own
 
-    def _refuse(self, kind: Kind) -> None:
+    def _refuse_request(self, kind: Kind) -> None:
         """Answer a request that cannot be read, unless another is being answered; that one is then the last."""
         self._is_refused = True
-        self._stop_waiting_for_request()
-        if not self._is_answering():
-            self._answer(kind)
+        self._stop_request_timer()
+        if not self._is_responding():
+            self._respond_and_close(kind)
         elif not self.cycle.more_body:
-            self._last_answer()
+            self._close_after_response()
         elif self.cycle.response_started:
-            self._cut()
+            self._abort_connection()
         else:
-            self._answer(kind)
+            self._respond_and_close(kind)
 
-    def _last_answer(self) -> None:
-        if self._is_answering():
+    def _close_after_response(self) -> None:
+        if self._is_responding():
             self.cycle.keep_alive = False
             self.pipeline.clear()
 
-    def _is_answering(self) -> bool:
+    def _is_responding(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _cut(self) -> None:
+    def _abort_connection(self) -> None:
         """Close at once; the system too forgets what was not read."""
         connection: Any = self.transport.get_extra_info("socket")
         if connection is not None:
             with contextlib.suppress(OSError):
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.transport.abort()
 
-    def _answer(self, kind: Kind) -> None:
+    def _respond_and_close(self, kind: Kind) -> None:
         """Answer without the application, and hang up."""
         if self.transport.is_closing():
             return
@@ -222,15 +227,15 @@ class _Bounded(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
-        self._wait_until_read()
+        self._start_read_timer()
 
 
-def protocol(patience: ProtocolLimits) -> type[HttpToolsProtocol]:
+def protocol(limits: ProtocolLimits) -> type[HttpToolsProtocol]:
     """Return the protocol with these limits; uvicorn makes one for each connection."""
-    return type("BoundedHttp", (_Bounded,), {"patience": patience})
+    return type("BoundedHttp", (_BoundedProtocol,), {"limits": limits})
 
 
-def _give_up_on_the_dead(transport: asyncio.Transport, seconds: float) -> None:
+def _set_user_timeout(transport: asyncio.Transport, seconds: float) -> None:
     """Have the system close a connection whose peer confirms nothing for so long: RFC 5482."""
     connection: Any = transport.get_extra_info("socket")
     option = getattr(socket, "TCP_USER_TIMEOUT", None)

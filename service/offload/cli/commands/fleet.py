@@ -78,16 +78,20 @@ def _paused(state: QueueState) -> str:
 
 def workers(as_json: output.Json = False) -> None:
     """List the workers that are there."""
-    found = session.run(lambda offload: offload.inspector.workers())
+    found, now = session.run(_workers)
     if as_json:
         output.print_json({"items": found, "next": None})
         return
     numbers = ("running", "succeeded", "failed", "retried", "loop", "lag")
     table = output.table("worker", *numbers, "beat", "queues", "threads and processes", right=numbers)
-    now = now_ms()
     for about in found:
         table.add_row(*_row(about, now))
     output.show(table if found else "no workers: `offload worker` starts one")
+
+
+async def _workers(offload: Backend) -> tuple[list[dict[str, Any]], int]:
+    """Return the workers, and the time by the clock that their heartbeats are timed by."""
+    return await offload.inspector.workers(), await offload.inspector.clock_ms()
 
 
 def _row(about: dict[str, Any], now: int) -> list[str]:

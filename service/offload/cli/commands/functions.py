@@ -8,9 +8,9 @@ from rich.markup import escape
 
 from offload.cli import documents, output, session
 from offload.cli.identity import who
+from offload.documents.functions import MovableTo
 from offload.domain.errors import InvalidOptions
 from offload.domain.functions import JobFunction
-from offload.domain.overrides import Place
 from offload.wiring import Backend
 
 
@@ -61,7 +61,7 @@ def functions(
 
 
 def _move(name: str, runs_in: RunsIn, *, as_json: bool) -> None:
-    place: Place | None = None if runs_in is RunsIn.DEFAULT else "thread" if runs_in is RunsIn.THREAD else "process"
+    place: MovableTo | None = None if runs_in is RunsIn.DEFAULT else "thread" if runs_in is RunsIn.THREAD else "process"
 
     async def work(offload: Backend) -> Any:
         changed = await offload.operations.move_function(name, place, who())

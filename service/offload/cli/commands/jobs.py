@@ -11,7 +11,7 @@ from rich.table import Table
 from offload.cli import documents, errors, filters, output, session
 from offload.cli.identity import who
 from offload.cli.waiting import finished, tell_end
-from offload.domain import reports
+from offload.domain import views
 from offload.domain.clock import now_ms, rfc3339
 from offload.domain.filters import BulkOutcome, Filter
 from offload.domain.records import JobRecord
@@ -39,7 +39,7 @@ def list_jobs(
 ) -> None:
     """List jobs that fit all filters, newest first."""
     fits = filters.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
-    page = session.run(lambda offload: offload.inspector.page(fits, limit, cursor))
+    page = session.run(lambda offload: offload.inspector.list_jobs(fits, limit, cursor))
     if as_json:
         output.print_json({"items": documents.jobs(page.items), "next": page.next})
         return
@@ -66,7 +66,7 @@ def show(job_id: JobId, as_json: output.Json = False) -> None:
     """Show one job: arguments, result or error, failed attempts with their tracebacks, log lines."""
     record = session.run(lambda offload: offload.inspector.get(job_id))
     if as_json:
-        output.print_json(documents.job(record))
+        output.print_json(views.job(record))
     else:
         output.show(view(record))
 
@@ -76,7 +76,7 @@ def explain(job_id: JobId, as_json: output.Json = False) -> None:
     """Say in one sentence why a job is not running, where it runs, or how it ended."""
     why = session.run(lambda offload: offload.inspector.explain(job_id))
     if as_json:
-        output.print_json(reports.explanation(why))
+        output.print_json(views.explanation(why))
     else:
         print(why.sentence)
 

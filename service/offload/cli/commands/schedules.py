@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from offload.cli import documents, output, session
+from offload.cli import output, session
 from offload.cli.identity import who
-from offload.domain import reports
+from offload.domain import views
 from offload.domain.clock import now_ms
 from offload.domain.records import JobRecord, ScheduleView
 from offload.wiring import Backend
@@ -22,7 +22,7 @@ def list_schedules(as_json: output.Json = False) -> None:
     """List the schedules of the code: when each fires next, when it last did, and that tick's job."""
     planned = session.run(lambda offload: offload.inspector.schedules())
     if as_json:
-        output.print_json({"items": [reports.schedule(one) for one in planned], "next": None})
+        output.print_json({"items": [views.schedule(one) for one in planned], "next": None})
         return
     table = output.table("schedule", "plan", "function", "next", "last", "last job", "", right=("next", "last"))
     now = now_ms()
@@ -50,7 +50,7 @@ def run(name: Name, as_json: output.Json = False) -> None:
 
     record = session.run(work)
     if as_json:
-        output.print_json(documents.job(record))
+        output.print_json(views.job(record))
     else:
         print(record.id)
 
@@ -81,6 +81,6 @@ def resume(name: Name, as_json: output.Json = False) -> None:
 
 def _tell(one: ScheduleView, *, as_json: bool) -> None:
     if as_json:
-        output.print_json(reports.schedule(one))
+        output.print_json(views.schedule(one))
     else:
         print(f"{one.name} {'paused' if one.paused else 'runs'}")

@@ -72,15 +72,15 @@ def worker(
 
 def _supervise(settings: Settings, *, burst: bool, queues: Sequence[str], fail_on_stall: bool) -> NoReturn:
     """Go on as the supervisor of a worker, a process with little in it."""
+    from offload.store.connection.blocking import portable  # noqa: PLC0415
     from offload.store.connection.connection import settings_of  # noqa: PLC0415 - other commands do without them
-    from offload.store.guardian import portable  # noqa: PLC0415
     from offload.worker.guardian.supervisor import SupervisorConfig, become  # noqa: PLC0415
 
     told = SupervisorConfig(
         address=portable(settings_of(settings.redis_url)),
         lease_ms=round(settings.lease_seconds * 1000),
         max_tries=settings.max_tries,
-        kept_ms=round(settings.keep_dead * 1000),
+        dead_ttl_ms=settings.retention.dead_ttl_ms,
         grace=settings.shutdown_grace,
         lifeline_fd=settings.lifeline_fd,
         log_level=settings.log_level,

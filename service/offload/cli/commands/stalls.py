@@ -9,13 +9,14 @@ import typer
 from rich.markup import escape
 
 from offload.cli import arguments, errors, output, session
-from offload.domain import complaints, stallreports
+from offload.documents.stalls import StallKind
+from offload.domain import views
 from offload.domain.clock import rfc3339
 from offload.domain.errors import InvalidOptions
-from offload.domain.events import MISSED, Event, Wanted
+from offload.domain.events import MISSED, Event, EventFilter
 from offload.domain.filters import StallFilter
 from offload.domain.records import StallGroup
-from offload.domain.stalls import Kind
+from offload.domain.stalls import blaming, complaint, shown_name, shown_place
 from offload.settings import Settings
 from offload.wiring import Backend
 
@@ -28,7 +29,7 @@ FailOnStall = Annotated[
 
 
 def stalls(
-    kind: Annotated[Kind | None, typer.Option(help="Only stalls of this kind.")] = None,
+    kind: Annotated[StallKind | None, typer.Option(help="Only stalls of this kind.")] = None,
     function: Annotated[str | None, typer.Option(metavar="NAME", help="Only what jobs of this function held.")] = None,
     route: Annotated[str | None, typer.Option(help="Only what this route held, as 'GET /v1/jobs'.")] = None,
     worker: Annotated[str | None, typer.Option(metavar="ID", help="Only what held this worker.")] = None,
@@ -70,8 +71,8 @@ def stalls(
 
 def exit_if_blamed(found: Iterable[Mapping[str, Any]]) -> None:
     """Say on stderr which lines held a loop, and exit with 1; return where nobody is to blame."""
-    if blamed := complaints.blamed(found):
-        errors.say(f"error: {complaints.complaint(blamed, str(Path.cwd()))}")
+    if blamed := blaming(found):
+        errors.say(f"error: {complaint(blamed, str(Path.cwd()))}")
         raise typer.Exit(errors.FAILED)
 
 
@@ -129,7 +130,7 @@ def _list(which: StallFilter, limit: int, cursor: str | None, *, as_json: bool, 
 def _list_groups(limit: int, cursor: str | None, *, as_json: bool) -> None:
     found, following = session.run(lambda offload: offload.inspector.stall_groups(limit, cursor))
     if as_json:
-        output.print_json({"items": [stallreports.stall_group(one) for one in found], "next": following})
+        output.print_json({"items": [views.stall_group(one) for one in found], "next": following})
         return
     output.show("\n".join(_group(one) for one in found) if found else "no stalls")
     if following:
@@ -148,7 +149,7 @@ def _group(one: StallGroup) -> str:
 
 async def _follow(offload: Backend, which: StallFilter, *, as_json: bool, fails: bool) -> list[dict[str, Any]]:
     """Tell what happens until it is interrupted, or with `fails` until the first that is somebody's fault."""
-    wanted = Wanted(functions=None if which.function is None else frozenset({which.function}), names=_NAMES)
+    wanted = EventFilter(functions=None if which.function is None else frozenset({which.function}), names=_NAMES)
     hinted: set[str] = set()
     async with aclosing(offload.inspector.all_events(wanted)) as stream:
         async for events in stream:
@@ -157,10 +158,10 @@ async def _follow(offload: Backend, which: StallFilter, *, as_json: bool, fails:
                     errors.say("warning: some were missed")
                     continue
                 stall = {**event.data, "job_id": event.job_id or None}
-                if not which.takes(stall):
+                if not which.matches(stall):
                     continue
                 _tell(event, stall, hinted, as_json=as_json)
-                if fails and event.name == "stalled" and complaints.blamed([stall]):
+                if fails and event.name == "stalled" and blaming([stall]):
                     return [stall]
     return []
 
@@ -179,8 +180,8 @@ def _tell(event: Event, stall: dict[str, Any], hinted: set[str], *, as_json: boo
 
 def _plain_cells(stall: Mapping[str, Any]) -> list[str]:
     call = " ".join(str(stall.get("call") or stall.get("code") or "").split())
-    where = complaints.place(stall, str(Path.cwd()))
-    return [output.seconds(stall["held_ms"]), str(stall["kind"]), complaints.name_of(stall), where, call]
+    where = shown_place(stall, str(Path.cwd()))
+    return [output.seconds(stall["held_ms"]), str(stall["kind"]), shown_name(stall), where, call]
 
 
 def _cells(stall: Mapping[str, Any]) -> list[str]:

@@ -20,7 +20,7 @@ from offload.cli.demo.scenario import Scenario
 from offload.cli.demo.show import Show
 from offload.cli.demo.stage import NotReady, Stage, Transcript, on_stage
 from offload.cli.local.stack import Refused
-from offload.domain import complaints
+from offload.domain import stalls
 from offload.domain.errors import Unavailable
 from offload.settings import Settings
 
@@ -104,8 +104,8 @@ class _Performance:
                 self._latencies = probe.latencies
                 await scenario.play()
             if self.fail_on_stall:
-                found = complaints.blamed((await http.get("/v1/stalls", params={"limit": 200})).json()["items"])
-                self._problems += [complaints.complaint(found, str(Path.cwd()))] if found else []
+                found = stalls.blaming((await http.get("/v1/stalls", params={"limit": 200})).json()["items"])
+                self._problems += [stalls.complaint(found, str(Path.cwd()))] if found else []
 
     def _conclude(self) -> None:
         runs = self._scenario.runs if self._scenario else []

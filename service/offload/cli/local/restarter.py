@@ -7,9 +7,8 @@ import time
 from offload.cli.errors import UNREACHABLE
 from offload.cli.local.child import Child
 from offload.cli.local.race import first_of
+from offload.domain.restarts import Restarts
 
-PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-SETTLED = 30.0  # A child that ran so long was fine; if it dies now, that is a new story.
 HURRY = 2.0
 
 
@@ -33,7 +32,7 @@ class Restarter:
 
     async def run(self) -> None:
         """Run the child until `stop`, or until it refuses."""
-        deaths = 0
+        restarts = Restarts()
         try:
             while not (self._stopping.is_set() or self.refused.is_set()):
                 self._changed.clear()
@@ -41,10 +40,9 @@ class Restarter:
                 began = time.monotonic()
                 code = await self.child.run()
                 if self._stopping.is_set() or self._changed.is_set():
-                    deaths = 0
+                    restarts.forget()
                     continue
-                deaths = 1 if time.monotonic() - began > SETTLED else deaths + 1
-                await self._settle(code, PAUSES[min(deaths, len(PAUSES)) - 1])
+                await self._settle(code, restarts.pause_after(time.monotonic() - began))
         finally:
             self._ended.set()
 

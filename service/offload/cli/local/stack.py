@@ -119,7 +119,8 @@ class Stack:
             while True:
                 with contextlib.suppress(Unavailable):
                     beats = [about.get("beat", 0) for about in await offload.inspector.workers()]
-                    if sum(beat >= self._started_ms for beat in beats) >= len(self._workers):
+                    started_ms = await offload.inspector.clock_ms() - (now_ms() - self._started_ms)
+                    if sum(beat >= started_ms for beat in beats) >= len(self._workers):
                         return
                 await asyncio.sleep(_LOOK_AGAIN)
 

@@ -22,6 +22,7 @@ from offload.domain.catalogue import Catalogue
 from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
 from offload.domain.filters import StallFilter
+from offload.domain.security.addresses import is_loopback
 from offload.settings import Settings, unknown_variables
 from offload.store.embedded.server import EmbeddedRedis
 
@@ -44,7 +45,7 @@ def up(
     """Start Redis, the API and workers, and stay up: http://127.0.0.1:8000."""
     settings = session.settings(host=host, port=port)
     check_watched(settings, fails=fail_on_stall)
-    if settings.host not in {"127.0.0.1", "::1", "localhost"}:
+    if not is_loopback(settings.host):
         from offload.app import check_exposure  # noqa: PLC0415 - FastAPI comes with it, which most do without here
 
         check_exposure(settings)

@@ -1,4 +1,4 @@
-"""Which addresses are public: the special-purpose registries of IANA, in the words of a refusal."""
+"""Kinds of addresses: public ones, by the special-purpose registries of IANA, and those of this machine alone."""
 
 import ipaddress
 
@@ -39,8 +39,22 @@ _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
+def is_loopback(host: str) -> bool:
+    """Return True if only this machine can be meant: `localhost` or a loopback address, with brackets or without."""
+    name = host.strip("[]").lower()
+    if name == "localhost":
+        return True
+    try:
+        ip: Address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped  # Python says so by itself from 3.13 on
+    return ip.is_loopback
+
+
 def why_refused(address: str) -> str | None:
-    """Say what kind of address this is if jobs may not reach it; None when it is public.
+    """Return the kind of an address that jobs may not reach; None for a public one.
 
     IPv4 inside IPv6 (mapped, NAT64) is judged by the IPv4 address that is reached in the end.
     """

@@ -1,4 +1,4 @@
-"""API keys as values: what an entry of OFFLOAD_API_KEYS says, and whether what a caller presents is one of them.
+"""API keys as values: the entries of OFFLOAD_API_KEYS, and the check of the key that a caller presents.
 
 An entry is a plain secret, which may do everything, or `name:scope+scope:sha256=<64 hex>`, which holds no secret: the
 hash of a key of 256 random bits can be neither inverted nor guessed, so a slow hash would add nothing.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 PREFIX = "ofl_"
-"""Secrets of ours begin so: a scanner of repositories, or a person, knows one when it sees one."""
+"""The beginning of every secret, by which scanners of repositories, and people, recognise one."""
 
 _RANDOM_BYTES = 32
 _LENGTH = len(PREFIX) + 43  # 32 bytes as base64url without padding
@@ -23,7 +23,7 @@ _FORM = "an entry is a plain secret or `name:scope+scope:sha256=<64 hex digits>`
 
 
 class Scope(StrEnum):
-    """What a key may do; none of them includes another."""
+    """Permissions of a key; none includes another."""
 
     ENQUEUE = "enqueue"
     READ = "read"
@@ -31,7 +31,7 @@ class Scope(StrEnum):
 
 
 ABOUT = {
-    Scope.ENQUEUE: "put jobs in, and see those that one put in as the call answers",
+    Scope.ENQUEUE: "enqueue jobs, and see them in the answer of the call",
     Scope.READ: "look at everything: jobs with their arguments and results, queues, workers, events, files",
     Scope.OPERATE: "change what is there: abort, retry, forget, pause, resume, run a schedule now",
 }
@@ -41,7 +41,7 @@ EVERY_SCOPE = frozenset(Scope)
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """Who calls. `name` stands in the audit; `digest` is the SHA-256 of the secret, empty for who needs none."""
+    """A caller. `name` is shown in the audit; `digest` is the SHA-256 of the secret, empty where no key is needed."""
 
     name: str
     scopes: frozenset[Scope] = EVERY_SCOPE
@@ -49,7 +49,7 @@ class ApiKey:
 
 
 ANONYMOUS = ApiKey("anonymous")
-"""Whoever calls an API that asks for no key."""
+"""The caller of an API that needs no key."""
 
 
 class Keyring:
@@ -60,7 +60,7 @@ class Keyring:
 
     @classmethod
     def of(cls, entries: Sequence[str]) -> "Keyring":
-        """Read the entries of OFFLOAD_API_KEYS; raises ValueError that says which one is wrong, and shows no secret."""
+        """Read the entries of OFFLOAD_API_KEYS; raises ValueError, which names the wrong one and shows no secret."""
         keys: dict[str, ApiKey] = {}
         for number, entry in enumerate(entries, 1):
             try:
@@ -102,14 +102,14 @@ def read_entry(entry: str) -> ApiKey:
         raise ValueError(f"it has one colon; {_FORM}, and a plain secret has no colon")
     if not _NAME.fullmatch(name):
         raise ValueError("its name must be 1 to 64 letters, digits, dots, dashes or underscores; " + _FORM)
-    told = _DIGEST.fullmatch(digest_part)
-    if told is None:
+    hashed = _DIGEST.fullmatch(digest_part)
+    if hashed is None:
         raise ValueError(f"the key {name!r} must end with `sha256=` and 64 hex digits in lower case; {_FORM}")
-    return ApiKey(name, read_scopes(scopes.split("+")), bytes.fromhex(told[1]))
+    return ApiKey(name, read_scopes(scopes.split("+")), bytes.fromhex(hashed[1]))
 
 
 def read_scopes(words: Iterable[str]) -> frozenset[Scope]:
-    """Read the names of scopes; raises ValueError that says which there are."""
+    """Read the names of scopes; raises ValueError, which lists the valid ones."""
     known = ", ".join(Scope)
     scopes = set()
     for word in words:
@@ -133,5 +133,5 @@ def new(name: str, scopes: Iterable[str]) -> tuple[str, str]:
 
 
 def is_generated(presented: bytes) -> bool:
-    """Whether this has the form of a key that `new` made, which nobody can guess, however often they try."""
+    """Return True for a secret in the form of `new`, which cannot be guessed in any number of attempts."""
     return len(presented) == _LENGTH and presented.startswith(PREFIX.encode())

@@ -1,4 +1,4 @@
-"""Keys of the encryption at rest, as values: what an entry of OFFLOAD_ENCRYPTION_KEYS says."""
+"""Keys of the encryption at rest, as values: the entries of OFFLOAD_ENCRYPTION_KEYS."""
 
 import base64
 import binascii
@@ -14,14 +14,14 @@ ID_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class EncryptionKey:
-    """256 bits; `id` is public: it stands before everything that the key encrypted."""
+    """256 bits; `id` is public: it precedes everything that the key encrypted."""
 
     secret: bytes = field(repr=False)
     id: bytes
 
 
 def read_keys(entries: Sequence[str]) -> tuple[EncryptionKey, ...]:
-    """Read the entries, in their order; raises ValueError that says which one is wrong, and shows none."""
+    """Read the entries, in their order; raises ValueError, which names the wrong one and shows no key."""
     keys: dict[bytes, EncryptionKey] = {}
     for number, entry in enumerate(entries, 1):
         text = entry.removeprefix(PREFIX)
@@ -33,7 +33,7 @@ def read_keys(entries: Sequence[str]) -> tuple[EncryptionKey, ...]:
             raise ValueError(f"entry {number} is no encryption key; `offload keys encryption` makes one ({PREFIX}…)")
         key = EncryptionKey(secret, hashlib.sha256(b"offload key id" + secret).digest()[:ID_BYTES])
         if key.id in keys:
-            raise ValueError(f"entry {number} stands there twice")
+            raise ValueError(f"entry {number} is listed twice")
         keys[key.id] = key
     return tuple(keys.values())
 

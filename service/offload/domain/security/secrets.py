@@ -1,7 +1,7 @@
-"""What is secret among the arguments of a job, and how it is kept out of all that people read.
+"""Secrets among the arguments of a job, which are kept out of everything that people read.
 
-Two ways: a value is masked where it stands under a telling name or a declared type (`mask`); and where only text is
-left (an exception's message, a log line), the values that are known to be secret are cut out of it (`Redaction`).
+A value is masked where its name or declared type is secret (`mask`). In text, such as the message of an exception or
+a log line, the known secret values are cut out (`Redaction`).
 """
 
 import re
@@ -19,10 +19,10 @@ _SECRET_NAME = re.compile(
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^/?#@\s:]*):[^/?#@\s]+@")
 _BARE = frozenset({int, float, bool, type(None)})
 _SHORTEST = 4
-"""Shorter values stand in ordinary words as well; cutting these out would spoil the text and hide nothing."""
+"""Shorter values occur in ordinary words too; cutting them out would spoil the text and hide nothing."""
 
 _LONGEST_KEPT = 64
-"""Callers choose names too: longer ones are looked at each time, so that none of them fills the memory."""
+"""Callers choose names too: longer ones are not cached, so that they cannot fill the memory."""
 
 
 def mask(value: Any, secret_names: frozenset[str] = frozenset()) -> Any:
@@ -52,12 +52,12 @@ def _hides(key: Any, item: Any, secret_names: frozenset[str]) -> bool:
 
 @lru_cache(4096)
 def _tells(name: str) -> bool:
-    """Whether a name tells that what stands under it is secret; the names of arguments are few, and come again."""
+    """Return True for the name of a secret; cached, since the names of arguments are few."""
     return _SECRET_NAME.search(name) is not None
 
 
 class Redaction:
-    """Cuts the secret values of some arguments out of texts, as far as they stand there as they are.
+    """Cuts the secret values of some arguments out of texts, where they occur unchanged.
 
     A value that the code has changed first (encoded, shortened, quoted in another way) is another text, and stays.
     """
@@ -88,7 +88,7 @@ class Redaction:
 
 
 def _values(value: Any, secret_names: frozenset[str], *, hidden: bool) -> Iterator[str]:
-    """Yield the texts that stand, at any depth, under a key that is secret, each of its lines as well."""
+    """Yield the texts under a secret key, at any depth, and each line of these texts."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _values(item, secret_names, hidden=hidden or _hides(key, item, secret_names))

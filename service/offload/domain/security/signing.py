@@ -1,4 +1,4 @@
-"""Signatures of webhooks, as https://www.standardwebhooks.com says: secrets, and what they make of a message."""
+"""Signatures of webhooks as specified by https://www.standardwebhooks.com."""
 
 import base64
 import binascii

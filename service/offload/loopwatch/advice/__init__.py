@@ -1,1 +1,1 @@
-"""What to do instead of what held the loop: the known blockers, and advice made from them."""
+"""Advice on stalls: the table of known blocking calls, and the hints made from it."""

@@ -1,8 +1,8 @@
-"""The table of what is known to hold an event loop: which calls of which library, and what there is in their place.
+"""The table of calls that are known to hold an event loop, by library, with their asynchronous counterparts.
 
-It holds facts alone. `hints` makes advice of it for what did hold a loop, `offload doctor --code` for what would.
-Whether a library gives up the GIL while it computes was measured (a second thread that wants it 450 times a second: it
-came to run nearly always, or nearly never).
+It holds facts only: `hints` makes advice from it after a stall, `offload doctor --code` before one. The behaviour of
+a library towards the GIL was measured: a second thread that asked for it 450 times a second ran nearly always, or
+nearly never.
 """
 
 from typing import Literal, NamedTuple
@@ -11,11 +11,11 @@ Gil = Literal["freed", "held"]
 
 
 class Blocker(NamedTuple):
-    """What a library does to a loop.
+    """One library or function that blocks a loop.
 
-    `name` is what a dotted name, or the module of a frame, begins with. `instead` is its asynchronous counterpart,
-    where it has one. `gil` says what it does with the GIL while it computes, None where it mostly waits. `calls` are
-    the names of calls that block whatever they are given, `*` for all: what can be told from the source alone.
+    `name` is the beginning of a dotted name, or of the module of a frame. `instead` is the asynchronous counterpart,
+    where there is one. `gil` says if the GIL is freed or held while it computes, None where it mostly waits. `calls`
+    are the names of calls that block with any arguments, `*` for all: these are found in source code alone.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Blocker(NamedTuple):
 
     @property
     def is_network(self) -> bool:
-        """Whether somebody else is waited for, who may never answer."""
+        """True where it waits for another system, which may never answer."""
         return self.name in _NETWORK
 
 
@@ -40,7 +40,7 @@ _CLIENT = "httpx.AsyncClient, or ctx.http"
 _FILES = "aiofiles"
 _SHARED = "one that is made when the module is imported, or ctx.http, which a worker's jobs share"
 
-# Clients: they wait for somebody else.
+# Clients: they wait for another system.
 _NETWORK_TABLE = (
     Blocker("requests", _CLIENT, calls=_HTTP),
     Blocker("urllib3", _CLIENT, calls=_HTTP),
@@ -134,7 +134,7 @@ _SYSTEM = (
     Blocker("os.walk", calls="walk"),
     Blocker("input", "an argument of the job: a worker has no terminal", calls="input"),
     Blocker("getpass", "an argument of the job: a worker has no terminal", calls="getpass"),
-    Blocker("print", "a log, and look at who reads what the process prints: it is too slow, or gone"),
+    Blocker("print", "a log, and check the reader of the output: it is too slow, or gone"),
     Blocker("logging", "logging.handlers.QueueHandler, whose listener writes in a thread of its own"),
 )
 
@@ -181,7 +181,7 @@ _COMPUTING = (
     Blocker("sklearn", gil="held", calls="fit predict"),
 )
 
-# What gives back an object of its library, beside its classes; and classes of objects that only hold data.
+# Functions that return an object of their library, besides its classes; and classes that only hold data.
 _MAKERS = frozenset(
     {
         *("connect", "client", "resource", "cursor", "session", "begin", "socket", "from_url", "get_client"),
@@ -201,7 +201,7 @@ _BY_NAME = {one.name: one for one in TABLE}
 
 
 def find(name: str) -> Blocker | None:
-    """Return what is known of a dotted name or of a module, by its longest beginning; nothing of asynchronous ones."""
+    """Return the entry with the longest matching beginning of a dotted name or module; None for asynchronous ones."""
     if is_async(name):
         return None
     while name:
@@ -212,14 +212,14 @@ def find(name: str) -> Blocker | None:
 
 
 def is_async(name: str) -> bool:
-    """Whether a name is of an asynchronous library, or of that part of one: `redis.asyncio`, `httpx.AsyncClient`."""
+    """Return True for a name of an asynchronous library, or of such a part: `redis.asyncio`, `httpx.AsyncClient`."""
     return any("async" in part.lower() or part == "aio" for part in name.split("."))
 
 
 def find_call(name: str) -> Blocker | None:
-    """Return what is known of a call that blocks whatever it is given: of a module, or of a client that it makes.
+    """Return the entry of a call that blocks with any arguments: of a module, or of a client that the module makes.
 
-    What is called on an attribute of a client, or on a request or an answer, is no such call: `response.headers.get`.
+    A call on an attribute of a client, or on a request or a response, is not such a call: `response.headers.get`.
     """
     found = find(name)
     if found is None or not found.calls:
@@ -233,7 +233,7 @@ def find_call(name: str) -> Blocker | None:
 
 
 def makes(name: str) -> bool:
-    """Whether what this gives back is an object of its library: a class does, and what is named as makers are."""
+    """Return True for a call that returns an object of its library: a class, or a function with the name of a maker."""
     last = name.rpartition(".")[2]
     return last in _MAKERS or last[:1].isupper()
 

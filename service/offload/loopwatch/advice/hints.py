@@ -1,7 +1,6 @@
-"""What to do instead of what held the loop: a sentence for each cause, from the call that was under way.
+"""Hints for stalls: one sentence for each cause, from the call that was running.
 
-What is known of libraries stands in `blockers`; of what is not known there, how the loop was held
-decides.
+`blockers` knows libraries; for a call that is not listed there, the way in which the loop was held decides.
 """
 
 from collections.abc import Sequence
@@ -13,24 +12,24 @@ from offload.loopwatch.advice.blockers import Blocker
 from offload.loopwatch.advice.names import Meanings, parse
 
 Waiting = Literal["sleeping", "computing", "gil-held"]
-"""How the loop was held: asleep in a system call, computing and giving up the GIL at times, or in C with the GIL."""
+"""How the loop was held: asleep in a system call, computing (the GIL is free at times), or in C with the GIL."""
 
 _LARGEST_SOURCE = 500_000  # it is read with the GIL held, on the thread that reports
 
 OF_KIND = {
-    "saturated": "many short steps in a row, none to blame by itself: run more processes, or fewer jobs in each",
-    "gc": "Python collected garbage: keep fewer objects, or call `gc.freeze()` when what lives long has been made",
-    "starved": "the process waited for a processor, or was stopped: the machine is too small for what runs on it",
-    "gil-other-thread": "another thread held the GIL: move what it computes into a process",
-    "startup": "the process was starting: import what it needs before the loop runs",
+    "saturated": "many short steps in a row, none of them slow by itself: run more processes, or fewer jobs in each",
+    "gc": "Python collected garbage: keep fewer objects, or call `gc.freeze()` once long-lived objects are created",
+    "starved": "the process got no CPU time: the machine is overloaded, or the process was stopped",
+    "gil-other-thread": "another thread held the GIL: move its computation into a process",
+    "startup": "the process was starting: import modules before the loop runs",
 }
 
-_PROCESSES = 'send it away with `await ctx.to_process(…)`, or make the job a `def` with `runs_in="process"`'
+_PROCESSES = 'run it with `await ctx.to_process(…)`, or make the job a `def` with `runs_in="process"`'
 _API_PROCESSES = 'make it a job with `runs_in="process"`'
 
 
 def held(call: str, place: str, held_s: float, instead: str, *, name: str | None = None) -> str:
-    """Say what held the loop: `call` is its source if that is known, `name` the job function or route."""
+    """Return the hint of a stall: `call` is the source of the call if known, `name` the job function or route."""
     where = f"{name} ({place})" if name else place
     return f"{f'`{call}`' if call else 'a step'} in {where} held the loop {held_s:.2f} s: {instead}"
 
@@ -38,18 +37,18 @@ def held(call: str, place: str, held_s: float, instead: str, *, name: str | None
 def remedy(
     call: str, modules: Sequence[str], waiting: Waiting, *, source: str = "", line: int = 0, is_job: bool = True
 ) -> str:
-    """Say what to do instead of a call.
+    """Return the advice for a call.
 
-    `call` is its source (`requests.get(url)`), `line` where it stands in `source`, the text of its file. `modules` are
-    those of the frames that it has led to, its own first: none for a call into C. Where neither the source nor a frame
-    tells of a library that is known, the advice is general.
+    `call` is its source (`requests.get(url)`), `line` its line in `source`, the text of its file. `modules` are those
+    of the frames inside the call, its own first: none for a call into C. Where neither the source nor a frame belongs
+    to a known library, the advice is general.
     """
     named = meaning(call, source, line)
     if waiting == "sleeping":
-        is_async = any(blockers.is_async(name) for name in (named, *modules))  # it has what would be advised already
+        is_async = any(blockers.is_async(name) for name in (named, *modules))  # an asynchronous library is used already
         found = None if is_async else _first([named, *modules])
         if found is None:
-            return f"it waits for something outside: use an asynchronous client, or {_thread(is_job=is_job)}"
+            return f"it waits for an external resource: use an asynchronous client, or {_thread(is_job=is_job)}"
         return _wait(found, is_job=is_job)
     found = _first([*reversed(modules), named], does="computes")
     if waiting == "gil-held" or (found is not None and found.gil == "held"):
@@ -60,14 +59,14 @@ def remedy(
 
 
 def instead_of(found: Blocker) -> str:
-    """Say what to do in a job instead of a call that is known to block."""
+    """Return the advice for a known blocking call in a job."""
     if found.gil == "held":
         return _PROCESSES
     return _wait(found, is_job=True)
 
 
 def meaning(call: str, source: str, line: int) -> str:
-    """Return the dotted name of a call, as the imports and variables of its file say; empty where they say nothing."""
+    """Return the dotted name of a call by the imports and variables of its file; empty where they do not bind it."""
     if not source or len(source) > _LARGEST_SOURCE:
         return call.partition("(")[0].strip()
     return _meanings(source, line).of_source(call) or ""

@@ -1,7 +1,7 @@
-"""What names mean in a piece of source: imports, and variables that a known maker of connections or clients filled.
+"""Resolves names in source code to libraries, by imports and by variables that hold clients or connections.
 
-`conn.execute(…)` says nothing of a library; `conn = sqlite3.connect(…)` above it does. What is bound twice to different
-things means nothing: a wrong library would be worse advice than none.
+`conn.execute(…)` names no library; `conn = sqlite3.connect(…)` above it does. A name that is bound twice to different
+things is not resolved: advice for the wrong library would be worse than none.
 """
 
 import ast
@@ -19,7 +19,7 @@ _BUILTINS = frozenset({"open", "input", "print"})
 
 
 class Meanings:
-    """The names of a module, as they stand at one of its lines."""
+    """The names of a module that are visible at one of its lines."""
 
     def __init__(self, tree: ast.Module, line: int = 0) -> None:
         self._names: dict[str, str] = {}
@@ -33,7 +33,7 @@ class Meanings:
     def of(self, expression: ast.expr, *, is_strict: bool = False) -> str | None:
         """Return the dotted name of an expression, `requests.get` of `requests.get(url)`; None of what has none.
 
-        By a strict look, what a call gave back means nothing, unless the call makes an object of its library.
+        With `is_strict` the result of a call has no name, unless the call makes an object of its library.
         """
         match expression:
             case ast.Call(func=function):
@@ -112,7 +112,7 @@ class Meanings:
             self._bind(one.arg, self.of(one.annotation) if one.annotation else None)
 
     def _made(self, value: ast.expr) -> str | None:
-        """Return what a variable is that has this value: an object of a library, by the name of what made it."""
+        """Return the name of the maker of a value that is an object of a library; None for other values."""
         name = self.of(value) if isinstance(value, ast.Call) else None
         return name if name and makes(name) else None
 
@@ -125,7 +125,7 @@ class Meanings:
 
 
 def parse(source: str) -> ast.Module:
-    """Return the tree of a source, an empty one where it is no Python."""
+    """Return the tree of a source, an empty one where it is not Python."""
     try:
         return ast.parse(source)
     except (SyntaxError, ValueError):

@@ -1,1 +1,1 @@
-"""From an address to a connection: redis-py, its errors, our scripts, and what to do while Redis is away."""
+"""Clients of Redis, asynchronous and blocking; errors, outages, and the Lua scripts."""

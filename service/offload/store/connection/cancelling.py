@@ -8,7 +8,7 @@ _AGAIN_S = 0.05
 
 
 async def cancel_all(tasks: "Collection[asyncio.Task[Any]]") -> None:
-    """Cancel tasks and wait for their end; what they raise is not raised here.
+    """Cancel tasks and wait for their end; their exceptions are not raised here.
 
     redis-py looks into a pooled connection under `timeout(0)`, which can swallow a cancellation, so it is asked again.
     """

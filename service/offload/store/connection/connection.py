@@ -1,12 +1,9 @@
-"""From an address to a connection; the one place that turns redis-py's exceptions into ours."""
+"""From an address to a client of Redis, and from redis-py's exceptions to ours."""
 
-import dataclasses
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import redis.exceptions as faults
 from arq.connections import ArqRedis, RedisSettings
@@ -15,7 +12,9 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
-from offload.domain.errors import InvalidOptions, Unavailable
+from offload.domain import redis_address
+from offload.domain.errors import Unavailable
+from offload.domain.redis_address import without_password
 from offload.store.connection.fast_connection import keep_few, swift
 
 # What a connection is called elsewhere. redis-py 5.3 types every command of the async client as
@@ -24,8 +23,6 @@ RedisClient = Any
 
 CONNECT_TIMEOUT = 2.0
 ANSWER_TIMEOUT = 5.0
-_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel")
-_PASSWORD = re.compile(r"(//[^/@]*:)[^@]*(?=@)|(sentinel_password=)[^&]*")
 _AWAY = (
     faults.ConnectionError,
     faults.TimeoutError,
@@ -41,7 +38,7 @@ _REFUSALS = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY ", "UNBLOCKED")
 
 @dataclass(repr=False)
 class SentinelSettings(RedisSettings):
-    """arq's settings, and what the sentinels themselves ask for; they have users and passwords of their own."""
+    """arq's settings, with the credentials of the sentinels themselves."""
 
     sentinel_username: str | None = None
     sentinel_password: str | None = None
@@ -49,7 +46,7 @@ class SentinelSettings(RedisSettings):
 
 @contextmanager
 def reaching_redis() -> Iterator[None]:
-    """Raise Unavailable for whatever means that Redis is away, or cannot write now."""
+    """Raise Unavailable for every error that means that Redis is unavailable, or cannot write now."""
     try:
         yield
     except _AWAY as error:
@@ -63,54 +60,27 @@ def reaching_redis() -> Iterator[None]:
 
 
 def settings_of(url: str) -> RedisSettings:
-    """Turn an address into arq's settings.
-
-    `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS), `unix:///path?db=0`,
-    `redis+sentinel://[user:password@]host:port,host:port/master[/db][?sentinel_username=…&sentinel_password=…]`.
-    """
-    try:
-        parts = urlsplit(url)
-        if parts.scheme not in _SCHEMES:
-            raise ValueError(parts.scheme)  # noqa: TRY301 - one refusal for all that is wrong
-        found = _sentinel(parts) if parts.scheme == "redis+sentinel" else _server(parts)
-    except ValueError:
-        msg = (
-            f"{without_password(url)!r} is no Redis address: write redis://host:6379/0, rediss://…, unix:///path?db=0 "
-            "or redis+sentinel://host:26379/master/0"
+    """Turn an address into arq's settings; raises InvalidOptions. `domain.redis_address` has the forms."""
+    address = redis_address.parse(url)
+    common: dict[str, Any] = {
+        "database": address.database,
+        "username": address.username,
+        "password": address.password,
+        "ssl": address.has_tls,
+    }
+    if address.master is not None:
+        return SentinelSettings(
+            host=list(address.hosts),
+            sentinel=True,
+            sentinel_master=address.master,
+            sentinel_username=address.sentinel_username,
+            sentinel_password=address.sentinel_password,
+            **common,
         )
-        raise InvalidOptions(msg) from None
-    username = unquote(parts.username) if parts.username else None
-    password = unquote(parts.password) if parts.password else None
-    return dataclasses.replace(found, username=username, password=password)
-
-
-def _server(parts: SplitResult) -> RedisSettings:
-    said = parse_qs(parts.query).get("db")
-    if parts.scheme == "unix":
-        return RedisSettings(unix_socket_path=unquote(parts.path), database=int(said[0] if said else 0))
-    database = int(said[0] if said else parts.path.strip("/") or 0)
-    host = parts.hostname or "localhost"
-    return RedisSettings(host=host, port=parts.port or 6379, database=database, ssl=parts.scheme == "rediss")
-
-
-def _sentinel(parts: SplitResult) -> RedisSettings:
-    master, _, database = parts.path.strip("/").partition("/")
-    each = [urlsplit(f"//{one}") for one in parts.netloc.rpartition("@")[2].split(",")]
-    hosts = [(one.hostname or "localhost", one.port or 26379) for one in each]
-    said = {name: values[0] for name, values in parse_qs(parts.query).items()}
-    return SentinelSettings(
-        host=hosts,
-        sentinel=True,
-        sentinel_master=unquote(master) or "mymaster",
-        database=int(database or 0),
-        sentinel_username=said.get("sentinel_username"),
-        sentinel_password=said.get("sentinel_password"),
-    )
-
-
-def without_password(url: str) -> str:
-    """Return an address as it may be logged."""
-    return _PASSWORD.sub(r"\1\2***", url)
+    if address.path is not None:
+        return RedisSettings(unix_socket_path=address.path, **common)
+    [(host, port)] = address.hosts
+    return RedisSettings(host=host, port=port, **common)
 
 
 class MasterPool(SentinelConnectionPool):
@@ -129,7 +99,7 @@ def client(
 ) -> ArqRedis:
     """Make a client (no connection is opened yet); `answer_timeout` in seconds, None for blocking reads.
 
-    With `most` it has no more connections than that, however many callers come in one moment.
+    `most` limits the number of its connections; further callers wait for one.
     """
     common: dict[str, Any] = {
         "db": settings.database,
@@ -183,7 +153,7 @@ async def check(redis: ArqRedis, address: str) -> None:
 
 
 def settings_of_client(redis: ArqRedis) -> RedisSettings:
-    """Return settings that reach the same Redis as a client that somebody else made (arq's `redis_pool=`)."""
+    """Return settings for the Redis of a client that was made elsewhere (arq's `redis_pool=`)."""
     pool: Any = redis.connection_pool
     used = pool.connection_kwargs
     known = {

@@ -17,7 +17,7 @@ _SMALL = 16_384  # bytes; a stream takes 65,536 before it makes its writer wait
 
 
 class _Swift(AbstractConnection):
-    """Put before a connection class of redis-py."""
+    """A mixin for a connection class of redis-py."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """Pack as redis-py's blocking client does."""
@@ -43,7 +43,7 @@ class _Swift(AbstractConnection):
             self.socket_timeout = limit
 
     def _fits(self, command: bytes | str | Iterable[bytes]) -> bool:
-        """Whether a command is written without a wait: it is small, and nothing of those before is left to write."""
+        """Return True if a command can be written without a wait: it is small, and the buffer is empty."""
         if self._writer is None or not isinstance(command, list) or sum(map(len, command)) > _SMALL:
             return False
         return self._writer.transport.get_write_buffer_size() == 0
@@ -60,9 +60,9 @@ class _Swift(AbstractConnection):
             raise
 
     async def can_read_destructive(self) -> bool:
-        """Whether something came that nobody waits for; a connection that the server closed raises ConnectionError.
+        """Return True if unexpected data arrived; a connection that the server closed raises ConnectionError.
 
-        The loop has read both by now: redis-py's own look, which costs a timer, is needed only where it found one.
+        The loop has read both by now: redis-py's own check, which costs a timer, is needed only where data arrived.
         """
         stream: Any = self._reader
         if stream is not None and stream.exception() is None and not stream.at_eof() and not stream._buffer:  # noqa: SLF001 - no public way
@@ -72,12 +72,12 @@ class _Swift(AbstractConnection):
 
 
 class _Few:
-    """Put before a connection pool of redis-py: whoever comes when all connections are in use waits for one."""
+    """A mixin for a connection pool of redis-py: a caller waits while all connections are in use."""
 
     free: asyncio.Semaphore
 
     async def get_connection(self, *_args: Any, **_about: Any) -> Any:
-        """Return a connection, when there is one; others get theirs meanwhile, also while this one is being made."""
+        """Return a connection as soon as one is free; others get theirs also while this one is being made."""
         pool: Any = self
         await self.free.acquire()
         try:
@@ -93,7 +93,7 @@ class _Few:
         return connection
 
     async def release(self, connection: Any) -> None:
-        """Give a connection back."""
+        """Return a connection to the pool."""
         try:
             await super().release(connection)  # type: ignore[misc]
         finally:
@@ -101,7 +101,7 @@ class _Few:
 
 
 def keep_few(pool: Any, most: int) -> None:
-    """Let a pool have no more than so many connections; redis-py's own way raises, or takes a lock for each command."""
+    """Limit the connections of a pool; redis-py's own limit raises, or takes a lock for each command."""
     pool.__class__ = type(f"Few{type(pool).__name__}", (_Few, type(pool)), {"free": asyncio.Semaphore(most)})
 
 

@@ -1,4 +1,4 @@
-"""What a process does while Redis is away: it waits longer and longer, and says so once, and once when it is back."""
+"""Outages of Redis in one process: longer and longer pauses, and one log event at the begin and one at the end."""
 
 import asyncio
 import random
@@ -13,17 +13,17 @@ log = structlog.get_logger(__name__)
 
 
 class RedisOutage:
-    """Shared by all that loop against Redis in one process; `about` goes into its two lines of the log."""
+    """Shared by all loops of one process that need Redis; `about` goes into its two log events."""
 
     def __init__(self, **about: Any) -> None:
         self._about = about
         self._outage = Outage()
 
     def failed(self, part: str, error: Exception) -> float:
-        """Note that Redis did not serve a part; return the seconds that it should wait before it tries again."""
+        """Count a failure of a part; return the seconds to wait before its next try."""
         failures, begins = self._outage.failed(part, time.monotonic())
         if begins:
-            log.warning("redis_away", part=part, error=str(error), **self._about)
+            log.warning("redis_unavailable", part=part, error=str(error), **self._about)
         return RECONNECT.pause(failures, random.random())  # noqa: S311 - spreads tries, keeps no secret
 
     async def pause(self, part: str, error: Exception) -> None:
@@ -31,6 +31,6 @@ class RedisOutage:
         await asyncio.sleep(self.failed(part, error))
 
     def served(self, part: str) -> None:
-        """Note that Redis served a part; it costs next to nothing while nothing is wrong."""
+        """Count a success of a part; this costs next to nothing while there is no outage."""
         if lasted := self._outage.served(part, time.monotonic()):
-            log.warning("redis_back", away_s=round(lasted[0], 1), tries=lasted[1], **self._about)
+            log.warning("redis_recovered", unavailable_s=round(lasted[0], 1), tries=lasted[1], **self._about)

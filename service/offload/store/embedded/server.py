@@ -1,25 +1,29 @@
 """A real Redis server of our own, for a machine that has none: it starts with its parent and never outlives it.
 
-It listens on a unix socket in a private directory, and on no port. What it holds is appended to disk once a second, so
-jobs survive a restart. Between parent and server stands `embedded_supervisor`, which ends the server when the parent is
-gone, be it by SIGKILL. A lock, held by the server itself, keeps two servers off one data directory.
+It listens on a unix socket in a private directory, and on no port. Its data is appended to disk once a second, so jobs
+survive a restart. Between parent and server stands `supervisor`, which ends the server when the parent is gone,
+be it by SIGKILL. A lock, held by the server itself, keeps two servers off one data directory.
 """
 
 import errno
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import deque
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Literal, Self
+
+import redis.exceptions as faults
 
 from offload.domain.errors import Unavailable
+from offload.store.connection.blocking import connect, portable
+from offload.store.connection.connection import settings_of
 
 # sun_path is 108 bytes on Linux and 104 on macOS, with the closing zero.
 SOCKET_PATH_LIMIT = 103
@@ -84,7 +88,7 @@ class EmbeddedRedis:
 
     @property
     def is_running(self) -> bool:
-        """Whether the server has not ended by itself."""
+        """True until the server ends by itself."""
         return self._supervisor.poll() is None
 
     def stop(self) -> None:
@@ -231,25 +235,27 @@ def _wait_for_answer(
     """Return when the server answers PING; raise with the server's own last words when it ends first."""
     started = time.monotonic()
     limit = START_TIMEOUT
-    while not (answer := _ping(socket_path)).startswith(b"+PONG"):
-        if supervisor.poll() is not None:
-            raise EmbeddedRedisError(f"{program} did not start: {_last_words(log, log_start)}")
-        if answer.startswith(b"-LOADING"):
-            limit = LOAD_TIMEOUT
-        if time.monotonic() > started + limit:
-            raise EmbeddedRedisError(f"{program} does not answer; see {log}")
-        time.sleep(0.002)
+    client = connect(portable(settings_of(f"unix://{socket_path}")), answer_timeout=1.0)
+    with closing(client):
+        while (state := _state(client)) != "ready":
+            if supervisor.poll() is not None:
+                raise EmbeddedRedisError(f"{program} did not start: {_last_words(log, log_start)}")
+            if state == "loading":
+                limit = LOAD_TIMEOUT
+            if time.monotonic() > started + limit:
+                raise EmbeddedRedisError(f"{program} does not answer; see {log}")
+            time.sleep(0.002)
 
 
-def _ping(socket_path: Path) -> bytes:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(1)
-        try:
-            connection.connect(str(socket_path))
-            connection.sendall(b"PING\r\n")
-            return connection.recv(256)
-        except OSError:
-            return b""
+def _state(client: Any) -> Literal["ready", "loading", "silent"]:
+    """Return how far a starting server is."""
+    try:
+        client.ping()
+    except faults.BusyLoadingError:
+        return "loading"
+    except faults.RedisError:
+        return "silent"
+    return "ready"
 
 
 def _last_words(log: Path, start: int) -> str:

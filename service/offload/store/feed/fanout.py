@@ -10,16 +10,16 @@ from collections import deque
 from collections.abc import Iterable
 
 from offload.domain.clock import now_ms
-from offload.domain.events import Event, Wanted, missed
+from offload.domain.events import Event, EventFilter, missed_event
 
 KEPT = 2000
-"""So many events wait for a reader; when it is slower than that it loses the oldest."""
+"""The number of events kept for a reader; one that is slower loses the oldest."""
 AT_ONCE = 16
-"""So few readers are woken together as soon as something happens."""
+"""Up to this number, readers are woken together as soon as something happens."""
 BATCH = 64
-"""So many events a reader takes at once: what it has not passed on yet is the only thing kept for it alone."""
+"""The most events that a reader takes at once: those it has not passed on yet are kept for it alone."""
 STEP = 2
-"""So many of a crowd are woken in one turn of the loop, some 0.1 ms each: what else is ready waits for them."""
+"""The readers of a crowd that are woken in one turn of the loop, some 0.1 ms each, while other work waits."""
 _REST = 3.0
 _LONGEST_REST = 1.0
 
@@ -27,7 +27,7 @@ _LONGEST_REST = 1.0
 class Channel:
     """The latest events that some readers want, and these readers."""
 
-    def __init__(self, wanted: Wanted, rounds: "Rounds") -> None:
+    def __init__(self, wanted: EventFilter, rounds: "Rounds") -> None:
         self.wanted = wanted
         self.readers: set[Reader] = set()
         self.end = 0  # how many events there were
@@ -56,7 +56,7 @@ class Channel:
 
 
 class Reader:
-    """One reader's place in a channel; when it is too slow it loses the oldest events, and is told how many."""
+    """One reader's place in a channel; one that is too slow loses the oldest events, and gets their number."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -70,11 +70,11 @@ class Reader:
             self._woken.set_result(None)
 
     async def batch(self, timeout: float | None = None) -> list[Event]:
-        """Return some events since the last call, the first `missed` where some are lost; [] after `timeout` s."""
+        """Return some events since the last call, first `missed` where some are lost; [] after `timeout` s."""
         await self._wait(timeout)
         lost, events = self._channel.after(self._at, BATCH)
         self._at += lost + len(events)
-        return [missed(lost, now_ms()), *events] if lost else events
+        return [missed_event(lost, now_ms()), *events] if lost else events
 
     async def next(self, timeout: float | None = None) -> Event | None:
         """Return the next event, `missed` where some are lost, or None when none came within `timeout` seconds."""
@@ -82,11 +82,11 @@ class Reader:
         lost, events = self._channel.after(self._at, 1)
         self._at += lost or len(events)
         if lost:
-            return missed(lost, now_ms())
+            return missed_event(lost, now_ms())
         return events[0] if events else None
 
     async def _wait(self, timeout: float | None) -> None:
-        """Wait for an event; among many readers for one's turn, so that each is told much at once."""
+        """Wait for an event; among many readers, for its turn, so that each gets many events at once."""
         behind = self._channel.end - self._at
         if self._at < self._until or (behind and (behind > KEPT // 2 or len(self._channel.readers) <= AT_ONCE)):
             return

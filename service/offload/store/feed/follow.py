@@ -1,10 +1,10 @@
-"""What a reader of the feed is told: first what it missed or the state as it is, then what happens, each event once."""
+"""The events for one reader: first those it missed, or the present state, then new ones, each event once."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from offload.domain.clock import now_ms
-from offload.domain.events import MISSED, Event, Wanted
+from offload.domain.events import MISSED, Event, EventFilter
 from offload.domain.records import JobRecord
 from offload.domain.states import TERMINAL
 from offload.store.feed.fanout import Reader
@@ -42,7 +42,7 @@ async def _missed(feed: Feed, job_id: str, after: str | None, until: str = "") -
     """Return what the feed has of a job after an event, up to the id `until`, or all of it."""
     if not after:
         return []
-    return [event async for some in feed.since(after, Wanted(job_id), until) for event in some]
+    return [event async for some in feed.since(after, EventFilter(job_id), until) for event in some]
 
 
 def _has_ended(events: list[Event]) -> bool:
@@ -60,7 +60,7 @@ async def _live(reader: Reader, seen: str, keep_alive: float) -> AsyncGenerator[
 
 
 async def all_jobs(
-    feed: Feed, wanted: Wanted, after: str | None, keep_alive: float
+    feed: Feed, wanted: EventFilter, after: str | None, keep_alive: float
 ) -> AsyncGenerator[list[Event], None]:
     """Yield what is wanted of what happens to all jobs, some events at a time; [] when `keep_alive` s were quiet."""
     last = place(after) if after else place("0-0")

@@ -10,7 +10,7 @@ import orjson
 
 from offload.domain.clock import now_ms
 from offload.domain.errors import InvalidOptions, Unavailable
-from offload.domain.events import Event, Wanted, missed
+from offload.domain.events import Event, EventFilter, missed_event
 from offload.store import keys
 from offload.store.connection.cancelling import cancel_all
 from offload.store.connection.connection import RedisClient, reaching_redis
@@ -21,7 +21,7 @@ _BLOCK_MS = 2000
 _PROBE_MS = 50  # after a failure: whether Redis is back is to be known sooner
 _AFTER_ALL = 1000  # an index behind that of every event in one entry of the stream
 _PAGE = 20  # entries of up to 100 events each: what a reader that comes back is given at once
-_REPLAYS = 4  # so many readers that come back are served at a time; a thousand may come in one moment
+_REPLAYS = 4  # readers that come back are served at a time; a thousand may come at once
 _EVENT_ID = re.compile(r"(\d{1,19})-(\d{1,19})(?:\.(\d{1,9}))?", re.ASCII)  # Redis has 64 bits for each of the first
 _BEGINNING = (0, 0, _AFTER_ALL)
 
@@ -29,24 +29,24 @@ _BEGINNING = (0, 0, _AFTER_ALL)
 class Feed:
     """Reads the stream while anybody listens. `redis` must allow an answer to take as long as the blocking read."""
 
-    def __init__(self, redis: RedisClient, away: RedisOutage | None = None) -> None:
+    def __init__(self, redis: RedisClient, outage: RedisOutage | None = None) -> None:
         self._redis = redis
         self._rounds = Rounds()
-        self._channels: dict[Wanted, Channel] = {}
+        self._channels: dict[EventFilter, Channel] = {}
         self._by_job: defaultdict[str, set[Channel]] = defaultdict(set)
         self._of_all: set[Channel] = set()
         self._reading: asyncio.Task[None] | None = None
         self._replays = asyncio.Semaphore(_REPLAYS)
         self._last = ""
-        self._away = away or RedisOutage()
+        self._outage = outage or RedisOutage()
 
     @contextlib.asynccontextmanager
-    async def listen(self, job_id: str | None = None, wanted: Wanted | None = None) -> AsyncIterator[Reader]:
+    async def listen(self, job_id: str | None = None, wanted: EventFilter | None = None) -> AsyncIterator[Reader]:
         """Listen to one job, to what is wanted, or to all; events from now on reach the reader.
 
         Raises Unavailable when Redis is away.
         """
-        channel = self._channel(wanted or Wanted(job_id))
+        channel = self._channel(wanted or EventFilter(job_id))
         reader = Reader(channel)
         channel.readers.add(reader)
         try:
@@ -59,13 +59,13 @@ class Feed:
                 self._close(channel)
 
     async def since(
-        self, event_id: str, wanted: Wanted | None = None, until: str = ""
+        self, event_id: str, wanted: EventFilter | None = None, until: str = ""
     ) -> AsyncGenerator[list[Event], None]:
         """Yield what the feed still holds after an event id, up to and with the id `until`, some at a time.
 
         It begins with `missed` where the feed no longer reaches back to the event. Raises InvalidOptions.
         """
-        wanted = wanted or Wanted()
+        wanted = wanted or EventFilter()
         after, last = place(event_id), place(until) if until else None
         entry = start = "-".join(map(str, after[:2]))
         while True:
@@ -74,8 +74,8 @@ class Feed:
                     rows = await self._redis.xrange(keys.EVENTS, min=start, count=_PAGE)
                 found = [event for row_id, fields in rows for event in _events(row_id, fields)]
             if start == entry and after > _BEGINNING and not (rows and rows[0][0].decode() == entry):
-                yield [missed(None, now_ms())]
-            later = (one for one in found if wanted.takes(one) and place(one.id) > after)
+                yield [missed_event(None, now_ms())]
+            later = (one for one in found if wanted.matches(one) and place(one.id) > after)
             events = [one for one in later if last is None or place(one.id) <= last]
             if events:
                 yield events
@@ -90,8 +90,8 @@ class Feed:
             await cancel_all([self._reading])
             self._reading = None
 
-    def _channel(self, wanted: Wanted) -> Channel:
-        """Return the channel of what is wanted, the one there is or a new one."""
+    def _channel(self, wanted: EventFilter) -> Channel:
+        """Return the channel for these events, an existing or a new one."""
         channel = self._channels.get(wanted)
         if channel is None:
             channel = self._channels[wanted] = Channel(wanted, self._rounds)
@@ -127,10 +127,10 @@ class Feed:
                 with reaching_redis():
                     answer = await self._redis.xread({keys.EVENTS: self._last}, block=block_ms)
             except Unavailable as error:
-                await self._away.pause("feed", error)
+                await self._outage.pause("feed", error)
                 block_ms = _PROBE_MS
                 continue
-            self._away.served("feed")
+            self._outage.served("feed")
             block_ms = _BLOCK_MS
             for _, rows in answer or ():
                 for row_id, fields in rows:
@@ -141,7 +141,7 @@ class Feed:
         told: set[Channel] = set()
         for event in events:
             for channel in (*self._by_job.get(event.job_id, ()), *self._of_all):
-                if channel.wanted.takes(event):
+                if channel.wanted.matches(event):
                     channel.offer(event)
                     told.add(channel)
         for channel in told:
@@ -149,7 +149,7 @@ class Feed:
 
 
 def _events(row_id: bytes, fields: dict[bytes, bytes]) -> list[Event]:
-    """Read an entry: a list of what was told, each of one job (`id`) or the same of several (`ids`)."""
+    """Read an entry: a list of events, each of one job (`id`) or of several (`ids`)."""
     base, events = row_id.decode(), list[Event]()
     for item in orjson.loads(fields[b"e"]):
         name, at_ms = item.pop("event"), item.pop("at")

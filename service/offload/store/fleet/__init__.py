@@ -1,1 +1,1 @@
-"""What belongs to no single job: queues, schedules, workers, counters, the audit, stalls."""
+"""State of the fleet rather than of one job: queues, schedules, workers, counters, the audit, stalls."""

@@ -29,7 +29,7 @@ async def append(redis: RedisClient, key: str, entry: Entry, most: int) -> None:
         await redis.xadd(key, words(entry), maxlen=most, approximate=True)
 
 
-async def page(
+async def list_entries(
     redis: RedisClient,
     key: str,
     limit: int,
@@ -40,7 +40,7 @@ async def page(
     """Return up to `limit` entries that fit, newest first, each with `at`, and the cursor of the next page.
 
     None is older than `since_ms`. A page may be short, or empty, and still have a next one: it looks at 2,000 entries
-    at most. Raises InvalidOptions for what is no cursor.
+    at most. Raises InvalidOptions for a bad cursor.
     """
     found: list[Entry] = []
     last, seen = f"({_checked(cursor)}" if cursor else "+", 0

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from offload.domain.explanations import Facts, JobRef, WorkerView
+from offload.domain.queues import due_of
 from offload.domain.records import JobRecord, QueueState
 from offload.store import keys
 from offload.store.connection.connection import RedisClient, reaching_redis
 from offload.store.fleet import queues, workers
 
 _NAMED = 5  # other jobs that an explanation names
-_BAND_MS = 10**13  # between two priorities in the scores of due jobs, see lua/lib/base.lua
 
 
 async def gather(redis: RedisClient, record: JobRecord) -> Facts:
@@ -23,15 +23,23 @@ async def gather(redis: RedisClient, record: JobRecord) -> Facts:
         pipe.zrank(key, record.id)
         pipe.zrange(key, 0, _NAMED)
         pipe.exists(keys.ARQ_IN_PROGRESS + record.id)
-        pipe.hmget(keys.RECORD + record.id, "waits", "token", "put_back")
+        pipe.hmget(keys.RECORD + record.id, "waits_for", "waits_token", "token", "requeue_reason")
         pipe.hmget(keys.QUEUE + name, "rate_count", "rate_ms")
         pipe.zrevrange(running, 0, _NAMED, withscores=True)
-        (s, us), rank, head, is_leased, (waits, token, put_back), (rate, window), held = await pipe.execute()
+        (
+            (s, us),
+            rank,
+            head,
+            is_leased,
+            (waits_for, waits_token, token, requeue_reason),
+            (rate, window),
+            held,
+        ) = await pipe.execute()
     now_ms = s * 1000 + us // 1000
     is_due = offered is not None and offered <= now_ms
     before = [i for i in head if i != record.id.encode()][: min(rank or 0, _NAMED)] if is_due else []
     holders = [i for i, ends in held if ends > now_ms and i != record.id.encode()][:_NAMED]
-    named = await _named(redis, [*before, *holders])
+    named = await _job_refs(redis, [*before, *holders])
     (state,) = await queues.states(redis, [name], now_ms)
     return Facts(
         record=record,
@@ -44,8 +52,8 @@ async def gather(redis: RedisClient, record: JobRecord) -> Facts:
         offered_ms=offered,
         is_leased=bool(is_leased),
         next_start_ms=await _next_start(redis, state, rate, window, now_ms),
-        waits_for=_waits(waits, token),
-        put_back=put_back.decode() if put_back else None,
+        waits_for=waits_for.decode() if waits_for and waits_token == token else None,
+        requeue_reason=requeue_reason.decode() if requeue_reason else None,
     )
 
 
@@ -60,11 +68,11 @@ async def _where(redis: RedisClient, record: JobRecord) -> tuple[str, int | None
                 pipe.zscore(keys.queue_key(name), record.id)
             for name, found in zip(names, await pipe.execute(), strict=True):
                 if found is not None:
-                    return name, int(found) % _BAND_MS
-    return record.queue, None if score is None else int(score) % _BAND_MS
+                    return name, due_of(found)
+    return record.queue, None if score is None else due_of(score)
 
 
-async def _named(redis: RedisClient, ids: Iterable[bytes]) -> list[JobRef]:
+async def _job_refs(redis: RedisClient, ids: Iterable[bytes]) -> list[JobRef]:
     found = list(ids)
     if not found:
         return []
@@ -99,12 +107,6 @@ async def _next_start(
             return None
         first = await redis.zrangebyscore(key, since, "+inf", start=started - int(rate), num=1, withscores=True)
     return int(first[0][1]) + int(window) if first else None
-
-
-def _waits(waits: bytes | None, token: bytes | None) -> str | None:
-    """Return what this attempt waits for in its worker; what an earlier one waited for says nothing."""
-    place, _, of = (waits or b"").partition(b" ")
-    return place.decode() if place and of == token else None
 
 
 def _server(about: dict[str, Any]) -> WorkerView:

@@ -1,18 +1,19 @@
-"""Where job functions run by somebody's word at run time: one small hash, which holds over restarts."""
+"""Overrides of where job functions run, set at run time: one small hash, which lasts over restarts."""
 
 from collections.abc import Mapping, Sequence
 
 import orjson
 
-from offload.domain.overrides import Override, Place
+from offload.documents.functions import MovableTo
+from offload.domain.overrides import Override
 from offload.store import keys
 from offload.store.connection import scripts
 from offload.store.connection.connection import RedisClient, reaching_redis
 
 
-async def put(redis: RedisClient, function: str, runs_in: Place | None, who: str) -> bool:
-    """Move a function, or with None take that back; return whether that changed something."""
-    return bool(await scripts.run(redis, "override", 0, function, runs_in or "", who))
+async def set_override(redis: RedisClient, function: str, runs_in: MovableTo | None, who: str) -> bool:
+    """Set where a function runs, or with None undo that; return True if something changed."""
+    return bool(await scripts.run(redis, "override", function=function, place=runs_in or "", who=who))
 
 
 async def everything(redis: RedisClient) -> dict[str, Override]:
@@ -22,7 +23,7 @@ async def everything(redis: RedisClient) -> dict[str, Override]:
 
 
 def read(stored: Mapping[bytes, bytes] | Sequence[bytes]) -> dict[str, Override]:
-    """Return overrides as Redis answers them: as a mapping, or flat, as a script does."""
+    """Read overrides from an answer of Redis: a mapping, or the flat list of a script."""
     pairs = stored.items() if isinstance(stored, Mapping) else zip(stored[::2], stored[1::2], strict=True)
     return {name.decode(): _override(data) for name, data in pairs}
 

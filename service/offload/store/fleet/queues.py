@@ -1,4 +1,4 @@
-"""Queues as they stand, and what an operator may set on one: pause, limits."""
+"""The state of queues; their limits, and pausing them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,9 +11,9 @@ from offload.store.connection.connection import RedisClient, reaching_redis
 
 
 async def declare(redis: RedisClient, queues: Iterable[Queue], served: Iterable[str] = ()) -> None:
-    """Write the limits that the code declares; the worker or API that started last has the say.
+    """Write the limits that the code of a worker declares; those of the worker that started last hold.
 
-    `served` names queues without limits that are to be known too: a stock producer that fills one does not say so.
+    `served` names queues that are to be known although they may have no limits: a stock producer declares none.
     """
     with reaching_redis():
         pipe = redis.pipeline(transaction=False)
@@ -31,11 +31,11 @@ async def declare(redis: RedisClient, queues: Iterable[Queue], served: Iterable[
 
 
 async def pause(redis: RedisClient, name: str, *, paused: bool, who: str = "") -> bool:
-    """Stop claims from a queue, or allow them again at once; return whether that changed something.
+    """Stop claims from a queue, or allow them again at once; return True if something changed.
 
-    Running jobs are left alone, and it holds until somebody resumes it, whatever starts or stops meanwhile.
+    Running jobs go on. A pause lasts over restarts, until somebody resumes the queue.
     """
-    return bool(await scripts.run(redis, "pause", 0, name, "1" if paused else "0", who))
+    return bool(await scripts.run(redis, "pause", queue=name, is_paused=int(paused), who=who))
 
 
 async def states(redis: RedisClient, names: Iterable[str], now_ms: int) -> list[QueueState]:

@@ -31,21 +31,33 @@ class ScheduleState:
 
 async def tick(redis: RedisClient, schedule: str, at_ms: int, following_ms: int, job: NewJob) -> Ticked:
     """Fire the tick of `at_ms` unless it was fired; where the stored plan differs, only that is returned."""
-    flat = [part for pair in job.fields.items() for part in pair]
-    fired, next_ms, paused, now_ms = await scripts.run(
-        redis, "tick", 0, schedule, at_ms, following_ms, job.id, job.queue, job.payload, *flat
-    )
+    fired, next_ms, paused, now_ms = await _tick(redis, schedule, at_ms, following_ms, job)
     return Ticked(fired == 1, next_ms, paused == 1, now_ms)
 
 
 async def run(redis: RedisClient, schedule: str, job: NewJob) -> None:
-    """Fire one tick now, paused or not, beside those of the plan."""
-    flat = [part for pair in job.fields.items() for part in pair]
-    await scripts.run(redis, "tick", 0, schedule, 0, 0, job.id, job.queue, job.payload, *flat)
+    """Fire one tick now, paused or not, besides those of the plan."""
+    await _tick(redis, schedule, 0, 0, job)
+
+
+async def _tick(redis: RedisClient, schedule: str, at_ms: int, following_ms: int, job: NewJob) -> Sequence[int]:
+    fields = [part for pair in job.fields.items() for part in pair]
+    answer: Sequence[int] = await scripts.run(
+        redis,
+        "tick",
+        *fields,
+        schedule=schedule,
+        at_ms=at_ms,
+        following_ms=following_ms,
+        job_id=job.id,
+        queue=job.queue,
+        payload=job.payload,
+    )
+    return answer
 
 
 async def pause(redis: RedisClient, schedule: str, *, paused: bool) -> None:
-    """Let ticks of a schedule go by, or fire again from the next on; what ticked before is left alone."""
+    """Skip the ticks of a schedule, or fire again from the next on; earlier jobs are left alone."""
     with reaching_redis():
         pipe = redis.pipeline(transaction=True)
         pipe.sadd(keys.SCHEDULES, schedule)

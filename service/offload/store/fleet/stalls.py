@@ -1,4 +1,4 @@
-"""What held an event loop for too long: recorded by one script, listed, by cause, and what holds one just now."""
+"""Stalls of event loops: recorded by one script, listed, grouped by cause; and those under way."""
 
 import time
 from collections import deque
@@ -13,7 +13,7 @@ from offload.domain.errors import InvalidOptions, Unavailable
 from offload.domain.filters import StallFilter
 from offload.domain.records import StallGroup
 from offload.store import keys
-from offload.store.connection import scripts
+from offload.store.connection import blocking, scripts
 from offload.store.connection.connection import RedisClient, reaching_redis
 from offload.store.fleet import capped_stream
 
@@ -21,21 +21,23 @@ FRESH_S = 15
 """So long it is believed that a loop is held when its process says no more."""
 _WAITING = 200  # records that one process keeps for a Redis that is away
 _AGAIN_S = 2.0  # until it tries again: meanwhile others are only logged, and wait for no Redis
-_LATE_MS = 1000  # a record that is written so much later brings its own time
+_LATE_MS = 1000  # a record that is written later than this brings its own time
 
 Stall = dict[str, Any]
 EVERY = StallFilter()
 
 
-async def page(
+async def list_stalls(
     redis: RedisClient, limit: int, cursor: str | None, which: StallFilter = EVERY
 ) -> tuple[list[Stall], str | None]:
     """Return a page of the stalls that fit, newest first; raises InvalidOptions for what is no cursor."""
 
     def fits(stall: Stall) -> bool:
-        return which.takes(stall) and which.is_in_window(stall["at"])
+        return which.matches(stall) and which.is_in_window(stall["at"])
 
-    return await capped_stream.page(redis, keys.STALLS, limit, cursor, None if which == EVERY else fits, which.after_ms)
+    return await capped_stream.list_entries(
+        redis, keys.STALLS, limit, cursor, None if which == EVERY else fits, which.after_ms
+    )
 
 
 async def ongoing(redis: RedisClient, at_ms: int, which: StallFilter = EVERY) -> list[Stall]:
@@ -44,9 +46,10 @@ async def ongoing(redis: RedisClient, at_ms: int, which: StallFilter = EVERY) ->
         processes = await redis.zrangebyscore(keys.ONGOING, at_ms, "+inf")
         found = await redis.mget([keys.STALLING + one.decode() for one in processes]) if processes else []
     held = []
-    for since, _, record in (one.partition(b" ") for one in found if one):
-        stall = {**orjson.loads(record), "at": rfc3339(int(since)), "held_ms": max(0, at_ms - int(since))}
-        if which.takes(stall):
+    for known in (orjson.loads(value) for value in found if value):
+        since_ms = known["since"]
+        stall = {**known["stall"], "at": rfc3339(since_ms), "held_ms": max(0, at_ms - since_ms)}
+        if which.matches(stall):
             held.append(stall)
     return sorted(held, key=lambda stall: str(stall["at"]))
 
@@ -70,7 +73,7 @@ async def groups(redis: RedisClient, limit: int, cursor: str | None) -> tuple[li
 
 
 async def totals(redis: RedisClient) -> dict[tuple[str, str], tuple[int, int]]:
-    """Return how many stalls there were since Redis is there, and for how many ms they held, by kind and name."""
+    """Return the number of stalls since the data was created, and their ms, by kind and name."""
     with reaching_redis():
         row = {counter.decode(): int(n) for counter, n in (await redis.hgetall(keys.STALL_TOTALS)).items()}
     return {
@@ -82,11 +85,11 @@ async def totals(redis: RedisClient) -> dict[tuple[str, str], tuple[int, int]]:
 
 async def clear(redis: RedisClient) -> int:
     """Forget all stalls and groups; return how many stalls were listed."""
-    return int(await scripts.run(redis, "clear", 0))
+    return int(await scripts.run(redis, "clear"))
 
 
-def blamed(redis: Any, workers: Collection[str]) -> list[Stall]:
-    """Return what steps and callbacks of these workers held, oldest first, over a blocking connection."""
+def blaming(redis: Any, workers: Collection[str]) -> list[Stall]:
+    """Return the stalls of these workers that blame someone, oldest first, over a blocking connection."""
     with reaching_redis():
         rows = redis.xrange(keys.STALLS)
     found = [orjson.loads(fields[b"e"]) for _, fields in rows]
@@ -94,12 +97,22 @@ def blamed(redis: Any, workers: Collection[str]) -> list[Stall]:
 
 
 def write(redis: Any, stall: Mapping[str, Any], process: str) -> None:
-    """Record a stall of a process, over a blocking connection: the one way in. Raises Unavailable."""
-    record = {**stall, "fingerprint": stalls.fingerprint(stall)}
-    kind, name = record["kind"], stalls.name_of(record)
-    blames = int(kind in stalls.BLAMING)
-    told = (record.get("job_id") or "", record["fingerprint"], kind, name, record["held_ms"], process, blames)
-    scripts.run_blocking(redis, "stall", 0, orjson.dumps(record), orjson.dumps(stalls.event(record)), *told)
+    """Record a stall of a process, over a blocking client. Raises Unavailable."""
+    record = {**stall, "fingerprint": stalls.fingerprint_of(stall)}
+    kind, name = record["kind"], stalls.counted_name(record)
+    scripts.run_blocking(
+        redis,
+        "stall",
+        record=orjson.dumps(record),
+        event=orjson.dumps(stalls.event(record)),
+        job_id=record.get("job_id") or "",
+        fingerprint=record["fingerprint"],
+        kind=kind,
+        name=name,
+        held_ms=record["held_ms"],
+        process=process,
+        blames=int(kind in stalls.BLAMING),
+    )
 
 
 class StallWriter:
@@ -137,13 +150,20 @@ class StallWriter:
         return bool(self._waiting)
 
     def blocked(self, stall: Stall, *, is_news: bool) -> None:
-        """Say that the loop is held just now; the feed is told where that is news."""
+        """Report a stall under way; with `is_news` the feed gets an event."""
         if time.monotonic() < self._again_at:
             return
-        told = orjson.dumps(stalls.event(stall)) if is_news else b""
-        about = (stall.get("job_id") or "", self._process, stall["held_ms"], FRESH_S)
         try:
-            scripts.run_blocking(self._connection(), "blocked", 0, orjson.dumps(stall), told, *about)
+            scripts.run_blocking(
+                self._connection(),
+                "blocked",
+                record=orjson.dumps(stall),
+                event=orjson.dumps(stalls.event(stall)) if is_news else b"",
+                job_id=stall.get("job_id") or "",
+                process=self._process,
+                held_ms=stall["held_ms"],
+                ttl_s=FRESH_S,
+            )
         except Unavailable:
             self._again_at = time.monotonic() + _AGAIN_S
 
@@ -154,7 +174,7 @@ class StallWriter:
         self.lost += len(self._waiting)
         self._waiting.clear()
         if self._redis is not None:
-            self._redis.close()
+            blocking.close(self._redis)
 
     def _connection(self) -> Any:
         if self._redis is None:

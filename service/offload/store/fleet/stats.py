@@ -11,7 +11,7 @@ from offload.store.connection.connection import RedisClient, reaching_redis
 from offload.store.fleet import queues
 
 _HOUR_MS = 3_600_000
-# What the scripts count beside the endings: for how long those that succeeded ran, steps over their loop budget.
+# Counted besides the endings: the ms that successful attempts ran, and steps over their loop budget.
 _RAN, _OVER = "ms", "over"
 
 
@@ -50,7 +50,7 @@ async def series(redis: RedisClient, now_ms: int, step: Literal["minute", "hour"
 async def totals(redis: RedisClient) -> tuple[dict[tuple[str, str], int], dict[str, int], dict[str, int]]:
     """Return how often attempts ended, by ending and function; for how many ms each function's ran; over budget.
 
-    All since Redis is there; the last is the number of steps over the loop budget, by function.
+    All since the data was created; the last is the number of steps over the loop budget, by function.
     """
     (row,) = await _rows(redis, [keys.TOTALS])
     counters = [(name.decode().partition(" "), int(n)) for name, n in row.items()]
@@ -74,7 +74,7 @@ async def summary(redis: RedisClient, now_ms: int) -> dict[str, Any]:
 
 async def prune(redis: RedisClient, limit: int = 1000, abort_age_ms: int = _HOUR_MS) -> int:
     """Take out up to `limit` records that have outlived their keep; return how many went."""
-    return int(await scripts.run(redis, "prune", 0, limit, abort_age_ms))
+    return int(await scripts.run(redis, "prune", limit=limit, abort_age_ms=abort_age_ms))
 
 
 _Row = Mapping[bytes, bytes]

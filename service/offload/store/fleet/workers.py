@@ -1,4 +1,4 @@
-"""Who is there to run jobs: each worker's description and beat."""
+"""The live workers: the description and the heartbeat of each. Heartbeats are timed by the clock of Redis alone."""
 
 from typing import Any
 
@@ -13,13 +13,18 @@ from offload.store.fleet import overrides
 _DEAD_AFTER_S = 30
 
 
-async def beat(redis: RedisClient, worker: str, about: dict[str, Any], now_ms: int) -> dict[str, Override]:
-    """Say that the worker is there; the description goes when no beat follows for half a minute.
+async def heartbeat(
+    redis: RedisClient, worker: str, description: dict[str, Any], now_ms: int = 0
+) -> dict[str, Override]:
+    """Note that the worker is alive; the description goes when no heartbeat follows for half a minute.
 
-    Returns the overrides of job functions: so every worker knows them, whatever words to it were lost.
+    Returns the overrides of job functions, so that a worker knows them whatever messages to it were lost. `now_ms` of 0
+    means now, by the clock of Redis.
     """
-    said = orjson.dumps({**about, "beat": now_ms})
-    return overrides.read(await scripts.run(redis, "beat", now_ms, worker, said, _DEAD_AFTER_S))
+    data = orjson.dumps({"id": worker, **description})
+    return overrides.read(
+        await scripts.run(redis, "heartbeat", now=now_ms, worker=worker, description=data, ttl_s=_DEAD_AFTER_S)
+    )
 
 
 async def leave(redis: RedisClient, worker: str, queues: list[str]) -> None:
@@ -37,5 +42,13 @@ async def everyone(redis: RedisClient) -> list[dict[str, Any]]:
     """Return the description of every live worker, by name."""
     with reaching_redis():
         names = [name.decode() for name in await redis.zrange(keys.WORKERS, 0, -1)]
-        found = await redis.mget([keys.WORKER + name for name in names]) if names else []
-    return sorted((orjson.loads(data) for data in found if data), key=lambda about: str(about.get("id")))
+        stored = await redis.mget([keys.WORKER + name for name in names]) if names else []
+    descriptions = (orjson.loads(data) for data in stored if data)
+    return sorted(descriptions, key=lambda description: str(description.get("id")))
+
+
+async def clock_ms(redis: RedisClient) -> int:
+    """Return the time by the clock of Redis, against which the age of a heartbeat is told."""
+    with reaching_redis():
+        seconds, microseconds = await redis.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000

@@ -1,4 +1,4 @@
-"""What a person does to jobs from outside, to one or to all that fit a filter: abort, replay, forget."""
+"""Actions on existing jobs, on one or on all that match a filter: abort, replay, forget."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,29 +6,30 @@ from dataclasses import replace
 
 from offload.domain.errors import Conflict, NotFound
 from offload.domain.filters import ABORTABLE, ENDED_WITHOUT, IDS_SHOWN, RETRYABLE, BulkOutcome, Filter
+from offload.domain.retention import Retention
 from offload.domain.states import Status
 from offload.store import keys
 from offload.store.connection import scripts
 from offload.store.connection.connection import RedisClient, reaching_redis
+from offload.store.connection.script_arguments import Arg
 from offload.store.jobs import listing
 from offload.store.jobs.codec import Codec, Payload, Undecodable
-from offload.store.jobs.enqueue import Retention
 from offload.store.jobs.listing import Cursor
 
 BULK_SECONDS = 5.0
-"""A bulk call takes no longer, and says that there is more."""
+"""The most time of a bulk call; one that is not done by then answers that there is more."""
 _AT_ONCE = 500
 
 Act = Callable[[Sequence[str]], Awaitable[list[str]]]
 
 
 class Actions:
-    """Changes jobs that are there already; each call is one script for up to 500 of them."""
+    """Changes existing jobs; each call is one script for up to 500 of them."""
 
-    def __init__(self, redis: RedisClient, codec: Codec, kept: Retention) -> None:
+    def __init__(self, redis: RedisClient, codec: Codec, retention: Retention) -> None:
         self._redis = redis
         self._codec = codec
-        self._kept = kept
+        self._retention = retention
 
     async def abort(self, job_id: str, now_ms: int) -> str:
         """Ask for a job to be stopped; return `aborted`, `aborting`, or the terminal status it already has.
@@ -41,7 +42,7 @@ class Actions:
         return said
 
     async def replay(self, job_id: str) -> None:
-        """Put a dead or aborted job back, or make a deferred or retrying one due now; raises NotFound, Conflict."""
+        """Replay a dead or aborted job, or make a deferred or retrying one due now; raises NotFound, Conflict."""
         [said] = await self._run("replay", [job_id])
         if said == "unknown":
             raise NotFound("job", job_id)
@@ -120,7 +121,7 @@ class Actions:
         return BulkOutcome(matched, 0, is_dry_run=True, ids=ids, has_more=not is_all)
 
     async def _run(self, script: str, ids: Sequence[str]) -> list[str]:
-        return [said.decode() for said in await scripts.run(self._redis, script, 0, *ids)]
+        return [said.decode() for said in await scripts.run(self._redis, script, *ids)]
 
     async def _abort(self, ids: Sequence[str], now_ms: int) -> list[str]:
         """Abort jobs in one call, with the results for arq's `Job.result()`, which need what is stored of each."""
@@ -132,13 +133,17 @@ class Actions:
                 pipe.hget(keys.RECORD + job_id, "queue")
             payloads, names, *queues = await pipe.execute()
         known = sorted({"default", *(name.decode() for name in names)})
-        argv: list[scripts.Arg] = [self._kept.result_ms, self._kept.dead_ms, len(known), *known]
+        ttls = {"result_ttl_ms": self._retention.result_ttl_ms, "dead_ttl_ms": self._retention.dead_ttl_ms}
+        queues_and_jobs: list[Arg] = [*known]
         for job_id, data, queue in zip(ids, payloads, queues, strict=True):
             payload = self._payload(data)
             queue_key = keys.queue_key(queue.decode() if queue else "default")
             result = self._codec.encode_aborted(job_id, queue_key, payload, now_ms)
-            argv += [job_id, result, payload.function if payload else ""]
-        return [said.decode() for said in await scripts.run(self._redis, "abort", 0, *argv)]
+            queues_and_jobs += [job_id, result, payload.function if payload else ""]
+        return [
+            said.decode()
+            for said in await scripts.run(self._redis, "abort", *queues_and_jobs, **ttls, queue_count=len(known))
+        ]
 
     def _payload(self, data: bytes | None) -> Payload | None:
         try:

@@ -1,9 +1,11 @@
-"""Files that jobs make: the bytes in a directory, what they are in Redis, both for as long as the job's record."""
+"""Files that jobs make: the bytes in a directory, their description in Redis."""
 
 import contextlib
 import hashlib
 import mimetypes
+import re
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,6 +13,9 @@ from offload.domain.artifacts import Artifact
 from offload.domain.errors import InvalidOptions, NotFound
 from offload.store import keys
 from offload.store.connection.connection import RedisClient, reaching_redis
+
+_FOLDER = re.compile("[0-9a-f]{2}")
+_NAME = re.compile(r"[0-9a-f]{32}(\.[0-9a-f]{8}\.part)?")
 
 
 class ArtifactFiles:
@@ -63,8 +68,27 @@ class ArtifactFiles:
 
     def remove_older(self, before_s: float) -> int:
         """Remove files last written before a time (seconds since the epoch); return how many."""
+        return sum(self.remove_older_of(self.names(folder), before_s) for folder in self.folders())
+
+    def folders(self) -> list[str]:
+        """Return the folders that files lie in; none where the directory is not there yet."""
+        try:
+            return [path.name for path in self.directory.iterdir() if _FOLDER.fullmatch(path.name)]
+        except FileNotFoundError:
+            return []
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of files in a folder that `write` made, also of writes cut short, and no others."""
+        try:
+            return [path.name for path in (self.directory / folder).iterdir() if _NAME.fullmatch(path.name)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def remove_older_of(self, names: Iterable[str], before_s: float) -> int:
+        """As `remove_older`, of these names alone. Another process may remove the same files at the same time."""
         removed = 0
-        for path in self.directory.glob("??/*"):
+        for name in names:
+            path = self.directory / name[:2] / name
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < before_s:
                     path.unlink()
@@ -81,13 +105,13 @@ def describe(name: str, data: bytes, media_type: str | None = None) -> Artifact:
 
 
 async def register(redis: RedisClient, artifact: Artifact, keep_ms: int) -> None:
-    """Note what a file is, for `keep_ms`."""
+    """Store the description of a file for `keep_ms`."""
     with reaching_redis():
         await redis.set(keys.ARTIFACT + artifact.id, artifact.model_dump_json(), px=keep_ms)
 
 
 async def find(redis: RedisClient, artifact_id: str) -> Artifact:
-    """Return what a file is; raises NotFound when it never was or is no longer kept."""
+    """Return the description of a file; raises NotFound when it never existed or is no longer kept."""
     with reaching_redis():
         data = await redis.get(keys.ARTIFACT + artifact_id)
     if data is None:

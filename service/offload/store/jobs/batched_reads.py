@@ -1,6 +1,6 @@
-"""Looking at single jobs: those that one process asks for at the same moment share a round trip.
+"""Reads of single jobs: those of one process that come at the same moment share a round trip.
 
-Who asks joins the next look, never one that is under way, so that what is seen is no older than the question.
+A read joins the next batch, never one that is under way, so that its answer is no older than the request.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class RecordBatcher:
         finally:
             self._task = None
             left, self._waiting = self._waiting, {}
-            _refuse(left, Unavailable("the process stopped before it had looked"))
+            _refuse(left, Unavailable("the process stopped before it had read the job"))
 
 
 def _refuse(batch: dict[str, list["asyncio.Future[Row]"]], error: Exception) -> None:

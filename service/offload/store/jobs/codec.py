@@ -1,4 +1,4 @@
-"""What the bytes in arq's keys mean: a job's payload and its result, in JSON or, where the setting says so, pickle.
+"""The bytes in arq's keys: a job's payload and its result, in JSON or, where the setting says so, in pickle.
 
 Both are arq's own dictionaries (`t f a k et` and `t f a k et s r st ft q id`, see arq.jobs), so that stock producers,
 workers and `arq.jobs.Job` read ours and we read theirs. Pickle is never read unless the serializer is `pickle`.
@@ -41,7 +41,7 @@ class RemoteError(RuntimeError):
 class Payload:
     """A job as arq stores it. `job_try` is what a producer asked the first attempt to count as, mostly None.
 
-    Nothing changes one; not frozen, since one is made for each job.
+    Nothing changes it. It is not frozen: one is made for each job, and frozen ones are slower.
     """
 
     function: str

@@ -1,6 +1,6 @@
-"""Having new jobs confirmed, by replicas (`WAIT`) or disks (`WAITAOF`), before their caller is told.
+"""Confirmation of new jobs by replicas (`WAIT`) or disks (`WAITAOF`) before their caller gets an answer.
 
-Both commands speak of what their own connection has written last, so they follow the script on the same one.
+Both commands wait for the last write of their own connection, so they follow the script on the same one.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ _AT_ONCE = 8  # batches that wait for their confirmation; a disk that is written
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """Who must have a job before it counts as stored, within `timeout` seconds.
+    """The copies of a job that must exist within `timeout` seconds before it counts as stored.
 
-    So many `replicas` in memory; with `fsync` "local" also the master's disk, with "all" its and the replicas' disks.
+    `replicas` have it in memory; with `fsync` "local" also the master's disk, with "all" its and the replicas' disks.
     """
 
     replicas: int = 0
@@ -31,7 +31,7 @@ class Confirm:
 
     @property
     def is_asked(self) -> bool:
-        """Whether anything is waited for."""
+        """True if there is anything to wait for."""
         return self.replicas > 0 or self.fsync != "off"
 
     @property
@@ -56,12 +56,12 @@ class Confirming:
     async def enqueue(self, ids: Sequence[str], argv: Sequence[scripts.Arg]) -> list[Any]:
         """Run enqueue.lua and return its answer; raises Unavailable, or Unconfirmed where it has run."""
         if not self._confirm.is_asked:
-            return list(await scripts.run(self._redis, "enqueue", 0, *argv))
+            return list(await scripts.run(self._redis, "enqueue", *argv))
         with reaching_redis():
             async with self._redis.client() as one:
                 if not self._is_able:
                     await self._check(one)
-                answer = list(await scripts.run(one, "enqueue", 0, *argv))
+                answer = list(await scripts.run(one, "enqueue", *argv))
                 missing = await self._missing(one, has_written=all(put == 1 for put in answer[1:]))
         if missing is not None:
             raise Unconfirmed(ids, missing)

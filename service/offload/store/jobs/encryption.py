@@ -1,4 +1,4 @@
-"""Encryption at rest: what stands in Redis of a job's arguments and result is unreadable without the key.
+"""Encryption at rest: a job's arguments and result in Redis are unreadable without the key.
 
 AES-256-GCM-SIV (RFC 8452) as the `cryptography` package has it: with random nonces it stands any number of texts that
 a queue can make, where plain AES-GCM may seal 2^32 under one key, which a busy one does in two days. A sealed text is
@@ -23,7 +23,7 @@ OVERHEAD = _HEAD + _NONCE + 16
 
 
 class CannotOpen(Exception):
-    """A sealed text cannot be opened; `key_id` is that of its key; `is_missing` says that we have it not."""
+    """A sealed text cannot be opened; `key_id` is that of its key; `is_missing` means that we do not have it."""
 
     def __init__(self, key_id: str, *, is_missing: bool) -> None:
         self.key_id = key_id
@@ -72,7 +72,7 @@ class Sealer:
 
 
 def is_sealed(data: bytes) -> bool:
-    """Whether somebody sealed this: JSON begins with a brace, pickle with 0x80."""
+    """Return True for sealed data: JSON begins with a brace, pickle with 0x80."""
     return data[:4] == MAGIC
 
 

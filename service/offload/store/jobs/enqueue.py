@@ -1,4 +1,4 @@
-"""Putting jobs in, and what a person does to one from outside: abort, replay."""
+"""Enqueueing: new jobs, and the batches in which concurrent callers of one process share a round trip."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _BATCH = 500
 class NewJob:
     """A job about to be stored: `due_ms` of 0 means now by Redis' clock; `fields` go into its record.
 
-    With a `mark` it is stored only while that stands. Nothing changes one; not frozen, since one is made for each job.
+    With a `mark` it is stored only while the mark holds. Not frozen: one is made for each job.
     """
 
     id: str
@@ -36,20 +36,11 @@ class NewJob:
 
 
 Stored = bool | str
-"""Whether a job is new (False: its id exists), or the id of the one that stands for its unique key."""
+"""True for a new job, False where its id exists, or the id of the job that has its unique key."""
 
 
 def _marked(mark: Mark, jobs: int) -> list[scripts.Arg]:
     return ["", mark.key, mark.value, jobs]
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long things are kept, in ms: a result by default, a record beyond its result, a dead job."""
-
-    result_ms: int = 3_600_000
-    record_ms: int = 3_600_000
-    dead_ms: int = 30 * 86_400_000
 
 
 _Waiting = tuple[NewJob, "asyncio.Future[tuple[int, Stored]]"]
@@ -64,25 +55,25 @@ class JobStore:
         self.confirm = confirm
         self._confirming = Confirming(redis, confirm)
         self._waiting: list[_Waiting] = []
-        self._was_alone = False  # whether the last caller had no other beside it
+        self._was_alone = False  # whether the last caller shared its batch with no other
         self._flushing: set[asyncio.Task[None]] = set()
 
-    async def put(self, job: NewJob) -> tuple[int, Stored]:
+    async def enqueue(self, job: NewJob) -> tuple[int, Stored]:
         """Store one job; return when (ms, Redis' clock) and what became of it.
 
-        Raises IdempotencyKeyInUse where its mark no longer stands, Unavailable, and Unconfirmed where it is stored but
-        that was not confirmed as asked.
+        Raises IdempotencyKeyInUse where its mark no longer holds, Unavailable, and Unconfirmed where it is stored but
+        not confirmed in time.
         """
         if self._was_alone and not self._flushing:
-            return await self._put_alone(job)
+            return await self._enqueue_alone(job)
         stored: asyncio.Future[tuple[int, Stored]] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, stored))
         if len(self._flushing) < self.confirm.at_once:
             self._flushing.add(asyncio.create_task(self._flush(), name="offload-enqueue"))
         return await stored
 
-    async def put_many(self, jobs: Sequence[NewJob], mark: Mark | None = None) -> tuple[int, list[Stored]]:
-        """Store many jobs in one step, all or none; return when, and what became of each. Raises as `put` does."""
+    async def enqueue_many(self, jobs: Sequence[NewJob], mark: Mark | None = None) -> tuple[int, list[Stored]]:
+        """Store many jobs in one step, all or none; return when, and what became of each. Raises as `enqueue` does."""
         argv = [part for job in jobs for part in job.argv()]
         if mark is not None:
             argv = [*_marked(mark, len(jobs)), *argv]
@@ -95,17 +86,17 @@ class JobStore:
         """Return when jobs that were stored before are confirmed as asked; raises Unavailable, Unconfirmed."""
         await self._confirming.again(ids)
 
-    async def _put_alone(self, job: NewJob) -> tuple[int, Stored]:
+    async def _enqueue_alone(self, job: NewJob) -> tuple[int, Stored]:
         """Store one job without a task for it, which is half of what a caller that comes alone each time waits for."""
         self._was_alone = False  # whoever comes meanwhile shares a batch with others
-        now_ms, [answer] = await self._put_all([job])
+        now_ms, [answer] = await self._enqueue_all([job])
         self._was_alone = not self._flushing
         if answer is None:
             raise IdempotencyKeyInUse
         return now_ms, answer
 
-    async def _put_all(self, jobs: Sequence[NewJob]) -> tuple[int, list[Stored | None]]:
-        """Store what callers of `put` wait for; None for a job whose mark no longer stands."""
+    async def _enqueue_all(self, jobs: Sequence[NewJob]) -> tuple[int, list[Stored | None]]:
+        """Store the jobs of callers that wait; None for a job with a mark that no longer holds."""
         argv = [part for job in jobs for part in job.argv()]
         now_ms, *answers = await self._confirming.enqueue([job.id for job in jobs], argv)
         if len(answers) == len(jobs):
@@ -121,7 +112,7 @@ class JobStore:
                 batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
                 stored_here += len(batch)
                 try:
-                    now_ms, answers = await self._put_all([job for job, _ in batch])
+                    now_ms, answers = await self._enqueue_all([job for job, _ in batch])
                 except Exception as error:  # noqa: BLE001 - handed to every caller that waits
                     _refuse(batch, error)
                 else:
@@ -133,7 +124,9 @@ class JobStore:
                         else:
                             stored.set_result((now_ms, answer))
                 if self._waiting:
-                    await asyncio.sleep(0)  # whom this batch lets go on may come again, and share the next
+                    await asyncio.sleep(
+                        0
+                    )  # callers that were just answered may enqueue again, and share the next batch
         finally:
             if (task := asyncio.current_task()) is not None:
                 self._flushing.discard(task)

@@ -1,4 +1,4 @@
-"""What the record of a new job holds beside its queue and times, from its function and what its caller said."""
+"""The fields of a new job's record, besides its queue and times, from its function and its options."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from offload.domain.functions import NO_OPTIONS, EnqueueOptions, JobFunction
 def record_fields(
     function: JobFunction[Any, Any], options: EnqueueOptions, args: Mapping[str, Any]
 ) -> dict[str, str | int | bytes]:
-    """Return what the record of a new job holds beside its queue and times; `function` comes first."""
+    """Return the fields of a new job's record besides its queue and times; `function` comes first."""
     fields: dict[str, str | int | bytes] = {"function": function.name}
     if tries := options.max_tries or function.max_tries:
         fields["max_tries"] = tries
@@ -25,14 +25,16 @@ def record_fields(
     if options.priority:
         fields["priority"] = options.priority
     if options.unique_key is not None or options.unique_for is not None:
-        fields["unique"] = f"{_unique(function.name, options, args)}:{round((options.unique_for or 0) * 1000)}"
+        fields["unique"] = _unique(function.name, options, args)
+        if options.unique_for:
+            fields["unique_for"] = round(options.unique_for * 1000)
     if told := said(options):
         fields["options"] = orjson.dumps(told)
     return fields
 
 
 def said(options: EnqueueOptions) -> dict[str, Any]:
-    """Return what of the options stands in the record as it is, beside what the scripts look at."""
+    """Return the options that the record keeps as they are; scripts read others from fields of their own."""
     every = {
         "max_tries": options.max_tries,
         "timeout": options.timeout,

@@ -1,6 +1,6 @@
-"""What an idempotency key stands for: a request under way, or the jobs that it put in, for a day.
+"""Idempotency keys in Redis: each is a request under way, or the ids of the jobs that it enqueued, for a day.
 
-A key is marked here before anything is put in; enqueue.lua puts the jobs in only while the mark stands, and writes
+A key is marked here before anything is enqueued; enqueue.lua stores the jobs only while the mark holds, and writes
 their ids in its place. So a request is carried out once even where its answer, or the process, was lost.
 """
 
@@ -14,26 +14,24 @@ from offload.domain.idempotency import Mark
 from offload.store.connection import scripts
 from offload.store.connection.connection import RedisClient
 
-_FINGERPRINT = 64
-
 
 async def begin(redis: RedisClient, who: str, key: str, fingerprint: str, stands_ms: int) -> Mark | tuple[str, ...]:
-    """Mark a request as under way, for `stands_ms` at most; or return the ids of the jobs that it put in before.
+    """Mark a request as under way, for `stands_ms` at most; or return the ids of the jobs that it enqueued before.
 
     Raises IdempotencyKeyInUse, IdempotencyKeyReused.
     """
-    mark = Mark(idempotency.hashed(who, key), f"{fingerprint} {secrets.token_hex(8)}")
-    said: bytes = await scripts.run(redis, "idempotency", 0, mark.key, mark.value, stands_ms)
-    if said == b"begun":
+    mark = Mark(idempotency.hashed(who, key), orjson.dumps({"fingerprint": fingerprint, "owner": secrets.token_hex(8)}))
+    answer: bytes = await scripts.run(redis, "idempotency", key=mark.key, mark=mark.value, ttl_ms=stands_ms)
+    if answer == b"begun":
         return mark
-    found, state = said[:_FINGERPRINT].decode(), said[_FINGERPRINT + 1 :]
-    if found != fingerprint:
+    known = orjson.loads(answer)
+    if known["fingerprint"] != fingerprint:
         raise IdempotencyKeyReused(key)
-    if not state.startswith(b"="):
+    if "ids" not in known:
         raise IdempotencyKeyInUse(key)
-    return tuple(orjson.loads(state[1:]))
+    return tuple(known["ids"])
 
 
-async def give_up(redis: RedisClient, mark: Mark) -> None:
-    """Let the key of a request that put nothing in be used again."""
-    await scripts.run(redis, "idempotency", 0, mark.key, mark.value, 0)
+async def abandon(redis: RedisClient, mark: Mark) -> None:
+    """Let the key of a request that enqueued nothing be used again."""
+    await scripts.run(redis, "idempotency", key=mark.key, mark=mark.value, ttl_ms=0)

@@ -13,7 +13,7 @@ def new_ids(at_ms: int, count: int) -> list[str]:
     """Return job ids of one time, in their order; many cost the system one call.
 
     Redis takes jobs of one ms in the order of their ids, so six digits behind the time count on within this process:
-    what one caller puts in comes out in that order. The fourteen that follow are random.
+    jobs that one caller enqueues are claimed in that order. The fourteen that follow are random.
     """
     first = _made.count % _COUNTED if at_ms == _made.at_ms else 0
     _made.at_ms, _made.count = at_ms, first + count
@@ -27,7 +27,7 @@ _COUNTED = 1 << 24
 
 @dataclass(slots=True)
 class _Made:
-    """How many ids this process has made in the last ms in which it made any."""
+    """The number of ids that this process has made in the last ms in which it made any."""
 
     at_ms: int = 0
     count: int = 0

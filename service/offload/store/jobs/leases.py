@@ -1,10 +1,11 @@
 """The right to run a job: claim it, renew it, finish it. Each is one script."""
 
 import contextlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
+
+import orjson
 
 from offload.domain.errors import Unavailable
 from offload.store import keys
@@ -19,7 +20,7 @@ class Claimed:
     """A job that this worker may run: `attempt` counts this run, `payload` is None when it has expired.
 
     `lost_worker` names the worker that held the attempt before and never ended it; `options` is JSON or empty.
-    Nothing changes one, though it is not frozen: a frozen one takes three times as long to make, for each job.
+    Nothing changes it. It is not frozen: a frozen one takes three times as long to make, for each job.
     """
 
     id: str
@@ -38,7 +39,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one claim brought: jobs, when the next falls due (None: none known), whether due ones had to be left."""
+    """The answer to one claim: jobs, the next due time (None: none known), and whether due jobs had to be left."""
 
     jobs: tuple[Claimed, ...]
     now_ms: int
@@ -47,9 +48,27 @@ class Claim:
     to_abort: tuple[str, ...]
 
 
+class LoopUsage(NamedTuple):
+    """The use that one attempt made of the event loop, as JSON for its record, and its steps over the loop budget."""
+
+    json: bytes = b""
+    over_budget: int = 0
+
+    @classmethod
+    def of(cls, total_ns: int, steps: int, max_step_ns: int, over_budget: int) -> "LoopUsage":
+        """Return the usage of these steps."""
+        usage = {
+            "loop_us": total_ns // 1000, "steps": steps, "max_step_us": max_step_ns // 1000, "over_budget": over_budget
+        }  # fmt: skip
+        return cls(orjson.dumps(usage), over_budget)
+
+
+NO_USAGE = LoopUsage()
+
+
 @dataclass(slots=True)
 class AttemptEnd:
-    """How one attempt ended, ready to be written; `verb` is succeeded, dead, aborted, retry or putback.
+    """How one attempt ended, ready to be written; `verb` is succeeded, dead, aborted, retry or requeued.
 
     Not frozen for the reason that `Claimed` is not.
     """
@@ -59,24 +78,26 @@ class AttemptEnd:
     verb: str
     function: str
     result: bytes = b""
-    keep_ms: int = 0
-    kept_ms: int = 0
+    result_ttl_ms: int = 0
+    record_ttl_ms: int = 0
     due_ms: int = 0
     failed_attempt: bytes = b""
     fields: tuple[tuple[str, str | int | float], ...] = ()
     fingerprint: str = ""
-    loop: str = ""
+    loop: LoopUsage = NO_USAGE
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the job does not run again by itself."""
-        return self.verb not in ("retry", "putback")
+        """True if the job does not run again by itself."""
+        return self.verb not in ("retry", "requeued")
 
     def argv(self) -> list[scripts.Arg]:
         """Return the ending as arguments of finish.lua."""
-        flat = json.dumps([str(part) for pair in self.fields for part in pair]) if self.fields else "[]"
-        ending: list[scripts.Arg] = [self.id, self.token, self.verb, self.result, self.keep_ms, self.kept_ms]
-        return [*ending, self.due_ms, self.failed_attempt, self.function, flat, self.fingerprint, self.loop]
+        flat = orjson.dumps([str(part) for pair in self.fields for part in pair]) if self.fields else "[]"
+        return [
+            self.id, self.token, self.verb, self.result, self.result_ttl_ms, self.record_ttl_ms, self.due_ms,
+            self.failed_attempt, self.function, flat, self.fingerprint, self.loop.json, self.loop.over_budget,
+        ]  # fmt: skip
 
 
 async def claim(
@@ -93,7 +114,15 @@ async def claim(
     """Claim up to `slots` due jobs from `queues` (name, most jobs this worker can take of it), in their order."""
     flat = [part for pair in queues for part in pair]
     now_ms, next_due, left, jobs, aborts = await scripts.run(
-        redis, "claim", 0, worker, sequence, lease_ms, slots, timeout_ms, grace_ms, *flat
+        redis,
+        "claim",
+        *flat,
+        worker=worker,
+        sequence=sequence,
+        lease_ms=lease_ms,
+        slots=slots,
+        timeout_ms=timeout_ms,
+        grace_ms=grace_ms,
     )
     token = f"{worker}:{sequence}"
     claimed = tuple(
@@ -117,7 +146,7 @@ async def claim(
 
 
 async def held(redis: RedisClient, worker: str) -> dict[str, str]:
-    """Return what Redis says this worker runs: the token of each job by its id."""
+    """Return the jobs that this worker runs by Redis' account: the token of each by its id."""
     with reaching_redis():
         ids = [i.decode() for i in await redis.zrange(keys.RUNNING + worker, 0, -1)]
         tokens = await redis.mget([keys.ARQ_IN_PROGRESS + i for i in ids]) if ids else []
@@ -131,13 +160,13 @@ async def count_from(redis: RedisClient, job_id: str, attempt: int) -> None:
 
 
 async def keep_waiting(redis: RedisClient, job: Claimed, place: Literal["thread", "process"]) -> None:
-    """Say that a job waits in its worker for a thread or process, and let its lease be renewed for up to a day.
+    """Record that a job waits in its worker for a thread or process, and let its lease be renewed for up to a day.
 
-    While Redis is away neither is done.
+    Does neither while Redis is unavailable.
     """
-    worker = job.token.rpartition(":")[0]
+    worker, until_ms = job.token.rpartition(":")[0], job.claimed_ms + _WAITING_MS
     with contextlib.suppress(Unavailable):
-        await scripts.run(redis, "wait", 0, worker, job.id, job.token, place, job.claimed_ms + _WAITING_MS)
+        await scripts.run(redis, "wait", worker=worker, job_id=job.id, token=job.token, place=place, until_ms=until_ms)
 
 
 async def hold(redis: RedisClient, job_id: str, seconds: float) -> None:
@@ -148,16 +177,16 @@ async def hold(redis: RedisClient, job_id: str, seconds: float) -> None:
 
 async def renew(redis: RedisClient, worker: str, lease_ms: int) -> tuple[list[str], list[str]]:
     """Extend the leases a worker still holds; return the ids that were lost, and those past their deadline."""
-    lost, overdue, _ = await scripts.run(redis, "renew", 0, worker, lease_ms)
+    lost, overdue, _ = await scripts.run(redis, "renew", worker=worker, lease_ms=lease_ms)
     return [i.decode() for i in lost], [i.decode() for i in overdue]
 
 
 async def finish(redis: RedisClient, worker: str, endings: Sequence[AttemptEnd]) -> list[bool]:
     """Write how attempts ended; False where this worker no longer held the job and nothing was written."""
     argv = [part for ending in endings for part in ending.argv()]
-    return [flag == 1 for flag in await scripts.run(redis, "finish", 0, worker, *argv)]
+    return [flag == 1 for flag in await scripts.run(redis, "finish", *argv, worker=worker)]
 
 
 async def note(redis: RedisClient, lines: int, notes: Sequence[tuple[str, str, str, bytes]]) -> None:
     """Write progress and log lines of running jobs: `(id, token, 'progress', 'log' or 'begun', JSON)` each."""
-    await scripts.run(redis, "note", 0, lines, *(part for one in notes for part in one))
+    await scripts.run(redis, "note", *(part for one in notes for part in one), lines=lines)

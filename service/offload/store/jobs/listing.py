@@ -1,4 +1,4 @@
-"""Walking the lists of jobs: what fits a filter, newest first, a bounded piece at a time.
+"""Walks of the lists of jobs: the jobs that match a filter, newest first, a bounded piece at a time.
 
 Each piece is one call of list.lua, which looks at a few thousand candidates of the smallest list. Where lists hold many
 jobs but share few, a walk ends when its time is up, with what it has, and a cursor to go on from.
@@ -16,7 +16,7 @@ from offload.store.connection import scripts
 from offload.store.connection.connection import RedisClient, reaching_redis
 
 CANDIDATES = 2000
-"""So many a call: about two milliseconds of Redis for each list beside the first."""
+"""The most candidates of one call: about two milliseconds of Redis for each list besides the first."""
 _OF_EACH_STATUS = [str(status) for status in Status]
 """The lists that hold all jobs, each job in one of them."""
 _MOVED_BY_TIME = (Status.DEFERRED, Status.QUEUED, Status.RETRYING)
@@ -24,7 +24,7 @@ _MOVED_BY_TIME = (Status.DEFERRED, Status.QUEUED, Status.RETRYING)
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a walk stands: behind a job, by the time of its enqueue and its id, whether or not it is still there."""
+    """The position of a walk: behind a job, by the time of its enqueue and its id, even if that job is gone."""
 
     score: str = ""
     job_id: str = ""
@@ -67,29 +67,39 @@ def lists(which: Filter) -> list[str]:
 async def pieces(
     redis: RedisClient, which: Filter, limit: int, cursor: Cursor, *, seconds: float
 ) -> AsyncIterator[Piece]:
-    """Yield what fits, up to `limit` ids, some at a time, for so many seconds at most; the last says how it ends."""
+    """Yield matching ids, up to `limit`, some at a time, for `seconds` at most; the last piece has the cursor."""
     loop = asyncio.get_running_loop()
     now, longest, names = loop.time(), 0.0, lists(which)
     ends = now + seconds
-    window = (_or("-inf", which.enqueued_after_ms), _or("+inf", which.enqueued_before_ms))
-    walked: list[scripts.Arg] = [0, *names] if names else [1, *_OF_EACH_STATUS]
+    after, before = _or("-inf", which.enqueued_after_ms), _or("+inf", which.enqueued_before_ms)
+    walked, is_union = (names, 0) if names else (_OF_EACH_STATUS, 1)
     moves = int(which.status in _MOVED_BY_TIME)
     left, following = limit, cursor
     while True:
         answer = await scripts.run(
-            redis, "list", 0, left, CANDIDATES, moves, *window, following.score, following.job_id, *walked
+            redis,
+            "list",
+            *walked,
+            limit=left,
+            candidates=CANDIDATES,
+            promotes=moves,
+            after=after,
+            before=before,
+            score=following.score,
+            job_id=following.job_id,
+            is_union=is_union,
         )
         ids = tuple(one.decode() for one in answer[0])
         following, moves, left = Cursor(answer[1].decode(), answer[2].decode()), 0, left - len(ids)
-        before, now = now, loop.time()
-        longest = max(longest, now - before)
+        last, now = now, loop.time()
+        longest = max(longest, now - last)
         yield Piece(ids, following if answer[3] else None)
         if not answer[3] or left <= 0 or now + longest >= ends:  # another piece may take as long again
             return
 
 
 async def walk(redis: RedisClient, which: Filter, limit: int, cursor: Cursor, *, seconds: float) -> Piece:
-    """Return what fits, up to `limit` ids or what is found in so many seconds."""
+    """Return matching ids, up to `limit`, or those that are found within `seconds`."""
     ids: list[str] = []
     following: Cursor | None = None
     async for piece in pieces(redis, which, limit, cursor, seconds=seconds):
@@ -99,7 +109,7 @@ async def walk(redis: RedisClient, which: Filter, limit: int, cursor: Cursor, *,
 
 
 async def count(redis: RedisClient, which: Filter, *, seconds: float) -> tuple[int, tuple[str, ...], bool]:
-    """Count what fits, for so many seconds at most: `(how many, the first ids, whether that is all)`."""
+    """Count matching jobs for `seconds` at most: `(count, the first ids, True if that is all)`."""
     if len(names := lists(which)) <= 1:
         window = _or("-inf", which.enqueued_after_ms), f"({_or('+inf', which.enqueued_before_ms)}"
         with reaching_redis():
@@ -116,9 +126,9 @@ async def count(redis: RedisClient, which: Filter, *, seconds: float) -> tuple[i
 
 
 async def sweep(redis: RedisClient, which: Filter, ids: Sequence[str]) -> None:
-    """Take ids that have no record any more out of the lists in which they were found."""
+    """Remove ids without a record from the lists in which they were found."""
     names = lists(which) or _OF_EACH_STATUS
-    await scripts.run(redis, "sweep", 0, len(names), *names, *ids)
+    await scripts.run(redis, "sweep", *names, *ids, list_count=len(names))
 
 
 def _or(otherwise: str, at_ms: int | None) -> str:

@@ -1,11 +1,10 @@
-"""Reading jobs back: one record, a page of them, what went wrong in each attempt."""
+"""Reads of job records: one with its failed attempts and log lines, or a page of them."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from offload.domain import executors
 from offload.domain.callbacks import callback_id
 from offload.domain.errors import ErrorInfo
 from offload.domain.filters import Filter
@@ -34,7 +33,7 @@ class Records:
         self._functions = functions
 
     def knows(self, function: str | None) -> bool:
-        """Whether this is one of the functions whose secret arguments are known."""
+        """Return True for a function with known secret arguments."""
         return function in self._functions
 
     async def get(self, job_id: str, now_ms: int) -> JobRecord | None:
@@ -45,7 +44,7 @@ class Records:
         """Return the jobs of these ids that still exist, in their order, without history."""
         return [record for record in await self._load(ids, now_ms) if record is not None]
 
-    async def page(
+    async def list_jobs(
         self, which: Filter, limit: int, cursor: str | None, now_ms: int
     ) -> tuple[list[JobRecord], str | None]:
         """Return a page of what fits, newest first, and the cursor of the next; raises InvalidOptions for a bad cursor.
@@ -133,7 +132,7 @@ class Records:
             tags=tuple(orjson.loads(stored["tags"]) if "tags" in stored else options.get("tags", ())),
             **_loop(stored.get("loop")),
             stalls=int(stored.get("stalls", 0)),
-            **(executors.read(stored["used"].decode()) if "used" in stored else {}),
+            **(orjson.loads(stored["usage"]) if "usage" in stored else {}),
             aborting="aborting" in stored and status is Status.RUNNING,
             parent=options.get("parent"),
             priority=int(stored.get("priority", 0)),
@@ -224,8 +223,13 @@ def _text(data: bytes | None) -> str | None:
 
 
 def _loop(data: bytes | None) -> dict[str, Any]:
-    """Read what a job took of the event loop: total, steps, longest step, in µs; steps over its budget."""
+    """Return the use that a job made of the event loop."""
     if not data:
         return {}
-    total, steps, longest, *over = (int(part) for part in data.split())
-    return {"loop_ms": total / 1000, "steps": steps, "max_step_ms": longest / 1000, "over_budget": sum(over)}
+    usage = orjson.loads(data)
+    return {
+        "loop_ms": usage["loop_us"] / 1000,
+        "steps": usage["steps"],
+        "max_step_ms": usage["max_step_us"] / 1000,
+        "over_budget": usage["over_budget"],
+    }

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Give a worker the right to run due jobs, for one lease, over its queues in the order given.
--- ARGV: now, worker, sequence of this claim, lease ms, slots, default timeout ms, grace ms,
---       then per queue: name, how many of its jobs this worker can take.
+-- ARGV: now, worker, sequence of this claim, lease, free slots, default timeout, grace; then for each queue a QUEUE: name,
+--       and the most jobs of it that this worker can take.
 -- Returns {now, next due ms or -1, 1 if due jobs had to be left, jobs, ids to abort}; a job is
 -- {id, queue, attempt, payload or false, enqueued, due, options, function, lost worker or false, to be aborted or not}.
 -- A job's score becomes the end of its lease, so the queue is its own lease table: nobody has to recover anything.
@@ -10,8 +10,8 @@
 -- @include limits
 -- @include attempts
 -- @include lease
-local worker = ARGV[2]
-local slots, jobs, next_due, left = tonumber(ARGV[5]), {}, -1, 0
+local worker = ARGV.worker
+local slots, jobs, next_due, left = tonumber(ARGV.slots), {}, -1, 0
 local aborting = redis.call('EXISTS', 'arq:abort') == 1
 
 local function sooner(at)
@@ -47,10 +47,10 @@ local function claim_from(q, most)
   if later[2] then sooner(tonumber(later[2])) end
 end
 
-for i = 8, #ARGV, 2 do redis.call('ZREM', 'offload:idle:' .. ARGV[i], worker) end
-for i = 8, #ARGV, 2 do claim_from(ARGV[i], tonumber(ARGV[i + 1])) end
+for i = FIRST, #ARGV, SIZE(QUEUE) do redis.call('ZREM', 'offload:idle:' .. QUEUE(i).name, worker) end
+for i = FIRST, #ARGV, SIZE(QUEUE) do claim_from(QUEUE(i).name, tonumber(QUEUE(i).most)) end
 if slots > 0 then
-  for i = 8, #ARGV, 2 do redis.call('ZADD', 'offload:idle:' .. ARGV[i], now, worker) end
+  for i = FIRST, #ARGV, SIZE(QUEUE) do redis.call('ZADD', 'offload:idle:' .. QUEUE(i).name, now, worker) end
 end
 add_payloads(jobs)
 publish()

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Forget the stalls that are listed and their groups; what is held just now, and the totals of /metrics, stay.
--- ARGV: now. Returns how many were listed.
+-- Forget the listed stalls and their groups; stalls under way, and the totals of /metrics, stay.
+-- ARGV: now. Returns the number of listed stalls.
 -- @include base
 local listed = redis.call('XLEN', 'offload:stalls')
 for _, fingerprint in ipairs(redis.call('ZRANGE', 'offload:stall-seen', 0, -1)) do drop('offload:stall:' .. fingerprint) end

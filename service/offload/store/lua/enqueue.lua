@@ -1,31 +1,31 @@
--- Put new jobs in, all that one process has waiting in one call, and wake one idle worker a queue.
--- ARGV: now, then for each job: id, queue, due (0: now), payload, how many fields follow, fields of its record;
---       before the jobs of a request with an idempotency key: '', key (hash), its mark, how many jobs.
+-- Enqueue new jobs, all that wait in one process in one call, and wake one idle worker for each queue.
+-- ARGV: now, then for each job a JOB: id, queue, due (0: now), payload, the number of fields, and these fields;
+--       before the jobs of a request with an idempotency key a MARK: '', key (hash), its mark, the number of jobs.
 -- Returns {now, for each job: 1, 0 where one of that id exists already, or the id of the job that has its unique key; for
--- each '': 1, or 0 where the mark no longer stands}. Nothing is changed for a job that is not 1, nor for those of a mark at 0.
+-- each '': 1, or 0 where the mark no longer holds}. Nothing is changed for a job that is not 1, nor for those of a mark at 0.
 -- @include base
 -- @include index
--- @include put
+-- @include enqueue_job
 -- @include idempotency
-local answers, touched, request, i = {now}, {}, nil, 2
+local answers, touched, request, i = {now}, {}, nil, FIRST
 
 local function put_next(first)
-  local due, width, fields = tonumber(ARGV[first + 2]), tonumber(ARGV[first + 4]), {}
-  i = first + 5 + width
+  local due, width, fields = tonumber(JOB(first).due), tonumber(JOB(first).width), {}
+  i = first + SIZE(JOB) + width
   if request and not request.stands then return 0 end
   if due == 0 then due = now end
-  for f = 1, width do fields[f] = ARGV[first + 4 + f] end
-  local answer = put(ARGV[first], ARGV[first + 1], due, ARGV[first + 3], fields)
-  if answer == 1 then touched[ARGV[first + 1]] = true end
+  for f = 1, width do fields[f] = ARGV[first + SIZE(JOB) - 1 + f] end
+  local answer = enqueue_job(JOB(first).id, JOB(first).queue, due, JOB(first).payload, fields)
+  if answer == 1 then touched[JOB(first).queue] = true end
   return answer
 end
 
 while i < #ARGV do
-  if ARGV[i] == '' then
-    request = open_request(ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
-    answers[#answers + 1], i = request.stands and 1 or 0, i + 4
+  if MARK(i).nothing == '' then
+    request = open_request(MARK(i).key, MARK(i).value, MARK(i).jobs)
+    answers[#answers + 1], i = request.stands and 1 or 0, i + SIZE(MARK)
   else
-    local id, answer = ARGV[i], put_next(i)
+    local id, answer = JOB(i).id, put_next(i)
     answers[#answers + 1] = answer
     if request then remember(request, type(answer) == 'string' and answer or id) end
   end

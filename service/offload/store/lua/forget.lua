@@ -5,7 +5,7 @@
 -- @include index
 -- @include unique
 local said = {}
-for i = 2, #ARGV do
+for i = FIRST, #ARGV do
   local id = ARGV[i]
   local rec = redis.call('HMGET', 'offload:job:' .. id, 'status', 'queue', 'unique')
   local is_queued = rec[2] and redis.call('ZSCORE', queue_key(rec[2]), id)

@@ -2,17 +2,17 @@
 -- One step of a list, newest first, from where a cursor stands: jobs that are in each of some lists and in a window of
 -- time. It walks the smallest list and looks at a bounded number of candidates; a job keeps its place in every list for
 -- as long as it is there, so cursors stay good while jobs move. Lists that share no job can be walked as one instead.
--- ARGV: now, how many jobs, how many candidates, 1 to move due jobs to queued first, window in ms ('-inf': from the
+-- ARGV: now, the most jobs, the most candidates, 1 to move due jobs to queued first, window in ms ('-inf': from the
 --       first; '+inf': to the last, else before), score and id of the cursor ('' at the start), 1 to walk the lists as one, lists ('dead', 'tag:x').
 -- Returns {ids, score and id of the cursor to go on from, 1 if there are more candidates}.
 -- @include base
 -- @include index
--- @include walk
-local limit, most, from, before, score, last = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+-- @include pages
+local limit, most, from, before, score, last = tonumber(ARGV.limit), tonumber(ARGV.candidates), ARGV.after, ARGV.before, ARGV.score, ARGV.job_id
 local lists, walked, smallest = {}, 1, nil
-if ARGV[4] == '1' then promote(1000) end
-for i = 10, #ARGV do lists[#lists + 1] = list_of(ARGV[i]) end
-if ARGV[9] == '1' then
+if ARGV.promotes == '1' then promote(1000) end
+for i = FIRST, #ARGV do lists[#lists + 1] = list_of(ARGV[i]) end
+if ARGV.is_union == '1' then
   local found, more
   found, score, last, more = merged(lists, math.min(limit, most), from, before, score, last)
   return {found, score, last, more and 1 or 0}

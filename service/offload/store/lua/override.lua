@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
--- Say where a job function runs, or take that back, and tell every live worker to look: what runs is left alone.
--- ARGV: now, function, 'thread', 'process' or '', who. Returns 1 where that changed something.
+-- Set or remove the place where a job function runs, and notify every live worker; running jobs are left alone.
+-- ARGV: now, function, 'thread', 'process' or '', who. Returns 1 where something changed.
 -- @include base
-local overrides, name, place = 'offload:overrides', ARGV[2], ARGV[3]
+local overrides, name, place = 'offload:overrides', ARGV.function, ARGV.place
 local was = redis.call('HGET', overrides, name)
 if place == '' then
   if redis.call('HDEL', overrides, name) == 0 then return 0 end
 else
-  if was and cjson.decode(was).runs_in == place then return 0 end -- whoever did it first stays on record
-  redis.call('HSET', overrides, name, cjson.encode({runs_in = place, by = ARGV[4], at = now}))
+  if was and cjson.decode(was).runs_in == place then return 0 end -- the first to set it stays on record
+  redis.call('HSET', overrides, name, cjson.encode({runs_in = place, by = ARGV.who, at = now}))
 end
 for _, worker in ipairs(redis.call('ZRANGE', 'offload:workers', 0, -1)) do post(worker, 'overrides') end
 return 1

@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
--- Take out what has outlived its keep: records with their lists, places in queues whose lease is over, and abort requests
--- that nobody will ever answer.
--- ARGV: now, how many at most, age in ms after which an abort request is void. Returns how many records went.
+-- Remove what has expired: records with their lists, entries of running jobs whose lease is over, and abort requests that
+-- no worker will answer.
+-- ARGV: now, the most records, age in ms after which an abort request is void. Returns the number of records removed.
 -- @include base
 -- @include index
 -- @include unique
-local gone = redis.call('ZRANGEBYSCORE', 'offload:expires', '-inf', now, 'LIMIT', 0, ARGV[2])
+local gone = redis.call('ZRANGEBYSCORE', 'offload:expires', '-inf', now, 'LIMIT', 0, ARGV.limit)
 for _, id in ipairs(gone) do forget(id) end
 write_sets()
 
--- A stock worker that ended a job says nothing to us; arq's result is then all there is. Look at some each time.
+-- A stock worker that ends a job writes no record of ours, only arq's result. Check some jobs each time.
 local ended = 0
 for _, status in ipairs({'deferred', 'queued', 'running', 'retrying'}) do
   local key = 'offload:jobs:' .. status
@@ -29,7 +29,7 @@ end
 for _, q in ipairs({'default', unpack(redis.call('SMEMBERS', 'offload:queues'))}) do
   redis.call('ZREMRANGEBYSCORE', 'offload:running-on:' .. q, '-inf', now) -- also of jobs that a stock worker ended
 end
-redis.call('ZREMRANGEBYSCORE', 'arq:abort', '-inf', now - tonumber(ARGV[3]))
+redis.call('ZREMRANGEBYSCORE', 'arq:abort', '-inf', now - tonumber(ARGV.abort_age_ms))
 redis.call('ZREMRANGEBYSCORE', 'offload:workers', '-inf', now - 60000)
 publish()
 return #gone + ended

@@ -1,4 +1,4 @@
--- All that is kept of jobs, each as it stands; changes nothing.
+-- Read all data of jobs; changes nothing.
 -- ARGV: ids. Returns for each {record as a flat list, payload, result, failed attempts, log lines}.
 local found = {}
 for i, id in ipairs(ARGV) do

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Give back, now, the jobs of a worker that died: each takes its old place in the queue, its attempt lost but counted.
--- ARGV: now, worker, default max tries, record kept ms, error of the lost attempts (JSON), the one job that is known to
---       have cost the worker or '': then only its attempt counts, and the others lose nothing. What else ran is added to
---       the error's details: "also_running", some of them as {id, function}, and "also_running_count".
--- Returns the ids given back, then the dead ones: those out of attempts.
+-- Release the jobs of a dead worker: each takes its old place in the queue; its attempt is lost but counts.
+-- ARGV: now, worker, default max tries, TTL of a dead job, error of the lost attempts (JSON), and the job that is known to
+--       have caused the death, or '': where it is known only its attempt counts. The error's details get the other jobs:
+--       "also_running", some of them as {id, function}, and "also_running_count".
+-- Returns the ids requeued, then the dead ones: those out of attempts.
 -- @include base
 -- @include index
 -- @include terminal
@@ -11,46 +11,46 @@
 -- @include requeue
 -- @include counts
 -- @include lost
-local worker, culprit, given, dead, touched = ARGV[2], ARGV[6], {}, {}, {}
+local worker, culprit, requeued, dead, touched = ARGV.worker, ARGV.culprit, {}, {}, {}
 local held = held_by(worker)
 
-local function give_back(id, rec, event)
+local function requeue_lost(id, rec, event)
   local q = rec[1]
   requeue({id = id, queue = q, enqueued = rec[3], status = 'queued', due = tonumber(rec[8]), priority = rec[9],
     attempt = tonumber(rec[4]), event = event, fields = {}}, rec[6] or nil)
-  given[#given + 1], touched[q] = id, true
+  requeued[#requeued + 1], touched[q] = id, true
 end
 
 for _, one in ipairs(held) do
   local id, rec = one.id, one.rec
   local q, attempt, name = rec[1], tonumber(rec[4]), rec[6] or nil
   local is_counted = culprit == '' or culprit == id
-  local is_last = is_counted and attempt >= tonumber(rec[5] or ARGV[3])
+  local is_last = is_counted and attempt >= tonumber(rec[5] or ARGV.max_tries)
   forget_lease(id, q, worker)
   if is_counted then
-    local lost = lost_beside_others(ARGV[5], held, id, rec[6])
+    local lost = lost_beside_others(ARGV.reason, held, id, rec[6])
     keep_attempt(id, cjson.encode({attempt = attempt, started = tonumber(rec[7]), ended = now, worker = worker, error = lost}),
       lost.fingerprint, rec[3])
     if is_last then
       terminate({id = id, queue = q, from = 'running', enqueued = rec[3], status = 'dead', result = '', keep = 0,
-        kept = tonumber(ARGV[4]), unique = rec[10], callback = rec[11], fields = {'error', cjson.encode(lost)}})
+        kept = tonumber(ARGV.dead_ttl_ms), unique = rec[10], callback = rec[11], fields = {'error', cjson.encode(lost)}})
       emit('dead', id, q, name, nil, attempt)
       dead[#dead + 1] = id
     else
-      give_back(id, rec, 'retrying')
+      requeue_lost(id, rec, 'retrying')
     end
   else
     uncount(id)
-    give_back(id, rec, 'queued')
+    requeue_lost(id, rec, 'queued')
   end
-  count(is_last and 'dead' or is_counted and 'failed' or 'putback', name or '<unknown>')
+  count(is_last and 'dead' or is_counted and 'failed' or 'requeued', name or '<unknown>')
 end
 redis.call('DEL', 'offload:running:' .. worker, 'offload:worker:' .. worker, 'offload:inbox:' .. worker)
 redis.call('ZREM', 'offload:workers', worker)
 for _, q in ipairs({'default', unpack(redis.call('SMEMBERS', 'offload:queues'))}) do
-  redis.call('ZREM', 'offload:idle:' .. q, worker) -- a wake-up would be lost on the dead
+  redis.call('ZREM', 'offload:idle:' .. q, worker) -- a wake-up would be lost on a dead worker
 end
 for q in pairs(touched) do wake(q) end
 write_counts()
 publish()
-return {given, dead}
+return {requeued, dead}

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 -- Extend every lease that one worker still holds, never past a job's own deadline; called by its guardian.
 -- ARGV: now, worker, lease ms. Returns {ids lost, ids past their deadline, ms until the next job's is or -1}; the worker
--- is told of the lost ones. A lease that ran out but that nobody took in the meantime (Redis was away) is taken up again,
--- unless another job has taken its place in max_running.
+-- gets a message for each lost one. A lease that ran out, while Redis was unavailable, and that no worker took since is
+-- renewed too, unless another job has taken its place in max_running.
 -- @include base
 -- @include limits
-local worker, lease = ARGV[2], tonumber(ARGV[3])
+local worker, lease = ARGV.worker, tonumber(ARGV.lease_ms)
 local running = 'offload:running:' .. worker
 local lost, overdue, left = {}, {}, -1
 local held = redis.call('ZRANGE', running, 0, -1, 'WITHSCORES') -- by their deadlines

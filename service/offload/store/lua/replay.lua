@@ -1,7 +1,7 @@
--- Put dead or aborted jobs back, attempts counted from 1 again; make deferred or retrying ones due now.
+-- Replay dead or aborted jobs, with attempts from 1 again; make deferred or retrying ones due now.
 -- ARGV: now, ids. Returns for each 'queued', 'unknown', 'expired' (its payload is gone), the status that forbids it, or
 -- 'held ' with the id of the job that has its unique key by now.
--- A stock worker that ended a job, or a stock producer that used its id again, has changed no record: the queue tells.
+-- A stock worker that ended a job, or a stock producer that used its id again, has changed no record: the queue shows it.
 -- @include base
 -- @include index
 -- @include unique
@@ -16,7 +16,7 @@ local function replay(id)
   if status == 'dead' or status == 'aborted' then
     if is_queued then return 'queued' end
     if not rec[4] then return 'expired' end
-    local holder = rec[7] and take_unique(id, (read_unique(rec[7])))
+    local holder = rec[7] and take_unique(id, unique_key(rec[7]))
     if holder then return 'held ' .. holder end
     redis.call('SET', 'arq:job:' .. id, rec[4])
     redis.call('DEL', 'arq:result:' .. id, 'arq:retry:' .. id)
@@ -38,7 +38,7 @@ local function replay(id)
   return 'queued'
 end
 
-for i = 2, #ARGV do said[#said + 1] = replay(ARGV[i]) end
+for i = FIRST, #ARGV do said[#said + 1] = replay(ARGV[i]) end
 for q in pairs(touched) do wake(q) end
 publish()
 return said

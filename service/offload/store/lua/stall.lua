@@ -1,11 +1,11 @@
--- Record what held an event loop, in one step: its entry, its group, the fleet's totals, the mark on its job, the event.
--- ARGV: now, record (JSON), event (JSON), job's id or '', fingerprint, kind, name of what it was or '-', held ms,
+-- Record a stall of an event loop in one step: its entry, its group, the fleet's totals, the mark on its job, the event.
+-- ARGV: now, record (JSON), event (JSON), job's id or '', fingerprint, kind, name of its function or route or '-', held ms,
 --       process whose loop it was, '1' where that kind of stall blames somebody. Returns now.
 -- @include base
 local ENTRIES, GROUPS, COUNTERS, KEPT_S = 1000, 500, 1000, 2592000
-local id, fingerprint, kind, held = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[8])
+local id, fingerprint, kind, held = ARGV.job_id, ARGV.fingerprint, ARGV.kind, tonumber(ARGV.held_ms)
 
-redis.call('XADD', 'offload:stalls', 'MAXLEN', '~', ENTRIES, '*', 'e', ARGV[2])
+redis.call('XADD', 'offload:stalls', 'MAXLEN', '~', ENTRIES, '*', 'e', ARGV.record)
 
 local function count(name)
   local counter = kind .. ' ' .. name
@@ -27,7 +27,7 @@ local function file_under_group()
   local group = 'offload:stall:' .. fingerprint
   local longest = tonumber(redis.call('HGET', group, 'max') or 0)
   redis.call('HSETNX', group, 'first', now)
-  redis.call('HSET', group, 'last', now, 'max', math.max(held, longest), 'record', ARGV[2])
+  redis.call('HSET', group, 'last', now, 'max', math.max(held, longest), 'record', ARGV.record)
   redis.call('HINCRBY', group, 'count', 1)
   redis.call('ZADD', 'offload:stall-groups', redis.call('HINCRBY', group, 'held', held), fingerprint)
   redis.call('ZADD', 'offload:stall-seen', now, fingerprint)
@@ -36,15 +36,15 @@ local function file_under_group()
   forget_groups(redis.call('ZRANGE', 'offload:stall-seen', 0, -1 - GROUPS))
 end
 
-count(ARGV[7])
+count(ARGV.name)
 file_under_group()
-redis.call('DEL', 'offload:stalling:' .. ARGV[9])
-redis.call('ZREM', 'offload:ongoing', ARGV[9])
+redis.call('DEL', 'offload:stalling:' .. ARGV.process)
+redis.call('ZREM', 'offload:ongoing', ARGV.process)
 
-local said, record = cjson.decode(ARGV[3]), 'offload:job:' .. id
+local said, record = cjson.decode(ARGV.event), 'offload:job:' .. id
 if id ~= '' and redis.call('EXISTS', record) == 1 then
-  said.queue = redis.call('HGET', record, 'queue') or nil -- by which a reader of all events chooses
-  if ARGV[10] == '1' then redis.call('HINCRBY', record, 'stalls', 1) end
+  said.queue = redis.call('HGET', record, 'queue') or nil -- readers of all events filter by it
+  if ARGV.blames == '1' then redis.call('HINCRBY', record, 'stalls', 1) end
 end
 said.event, said.id = 'stalled', id
 tell(said)

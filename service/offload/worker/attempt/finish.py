@@ -1,6 +1,6 @@
-"""Writes how attempts ended: all that ended since the last round trip in one call, each fenced by its token.
+"""Writes the ends of attempts: all since the last round trip in one call, each fenced by its token.
 
-While Redis is away endings wait here; they are written when it is back, if the lease still stands.
+While Redis does not serve they wait here; they are written when it does again, if the lease still stands.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ import structlog
 from offload.domain.clock import now_ms
 from offload.domain.errors import ErrorInfo, Unavailable
 from offload.domain.fingerprints import fingerprint
-from offload.domain.policy import Abort, Dead, Decision, Drop, PutBack, RetryAt, Succeed
+from offload.domain.policy import Abort, Dead, Decision, Drop, Requeue, RetryAt, Succeed
+from offload.domain.retention import Retention
 from offload.store.connection.connection import RedisClient
 from offload.store.connection.outage import RedisOutage
 from offload.store.jobs import leases
 from offload.store.jobs.codec import Codec, Payload
-from offload.store.jobs.enqueue import Retention
-from offload.store.jobs.leases import AttemptEnd, Claimed
+from offload.store.jobs.leases import NO_USAGE, AttemptEnd, Claimed, LoopUsage
 from offload.store.keys import queue_key
 from offload.worker.attempt.notes import Notes
 
@@ -28,27 +28,27 @@ _BATCH = 500
 
 
 class Finisher:
-    """Gathers endings and writes them in batches."""
+    """Gathers the ends of attempts and writes them in batches."""
 
-    def __init__(self, redis: RedisClient, worker: str, notes: Notes, away: RedisOutage) -> None:
+    def __init__(self, redis: RedisClient, worker: str, notes: Notes, outage: RedisOutage) -> None:
         self._redis = redis
         self._worker = worker
         self._notes = notes
-        self._away = away
+        self._outage = outage
         self._waiting: list[tuple[AttemptEnd, asyncio.Future[bool] | None]] = []
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self.refused = 0
 
-    def submit(self, ending: AttemptEnd) -> None:
-        """Have an ending written soon."""
-        self._add(ending, None)
+    def submit(self, attempt_end: AttemptEnd) -> None:
+        """Write an end soon; returns at once."""
+        self._append(attempt_end, None)
 
-    async def write(self, ending: AttemptEnd) -> bool:
-        """Have an ending written; return True when it is, False when the lease no longer stood."""
+    async def write(self, attempt_end: AttemptEnd) -> bool:
+        """Write an end; return True when it is written, False where the lease no longer stood."""
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._add(ending, written)
+        self._append(attempt_end, written)
         return await asyncio.shield(written)
 
     async def drained(self) -> None:
@@ -65,91 +65,101 @@ class Finisher:
                 await self._write(batch)
             self._idle.set()
 
-    def _add(self, ending: AttemptEnd, written: "asyncio.Future[bool] | None") -> None:
-        self._waiting.append((ending, written))
+    def _append(self, attempt_end: AttemptEnd, written: "asyncio.Future[bool] | None") -> None:
+        self._waiting.append((attempt_end, written))
         self._idle.clear()
         self._arrived.set()
 
     async def _write(self, batch: "list[tuple[AttemptEnd, asyncio.Future[bool] | None]]") -> None:
-        answers = await self._answers([ending for ending, _ in batch])
-        for (ending, written), was_written in zip(batch, answers, strict=True):
+        answers = await self._write_until_served([attempt_end for attempt_end, _ in batch])
+        for (attempt_end, written), was_written in zip(batch, answers, strict=True):
             if not was_written:
                 self.refused += 1
-                log.warning("finish_refused", job_id=ending.id, verb=ending.verb, reason="another has taken the job")
+                log.warning(
+                    "finish_refused", job_id=attempt_end.id, verb=attempt_end.verb, reason="another has taken the job"
+                )
             if written is not None and not written.done():
                 written.set_result(was_written)
 
-    async def _answers(self, endings: list[AttemptEnd]) -> list[bool]:
-        """Write a batch, as often as it takes Redis to serve; notes of the jobs go first."""
+    async def _write_until_served(self, ends: list[AttemptEnd]) -> list[bool]:
+        """Write a batch, again and again until Redis serves; the notes of the jobs go first."""
         while True:
             try:
                 if not self._notes.is_empty:
                     await self._notes.flush()
-                answers = await leases.finish(self._redis, self._worker, endings)
+                answers = await leases.finish(self._redis, self._worker, ends)
             except Unavailable as error:
-                await self._away.pause("finish", error)
+                await self._outage.pause("finish", error)
             else:
-                self._away.served("finish")
+                self._outage.served("finish")
                 return answers
 
 
-def ending(
+def attempt_end_of(
     job: Claimed,
     payload: Payload,
     decision: Decision,
     codec: Codec,
-    kept: Retention,
+    retention: Retention,
     keep_result: float,
     fields: tuple[tuple[str, str | int | float], ...] = (),
-    loop: str = "",
+    loop: LoopUsage = NO_USAGE,
 ) -> AttemptEnd | None:
-    """Turn a decision into what is written; None where nothing may be. `keep_result` in seconds, -1 for ever."""
-    keep_ms = -1 if keep_result < 0 else round(keep_result * 1000)
+    """Return the end of an attempt as it is written; None where nothing is. `keep_result` in seconds, -1 for ever."""
+    result_ttl_ms = -1 if keep_result < 0 else round(keep_result * 1000)
     ended_ms = max(now_ms(), job.claimed_ms)
 
-    def result(**about: Any) -> bytes:
-        if keep_ms == 0:
+    def result(**content: Any) -> bytes:
+        if result_ttl_ms == 0:
             return b""
         return codec.encode_result(
-            job.id, queue_key(job.queue), payload, job.attempt, job.claimed_ms, ended_ms, **about
+            job.id, queue_key(job.queue), payload, job.attempt, job.claimed_ms, ended_ms, **content
         )
 
-    def finished(verb: str, **about: Any) -> AttemptEnd:
-        return AttemptEnd(id=job.id, token=job.token, verb=verb, function=payload.function, loop=loop, **about)
+    def end(verb: str, **fields_of_verb: Any) -> AttemptEnd:
+        return AttemptEnd(id=job.id, token=job.token, verb=verb, function=payload.function, loop=loop, **fields_of_verb)
 
     match decision:
         case Succeed(value_json, value):
-            kept_ms = 10 * 365 * 86_400_000 if keep_ms < 0 else keep_ms + kept.record_ms
+            record_ttl_ms = retention.whole_record_ttl_ms(result_ttl_ms)
             data = result(result=value_json, value=value)
-            return finished("succeeded", result=data, keep_ms=keep_ms, kept_ms=kept_ms, fields=fields)
+            return end(
+                "succeeded", result=data, result_ttl_ms=result_ttl_ms, record_ttl_ms=record_ttl_ms, fields=fields
+            )
         case RetryAt(due_ms, error):
-            error = _known(error, payload.function)
-            failed = _attempt(job, ended_ms, error)
-            return finished("retry", due_ms=due_ms, failed_attempt=failed, fields=fields, fingerprint=error.fingerprint)
+            error = _with_fingerprint(error, payload.function)
+            failed = _failed_attempt(job, ended_ms, error)
+            return end("retry", due_ms=due_ms, failed_attempt=failed, fields=fields, fingerprint=error.fingerprint)
         case Dead(error, exception, was_tried):
-            error = _known(error, payload.function)
+            error = _with_fingerprint(error, payload.function)
             data = result(error=error, exception=exception)
-            said = (*fields, ("error", orjson.dumps(error.as_dict()).decode()))
-            failed = _attempt(job, ended_ms, error) if was_tried else b""
-            about: dict[str, Any] = {"keep_ms": keep_ms, "kept_ms": kept.dead_ms, "fields": said}
-            return finished("dead", result=data, failed_attempt=failed, fingerprint=error.fingerprint, **about)
+            fields_dead = (*fields, ("error", orjson.dumps(error.as_dict()).decode()))
+            failed = _failed_attempt(job, ended_ms, error) if was_tried else b""
+            kept: dict[str, Any] = {
+                "result_ttl_ms": result_ttl_ms,
+                "record_ttl_ms": retention.dead_ttl_ms,
+                "fields": fields_dead,
+            }
+            return end("dead", result=data, failed_attempt=failed, fingerprint=error.fingerprint, **kept)
         case Abort():
             error = ErrorInfo("CancelledError", "aborted while it ran")
             data = result(error=error, exception=asyncio.CancelledError())
-            return finished("aborted", result=data, keep_ms=keep_ms, kept_ms=kept.dead_ms, fields=fields)
-        case PutBack(due_ms, why):
-            told = (*fields, ("put_back", why)) if why else fields
-            return finished("putback", due_ms=due_ms or 0, fields=told)
+            return end(
+                "aborted", result=data, result_ttl_ms=result_ttl_ms, record_ttl_ms=retention.dead_ttl_ms, fields=fields
+            )
+        case Requeue(due_ms, why):
+            fields_requeued = (*fields, ("requeue_reason", why)) if why else fields
+            return end("requeued", due_ms=due_ms or 0, fields=fields_requeued)
         case Drop():
             return None
 
 
-def _known(error: ErrorInfo, function: str) -> ErrorInfo:
+def _with_fingerprint(error: ErrorInfo, function: str) -> ErrorInfo:
     """Return the error with its fingerprint, by which jobs that failed in the same way are found."""
     return replace(error, fingerprint=fingerprint(function, error.type, error.message, error.traceback))
 
 
-def _attempt(job: Claimed, ended_ms: int, error: ErrorInfo) -> bytes:
+def _failed_attempt(job: Claimed, ended_ms: int, error: ErrorInfo) -> bytes:
     worker = job.token.rpartition(":")[0]
-    about = {"attempt": job.attempt, "started": job.claimed_ms, "ended": ended_ms, "worker": worker}
-    return orjson.dumps({**about, "error": error.as_dict()})
+    attempt = {"attempt": job.attempt, "started": job.claimed_ms, "ended": ended_ms, "worker": worker}
+    return orjson.dumps({**attempt, "error": error.as_dict()})

@@ -19,8 +19,8 @@ from offload.worker.attempt.prepare import ResolvedJob, Rules
 from offload.worker.attempt.running import Running
 from offload.worker.attempt.timeouts import Timeouts
 from offload.worker.context import AttemptInfo, JobContext
-from offload.worker.executors import child
-from offload.worker.executors.leaks import Owner
+from offload.worker.executors.messages import JobWork
+from offload.worker.executors.threads import Owner
 from offload.worker.guardian.shared_page import mark_of
 from offload.worker.outcome import returned, run_blocking
 
@@ -36,40 +36,45 @@ class Invoker:
         self._services = services
         self._loop = loop
         self._slot = slot
-        self._deadlines = Timeouts(loop)
+        self._timeouts = Timeouts(loop)
 
-    async def call(self, running: Running, job: Claimed, opened: ResolvedJob, ctx: dict[Any, Any] | None) -> Outcome:
-        """Return how the call ended; raise what it raised on the loop, CancelledError where its time was up."""
-        function, payload = opened.function, opened.payload
+    async def invoke(
+        self, running: Running, job: Claimed, resolved: ResolvedJob, ctx: dict[Any, Any] | None
+    ) -> Outcome:
+        """Call the function of a job and return the outcome.
+
+        Raises what the function raises on the event loop, and CancelledError at its timeout.
+        """
+        function, payload = resolved.function, resolved.payload
         if function.runs_in == "loop":
-            self._limit_time(running, opened)
+            self._limit_time(running, resolved)
         if function.is_plain:
-            return await self._steps(running, function, self._plain(opened, ctx))
-        given = function.arguments.bind(payload.args, payload.kwargs)
+            return await self._steps(running, function, self._plain(resolved, ctx))
+        arguments = function.arguments.bind(payload.args, payload.kwargs)
         if function.runs_in == "loop":
-            port = running.port = LoopPort(self._services, job, self._loop, opened.without_secrets)
-            return await self._steps(running, function, self._on_loop(port, job, opened, given))
-        thread_port = running.port = ThreadPort(self._services, job, self._loop, opened.without_secrets)
+            port = running.port = LoopPort(self._services, job, self._loop, resolved.without_secrets)
+            return await self._steps(running, function, self._on_loop(port, job, resolved, arguments))
+        thread_port = running.port = ThreadPort(self._services, job, self._loop, resolved.without_secrets)
         if function.runs_in == "thread":
-            return await self._in_thread(running, thread_port, job, opened, given)
-        return await self._in_process(running, thread_port, job, opened, given)
+            return await self._in_thread(running, thread_port, job, resolved, arguments)
+        return await self._in_process(running, thread_port, job, resolved, arguments)
 
-    async def _plain(self, opened: ResolvedJob, ctx: dict[Any, Any] | None) -> Outcome:
-        function, payload = opened.function, opened.payload
+    async def _plain(self, resolved: ResolvedJob, ctx: dict[Any, Any] | None) -> Outcome:
+        function, payload = resolved.function, resolved.payload
         value = await function.fn(ctx, *payload.args, **payload.kwargs)
         return Returned(b"null", value) if self._codec.kind != "json" else returned(function, value, self._limit)
 
-    async def _on_loop(self, port: LoopPort, job: Claimed, opened: ResolvedJob, given: dict[str, Any]) -> Outcome:
-        function = opened.function
-        arguments = function.arguments.validate(given)
-        value = await function.fn(JobContext(_facts(job, opened), port, port), **arguments)
+    async def _on_loop(self, port: LoopPort, job: Claimed, resolved: ResolvedJob, arguments: dict[str, Any]) -> Outcome:
+        function = resolved.function
+        arguments = function.arguments.validate(arguments)
+        value = await function.fn(JobContext(_attempt_info_of(job, resolved), port, port), **arguments)
         await port.settle()
         return returned(function, value, self._limit)
 
     def _steps(
         self, running: Running, function: JobFunction[Any, Any], work: Coroutine[Any, Any, Outcome]
     ) -> Awaitable[Outcome]:
-        """Count the steps of a job, with what its arguments and result take, and of the tasks that it starts."""
+        """Count the steps of a job and of the tasks it starts, with the validation of its arguments and result."""
         if self._slot is None:
             return work
         code = getattr(function.fn, "__code__", None)
@@ -81,23 +86,23 @@ class Invoker:
         return drive(work, scope, self._slot)
 
     async def _in_thread(
-        self, running: Running, port: ThreadPort, job: Claimed, opened: ResolvedJob, given: dict[str, Any]
+        self, running: Running, port: ThreadPort, job: Claimed, resolved: ResolvedJob, arguments: dict[str, Any]
     ) -> Outcome:
-        function, threads = opened.function, self._services.executors.threads(job.queue)
-        begin = await self._begin("thread", running, job, opened, is_full=threads.is_full)
-        call = partial(_work, port, _facts(job, opened), function, given)
-        run = partial(run_blocking, function, call, opened.policy, self._limit)
-        running.call = threads.call(run, begin, Owner(job.id, function.name))
-        outcome: Outcome = await threads.result(running.call, port.used)
+        function, threads = resolved.function, self._services.executors.threads(job.queue)
+        begin = await self._begin("thread", running, job, resolved, is_full=threads.is_full)
+        call = partial(_work, port, _attempt_info_of(job, resolved), function, arguments)
+        run = partial(run_blocking, function, call, resolved.policy, self._limit)
+        running.call = threads.start_call(run, begin, Owner(job.id, function.name))
+        outcome: Outcome = await threads.result_of(running.call, port.usage)
         return outcome
 
     async def _in_process(
-        self, running: Running, port: ThreadPort, job: Claimed, opened: ResolvedJob, given: dict[str, Any]
+        self, running: Running, port: ThreadPort, job: Claimed, resolved: ResolvedJob, arguments: dict[str, Any]
     ) -> Outcome:
         processes = self._services.executors.processes(job.queue)
-        begin = await self._begin("process", running, job, opened, is_full=processes.is_full)
-        task = (child.run_job, *opened.function.import_path, _facts(job, opened), given, self._limit)
-        outcome: Outcome = await processes.run(port, *task, used=port.used, on_start=begin)
+        begin = await self._begin("process", running, job, resolved, is_full=processes.is_full)
+        work = JobWork(*resolved.function.import_path, _attempt_info_of(job, resolved), arguments, self._limit)
+        outcome: Outcome = await processes.run_work(work, port.serve, usage=port.usage, on_start=begin)
         return outcome
 
     async def _begin(
@@ -105,15 +110,15 @@ class Invoker:
         place: Literal["thread", "process"],
         running: Running,
         job: Claimed,
-        opened: ResolvedJob,
+        resolved: ResolvedJob,
         *,
         is_full: bool,
     ) -> Callable[[], None]:
-        """Return what is to be called as the job begins: its time is counted from there, not while it waits.
+        """Return the callback for when the job begins: its timeout is counted from then, not while it waits.
 
-        One that has to wait for a place is seen to.
+        A job that has to wait for a place is marked as waiting.
         """
-        begin = partial(self._limit_time, running, opened)
+        begin = partial(self._limit_time, running, resolved)
         if not is_full:
             return begin
         await leases.keep_waiting(self._services.redis, job, place)
@@ -124,34 +129,36 @@ class Invoker:
 
         return begun
 
-    def _limit_time(self, running: Running, opened: ResolvedJob) -> None:
-        """Let its timeout begin."""
-        if opened.timeout is not None and running.performing:
-            running.deadline = self._deadlines.start(opened.timeout, running.time_is_up)
+    def _limit_time(self, running: Running, resolved: ResolvedJob) -> None:
+        """Start the timeout of a job."""
+        if resolved.timeout is not None and running.performing:
+            running.timeout = self._timeouts.start(resolved.timeout, running.time_is_up)
 
     @property
     def _limit(self) -> int:
         return self._rules.max_result_bytes
 
 
-def _facts(job: Claimed, opened: ResolvedJob) -> AttemptInfo:
+def _attempt_info_of(job: Claimed, resolved: ResolvedJob) -> AttemptInfo:
     return AttemptInfo(
         job.id,
-        opened.function.name,
+        resolved.function.name,
         job.queue,
         job.attempt,
-        opened.policy.max_tries,
-        opened.payload.enqueued_ms,
-        None if opened.timeout is None else job.claimed_ms + round(opened.timeout * 1000),
-        opened.traceparent,
-        opened.timeout,
+        resolved.policy.max_tries,
+        resolved.payload.enqueued_ms,
+        None if resolved.timeout is None else job.claimed_ms + round(resolved.timeout * 1000),
+        resolved.traceparent,
+        resolved.timeout,
     )
 
 
-def _work(port: ThreadPort, facts: AttemptInfo, function: JobFunction[Any, Any], given: dict[str, Any]) -> Any:
-    """Call the job function, in its thread, unless somebody asked it to stop while it waited for one."""
-    facts.begin(now_ms())
-    context = JobContext(facts, port)
+def _work(
+    port: ThreadPort, attempt_info: AttemptInfo, function: JobFunction[Any, Any], arguments: dict[str, Any]
+) -> Any:
+    """Call the job function in its thread; raises Aborted where the job was aborted while it waited for one."""
+    attempt_info.begin(now_ms())
+    context = JobContext(attempt_info, port)
     context.raise_if_aborted()
-    with AtWork(facts.id, function.name):
-        return function.fn(context, **function.arguments.validate(given))
+    with AtWork(attempt_info.id, function.name):
+        return function.fn(context, **function.arguments.validate(arguments))

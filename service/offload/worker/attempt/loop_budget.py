@@ -1,6 +1,6 @@
-"""The loop budget of one attempt: what is said and done when one of its steps held the event loop for longer.
+"""The loop budget of one attempt: a log line, and maybe a failure, when one step held the event loop for longer.
 
-The step clock tells, at the end of the step, so nothing here can cut a step short.
+The step clock reports a step when it ends, so nothing here can cut one short.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ import structlog
 from offload.domain.errors import GiveUp, LoopBudgetExceeded, Retry
 from offload.domain.functions import JobFunction
 from offload.domain.policy import Outcome, Raised, RetryPolicy
-from offload.loopwatch.describe import blamed, position
-from offload.loopwatch.step_clock import Scope, Slot, Slow
+from offload.loopwatch.describe import position, user_place
+from offload.loopwatch.step_clock import Scope, Slot, SlowStep
 from offload.worker.outcome import raised
 
 log = structlog.get_logger(__name__)
@@ -28,21 +28,21 @@ class Budget:
         self._slot = slot
         self._fails = fails
         self._stop = stop
-        self._said_ns = 0
+        self._logged_ns = 0
         self.exceeded: LoopBudgetExceeded | None = None
         scope.budget_ns = round(ms * 1e6)
         scope.on_over = self._over
 
-    def _over(self, slow: Slow) -> None:
-        """Say it, the first time and whenever it has become twice as bad; have the attempt stopped at its next await.
+    def _over(self, slow: SlowStep) -> None:
+        """Log it, the first time and whenever it is twice as long; have the attempt stopped at its next await.
 
-        It is not cancelled here: that would reach past a coroutine that ends with this step.
+        The attempt is not cancelled here: that would reach past a coroutine that ends with this step.
         """
         at_line, short = self._line(slow)
-        if slow.held_ns >= 2 * self._said_ns:
-            self._said_ns = slow.held_ns
-            about = {"job_id": slow.scope.id, "function": slow.scope.name, "budget_ms": self._ms, "at_line": at_line}
-            log.warning("loop_over_budget", held_ms=round(slow.held_ns / 1e6, 1), **about)
+        if slow.held_ns >= 2 * self._logged_ns:
+            self._logged_ns = slow.held_ns
+            fields = {"job_id": slow.scope.id, "function": slow.scope.name, "budget_ms": self._ms, "at_line": at_line}
+            log.warning("loop_over_budget", held_ms=round(slow.held_ns / 1e6, 1), **fields)
         if self._fails and self.exceeded is None:
             held = f"{slow.held_ns / 1e6:.0f} ms"
             self.exceeded = LoopBudgetExceeded(
@@ -50,11 +50,11 @@ class Budget:
             )
             asyncio.get_running_loop().call_soon(self._stop, "over_budget")
 
-    def _line(self, slow: Slow) -> tuple[str, str]:
-        """Return where it was, in full and short: the line where a sample was taken, else where the function begins."""
+    def _line(self, slow: SlowStep) -> tuple[str, str]:
+        """Return the position, in full and short: the line where a sample was taken, else where the function begins."""
         file, line = slow.scope.path, slow.scope.line
         sample = self._slot.sample_of(slow.step)
-        if sample is not None and (place := blamed(sample)) is not None:
+        if sample is not None and (place := user_place(sample)) is not None:
             file, line = place[0].co_filename, position(*place)[0]
         return f"{file}:{line}", f"{'/'.join(PurePath(file).parts[-2:])}:{line}"
 
@@ -72,10 +72,10 @@ def budget_of(
 
 
 def within(budget: Budget | None, why: str | None, outcome: Outcome, policy: RetryPolicy) -> Outcome:
-    """Return how an attempt ended that may have been over its budget; `why` it was stopped, None where it was not yet.
+    """Return the outcome of an attempt with regard to its budget; `why` it was stopped, None where it was not yet.
 
-    It then failed, whatever it made of its cancellation. An error of its own counts where it came in the very step, and
-    so does what it decided by hand.
+    An attempt over its budget has failed, whatever it made of its cancellation. An error of its own takes precedence
+    where it was raised in the very step, and so does a Retry or GiveUp.
     """
     if budget is None or budget.exceeded is None or why not in (None, "over_budget"):
         return outcome

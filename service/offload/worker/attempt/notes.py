@@ -1,4 +1,4 @@
-"""Progress and log lines of running jobs on their way to Redis: gathered, thinned out, written in one call."""
+"""Progress and log lines of running jobs: gathered, thinned out, and written to Redis in one call."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ _NOTE_BYTES = 4_000  # a line is for a person to read, and a job keeps 200 of th
 
 
 class Notes:
-    """Writes what jobs say of themselves. What cannot be written (Redis away, too much) is dropped and counted."""
+    """Writes notes of jobs. Those that cannot be written (no Redis, too many) are dropped and counted."""
 
     def __init__(self, redis: RedisClient) -> None:
         self._redis = redis
@@ -31,21 +31,22 @@ class Notes:
         self._wake = asyncio.Event()
         self.dropped = 0
 
-    def add(self, job: "Claimed", kind: str, said: dict[str, Any]) -> None:
-        """Take a note; call it on the event loop."""
-        note = _bounded(said)
+    def add(self, job: "Claimed", kind: str, content: dict[str, Any]) -> None:
+        """Take a note; call this on the event loop."""
+        note = _bounded(content)
         if kind == "progress":
             self._progress[job.id, job.token] = note
         elif len(self._lines) < _WAITING_LIMIT:
             self._lines.append((job.id, job.token, kind, note))
-            write = getattr(log, said["level"])
-            write(said["message"], job_id=job.id, function=job.function, attempt=job.attempt, **said.get("fields", {}))
+            write = getattr(log, content["level"])
+            fields = content.get("fields", {})
+            write(content["message"], job_id=job.id, function=job.function, attempt=job.attempt, **fields)
         else:
             self.dropped += 1
         self._wake.set()
 
     def begun(self, job: "Claimed") -> None:
-        """Note that a job that waited for a thread or process has one; call it on the event loop."""
+        """Note that a job that waited for a thread or process has one now; call this on the event loop."""
         if len(self._lines) < _WAITING_LIMIT:
             self._lines.append((job.id, job.token, "begun", b""))
             self._wake.set()
@@ -58,7 +59,7 @@ class Notes:
             await asyncio.sleep(_PAUSE)
 
     async def flush(self) -> None:
-        """Write what is waiting; the endings of jobs are written after their notes."""
+        """Write all notes that wait; the ends of attempts are written after the notes of their jobs."""
         async with self._written:
             self._wake.clear()
             waiting = [*self._lines, *((job, token, "progress", note) for (job, token), note in self._progress.items())]
@@ -72,15 +73,15 @@ class Notes:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is waiting to be written."""
+        """True while no note waits to be written."""
         return not self._lines and not self._progress and not self._written.locked()
 
 
-def _bounded(said: dict[str, Any]) -> bytes:
-    """Serialise a note; of one that is too long stays the beginning of its message, and how many bytes it had."""
-    note = orjson.dumps(said, default=str)
+def _bounded(content: dict[str, Any]) -> bytes:
+    """Serialise a note; one that is too long is cut to the beginning of its message, and its size."""
+    note = orjson.dumps(content, default=str)
     if len(note) <= _NOTE_BYTES:
         return note
-    message = f"{str(said.get('message') or '')[: _NOTE_BYTES // 8]}… ({len(note):,} bytes)"
-    short = {**said, "message": message}
-    return orjson.dumps({**short, "fields": {}} if "fields" in said else short)
+    message = f"{str(content.get('message') or '')[: _NOTE_BYTES // 8]}… ({len(note):,} bytes)"
+    short = {**content, "message": message}
+    return orjson.dumps({**short, "fields": {}} if "fields" in content else short)

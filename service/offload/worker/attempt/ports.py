@@ -1,6 +1,7 @@
 """The ports of contexts that run in this process: on the event loop, and in a thread (also for a child's requests)."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -8,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 import orjson
 
-from offload.client import Client, Request
+from offload.client import Client, Enqueued, Request
 from offload.domain.artifacts import Artifact
 from offload.domain.clock import now_ms
-from offload.domain.executors import Used
+from offload.domain.errors import MaybeEnqueued, Unavailable, Unconfirmed
+from offload.domain.executors import ExecutorUsage
 from offload.domain.functions import EnqueueOptions
 from offload.loopwatch.suspects import AtWork
 from offload.store.fleet import stats
@@ -21,21 +23,24 @@ from offload.store.jobs.ids import new_id
 from offload.store.jobs.leases import Claimed
 from offload.store.jobs.records import Records
 from offload.worker.attempt import callback_event
+from offload.worker.attempt.loop_call import Unfinished, call_on_loop
 from offload.worker.attempt.notes import Notes
 from offload.worker.context import JobHandle
-from offload.worker.executors import child
+from offload.worker.executors import messages
 from offload.worker.executors.executors import Executors
-from offload.worker.executors.leaks import Owner
+from offload.worker.executors.threads import Owner
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
 
 T = TypeVar("T")
-_STORE_TIMEOUT = 30.0
+Redact = Callable[[dict[str, Any]], dict[str, Any]]
+_BEGIN_TIMEOUT = 30.0  # until the event loop takes a call up; it is not carried out later than that
+_END_TIMEOUT = 30.0  # and from then until it is done; what asks Redis takes less, by the timeouts of its connection
 
 
 class Services:
-    """What all contexts of one worker share."""
+    """The parts of one worker that the contexts of all its jobs share."""
 
     def __init__(
         self,
@@ -65,34 +70,30 @@ class Services:
         return self._http
 
     async def close(self) -> None:
-        """Close what was opened."""
+        """Close the HTTP client, if it was made."""
         if self._http is not None:
             await self._http.aclose()
 
 
-Hide = Callable[[dict[str, Any]], dict[str, Any]]
-"""Takes what is secret out of a note of a job."""
-
-
 class LoopPort:
-    """The port of a job that runs on the event loop, and what only such a job can use."""
+    """The port of a job on the event loop, and all that such a job can use besides."""
 
-    def __init__(self, services: Services, job: Claimed, loop: asyncio.AbstractEventLoop, hide: Hide) -> None:
+    def __init__(self, services: Services, job: Claimed, loop: asyncio.AbstractEventLoop, redact: Redact) -> None:
         self._services = services
         self._job = job
         self._loop = loop
-        self._hide = hide
+        self._redact = redact
         self._pending: set[asyncio.Task[Any]] = set()
         self.was_aborted = False
-        self.used: Used | None = None
+        self.usage: ExecutorUsage | None = None
 
-    def note(self, kind: str, said: dict[str, Any]) -> None:
-        self._services.notes.add(self._job, kind, self._hide(said))
+    def note(self, kind: str, content: dict[str, Any]) -> None:
+        self._services.notes.add(self._job, kind, self._redact(content))
 
     def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> JobHandle:
         options = _of_job(options, self._job)
         self._services.client.prepare(Request(function, args, options))
-        task = self._start(self._services.client.enqueue(function, args, options))
+        task = self._start(_enqueue(self._services.client, function, args, options))
         return JobHandle(str(options.job_id), asyncio.shield(task))
 
     def keep(self, name: str, data: bytes, media_type: str | None) -> Artifact:
@@ -101,13 +102,13 @@ class LoopPort:
         return artifact
 
     def read(self, artifact_id: str) -> tuple[Artifact, bytes]:
-        return ThreadPort(self._services, self._job, self._loop, self._hide).read(artifact_id)
+        return ThreadPort(self._services, self._job, self._loop, self._redact).read(artifact_id)
 
     def is_aborted(self) -> bool:
         return self.was_aborted
 
     async def settle(self) -> None:
-        """Wait for what the job started and did not await; raise the first failure among it."""
+        """Wait for all that the job enqueued or stored and did not await; raise the first failure of it."""
         while self._pending:
             done, self._pending = self._pending, set()
             await asyncio.gather(*done)
@@ -127,17 +128,17 @@ class LoopPort:
 
         owner = Owner(self._job.id, self._job.function)
         threads = self._services.executors.threads(self._job.queue)
-        return await threads.run(step, owner=owner, used=self._counted())
+        return await threads.run_call(step, owner=owner, usage=self._counted())
 
     async def to_process(self, f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         processes = self._services.executors.processes(self._job.queue)
-        result: T = await processes.run(None, child.run_step, f, args, kwargs, used=self._counted())
+        result: T = await processes.run_work(messages.StepWork(f, args, kwargs), usage=self._counted())
         return result
 
-    def _counted(self) -> Used:
-        if self.used is None:
-            self.used = Used()
-        return self.used
+    def _counted(self) -> ExecutorUsage:
+        if self.usage is None:
+            self.usage = ExecutorUsage()
+        return self.usage
 
     async def prune(self) -> int:
         removed = 0
@@ -164,42 +165,72 @@ class LoopPort:
 
 
 class ThreadPort:
-    """The port of a job in a thread; it serves a child process too, whose pipe a thread reads."""
+    """The port of a job in a thread; it serves a child process too, as a thread reads the pipe."""
 
-    def __init__(self, services: Services, job: Claimed, loop: asyncio.AbstractEventLoop, hide: Hide) -> None:
+    def __init__(self, services: Services, job: Claimed, loop: asyncio.AbstractEventLoop, redact: Redact) -> None:
         self._services = services
         self._job = job
         self._loop = loop
-        self._hide = hide
+        self._redact = redact
         self.was_aborted = False
-        self.used = Used()
+        self.usage = ExecutorUsage()
 
-    def note(self, kind: str, said: dict[str, Any]) -> None:
-        self._loop.call_soon_threadsafe(self._services.notes.add, self._job, kind, self._hide(said))
+    def note(self, kind: str, content: dict[str, Any]) -> None:
+        self._loop.call_soon_threadsafe(self._services.notes.add, self._job, kind, self._redact(content))
 
     def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> JobHandle:
-        options = _of_job(options, self._job)
-        return JobHandle(self._call(self._services.client.enqueue(function, args, options)).id)
+        return JobHandle(self._enqueue(function, args, options, _BEGIN_TIMEOUT))
 
     def keep(self, name: str, data: bytes, media_type: str | None) -> Artifact:
         artifact = self._services.files.write(name, data, media_type)
-        self.register(artifact)
+        self._register(artifact, _BEGIN_TIMEOUT)
         return artifact
 
-    def register(self, artifact: Artifact) -> None:
-        self._call(artifacts.register(self._services.redis, artifact, self._services.artifact_keep_ms))
-
-    def find(self, artifact_id: str) -> Artifact:
-        return self._call(artifacts.find(self._services.redis, artifact_id))
-
     def read(self, artifact_id: str) -> tuple[Artifact, bytes]:
-        return self.find(artifact_id), self._services.files.read(artifact_id)
+        return self._find(artifact_id, _BEGIN_TIMEOUT), self._services.files.read(artifact_id)
 
     def is_aborted(self) -> bool:
         return self.was_aborted
 
-    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_STORE_TIMEOUT)
+    def serve(self, message: messages.Note | messages.Request) -> Any:
+        """Take a note of a child process, or return the answer to its request."""
+        if isinstance(message, messages.Note):
+            return self.note(message.kind, message.content)
+        left = message.asked_at + _BEGIN_TIMEOUT - time.monotonic()
+        match message.content:
+            case messages.EnqueueJob(function, arguments, options):
+                return self._enqueue(function, arguments, options, left)
+            case messages.RegisterArtifact(artifact):
+                return self._register(artifact, left)
+            case messages.FindArtifact(artifact_id):
+                return self._find(artifact_id, left)
+
+    def _enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions, begin_timeout: float) -> str:
+        options = _of_job(options, self._job)
+        try:
+            return self._call(_enqueue(self._services.client, function, args, options), begin_timeout).id
+        except Unfinished as error:
+            raise MaybeEnqueued(str(options.job_id), str(error)) from None
+
+    def _register(self, artifact: Artifact, begin_timeout: float) -> None:
+        keep_ms = self._services.artifact_keep_ms
+        self._call(artifacts.register(self._services.redis, artifact, keep_ms), begin_timeout)
+
+    def _find(self, artifact_id: str, begin_timeout: float) -> Artifact:
+        return self._call(artifacts.find(self._services.redis, artifact_id), begin_timeout)
+
+    def _call(self, coroutine: Coroutine[Any, Any, T], begin_timeout: float) -> T:
+        return call_on_loop(coroutine, self._loop, begin_timeout, _END_TIMEOUT)
+
+
+async def _enqueue(client: Client, function: str, args: dict[str, Any], options: EnqueueOptions) -> Enqueued:
+    """Store a job of a job; an answer that was lost is an error that names the id."""
+    try:
+        return await client.enqueue(function, args, options)
+    except Unconfirmed:
+        raise
+    except Unavailable as error:
+        raise MaybeEnqueued(str(options.job_id), str(error)) from error
 
 
 def _of_job(options: EnqueueOptions, job: Claimed) -> EnqueueOptions:

@@ -1,4 +1,4 @@
-"""Opening a claimed job: what it is and what holds for this run of it, or why it is not run at all."""
+"""Resolves a claimed job to its function and the rules of this run, or to the reason why it does not run."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,10 +12,10 @@ from offload.domain import callbacks
 from offload.domain.clock import now_ms
 from offload.domain.errors import ErrorInfo
 from offload.domain.functions import Functions, JobFunction
-from offload.domain.policy import Abort, Dead, Decision, PutBack, RetryPolicy
+from offload.domain.policy import Abort, Dead, Decision, Requeue, RetryPolicy
+from offload.domain.retention import Retention
 from offload.domain.security.secrets import Redaction, mask
 from offload.store.jobs.codec import Codec, KeyMissing, Payload, Undecodable
-from offload.store.jobs.enqueue import Retention
 from offload.store.jobs.leases import Claimed
 from offload.worker.outcome import describe
 
@@ -28,12 +28,12 @@ _NO_LIMIT = 1_000_000
 
 @dataclass(frozen=True)
 class Rules:
-    """What holds for every attempt of one worker; times in seconds."""
+    """The rules of every attempt of one worker; times in seconds."""
 
     max_tries: int = 5
     timeout: float | None = 300.0
     keep_result: float = 3600.0
-    kept: Retention = field(default_factory=Retention)
+    retention: Retention = field(default_factory=Retention)
     max_result_bytes: int = 1_048_576
     unknown_function_grace: float = 600.0
     retry_jobs: bool = True
@@ -43,7 +43,7 @@ class Rules:
 
 @dataclass(slots=True)
 class ResolvedJob:
-    """A claimed job that can run: what it is, and what holds for this run of it."""
+    """A claimed job that can run: its payload and function, and the limits of this run."""
 
     payload: Payload
     function: JobFunction[Any, Any]
@@ -56,18 +56,18 @@ class ResolvedJob:
 
     @property
     def redaction(self) -> Redaction:
-        """What keeps the secrets among its arguments out of what it says; made when it first says something."""
+        """Hides the secrets among its arguments in its notes and errors; made when the first of these comes."""
         if self._redaction is None:
             arguments = self.function.arguments
-            given = {**dict(zip(arguments.names, self.payload.args, strict=False)), **self.payload.kwargs}
-            self._redaction = Redaction(given, arguments.secret_names)
+            values = {**dict(zip(arguments.names, self.payload.args, strict=False)), **self.payload.kwargs}
+            self._redaction = Redaction(values, arguments.secret_names)
         return self._redaction
 
-    def without_secrets(self, said: dict[str, Any]) -> dict[str, Any]:
-        """Return a note of the job (its message, the fields of a log line) without what is secret."""
-        hidden = {**said, "message": self.redaction.of(said.get("message"))}
-        if "fields" in said:
-            hidden["fields"] = self.redaction.of(mask(said["fields"]))
+    def without_secrets(self, note: dict[str, Any]) -> dict[str, Any]:
+        """Return a note of the job (its message, the fields of a log line) without secrets."""
+        hidden = {**note, "message": self.redaction.of(note.get("message"))}
+        if "fields" in note:
+            hidden["fields"] = self.redaction.of(mask(note["fields"]))
         return hidden
 
     def described(self, error: ErrorInfo) -> ErrorInfo:
@@ -84,16 +84,16 @@ class ResolvedJob:
 
 
 class Resolver:
-    """Opens claimed jobs by one worker's functions and rules."""
+    """Resolves claimed jobs by the functions and rules of one worker."""
 
     def __init__(self, functions: Functions, codec: Codec, rules: Rules) -> None:
         self._functions = functions
         self._codec = codec
         self._rules = rules
-        self._missing: set[str] = set()  # the ids of keys, for each to be told once
+        self._missing: set[str] = set()  # the ids of keys, so that each is logged once
 
-    def open(self, job: Claimed) -> ResolvedJob | tuple[Payload, Decision]:  # noqa: PLR0911 - one line for each refusal
-        """Return what is needed to run the job, or its payload and why it is not run."""
+    def resolve(self, job: Claimed) -> ResolvedJob | tuple[Payload, Decision]:  # noqa: PLR0911 - one line for each refusal
+        """Return the job with all that its run needs, or its payload and the decision where it does not run."""
         payload = Payload(job.function or "<unknown>", (), {}, None, job.enqueued_ms)
         if job.payload is None:
             return payload, _dead("JobExpired", "job expired")
@@ -112,7 +112,7 @@ class Resolver:
         function = self._functions.get(payload.function)
         if function is None:
             return payload, self._unknown(job, payload)
-        policy = function.policy(self._rules.max_tries, options.get("max_tries"))
+        policy = function.retry_policy(self._rules.max_tries, options.get("max_tries"))
         if job.attempt > policy.max_tries:
             return payload, _used_up(job, policy.max_tries)
         timeout = options.get("timeout") or function.timeout or self._rules.timeout
@@ -134,12 +134,12 @@ class Resolver:
             return _dead("DeadlineExceeded", f"its deadline passed, and no worker had its key {error.key_id}")
         shortest, longest = _KEY_MISSING_PAUSE_MS
         waited = now_ms() - max(job.enqueued_ms, 0)
-        why = f"it has not the encryption key {error.key_id}"
-        return PutBack(now_ms() + min(longest, max(shortest, waited)), why)
+        why = f"it does not have the encryption key {error.key_id}"
+        return Requeue(now_ms() + min(longest, max(shortest, waited)), why)
 
     def _unknown(self, job: Claimed, payload: Payload) -> Decision:
         if now_ms() - job.due_ms < self._rules.unknown_function_grace * 1000:
-            return PutBack(now_ms() + _UNKNOWN_FUNCTION_PAUSE_MS, f"it knows no function {payload.function!r}")
+            return Requeue(now_ms() + _UNKNOWN_FUNCTION_PAUSE_MS, f"it knows no function {payload.function!r}")
         known = ", ".join(sorted(self._functions))
         return _dead("UnknownFunction", f"no worker knows {payload.function!r}; this one knows: {known}")
 

@@ -1,6 +1,6 @@
-"""One attempt, from claimed to recorded: open → perform → decide → finish. Each step gives a value to the next.
+"""One attempt, from claimed to recorded: resolve → perform → decide → finish. Each step gives a value to the next.
 
-Nothing here speaks to Redis but through the finisher; what a job may use of the worker comes with `Services`.
+The end is written by the finisher; what a job may use of the worker comes with `Services`.
 """
 
 import asyncio
@@ -23,11 +23,10 @@ from offload.domain.policy import (
     Stopped,
     decide,
 )
-from offload.loopwatch.step_clock import Scope
 from offload.store.jobs import leases
 from offload.store.jobs.codec import Codec, Payload
-from offload.store.jobs.leases import Claimed
-from offload.worker.attempt.finish import Finisher, ending
+from offload.store.jobs.leases import NO_USAGE, Claimed, LoopUsage
+from offload.worker.attempt.finish import Finisher, attempt_end_of
 from offload.worker.attempt.invoke import Invoker
 from offload.worker.attempt.loop_budget import within
 from offload.worker.attempt.ports import Services
@@ -42,7 +41,7 @@ _NO_LIMIT = 1_000_000
 
 @dataclass(frozen=True)
 class Hooks:
-    """arq's hooks around a job, and the dictionary that plain functions and hooks are given."""
+    """arq's hooks around a job, and the dictionary that plain functions and hooks take."""
 
     ctx: dict[Any, Any]
     on_job_start: Hook | None = None
@@ -51,7 +50,7 @@ class Hooks:
 
     @property
     def any(self) -> bool:
-        """Whether any hook is set."""
+        """True if any hook is set."""
         return bool(self.on_job_start or self.on_job_end or self.after_job_end)
 
 
@@ -60,51 +59,54 @@ class AttemptRunner:
 
     def __init__(
         self,
-        opener: Resolver,
+        resolver: Resolver,
         codec: Codec,
         rules: Rules,
         hooks: Hooks,
         services: Services,
         finisher: Finisher,
-        words: JobLog,
-        caller: Invoker,
+        job_log: JobLog,
+        invoker: Invoker,
     ) -> None:
-        self._opener = opener
+        self._resolver = resolver
         self._codec = codec
         self._rules = rules
         self._hooks = hooks
         self._services = services
         self._finisher = finisher
-        self._caller = caller
-        self._words = words
+        self._invoker = invoker
+        self._job_log = job_log
 
     async def run(self, running: Running) -> Decision:
         """Run one attempt to its recorded end."""
         job = running.job
-        opened = self._opener.open(job)
-        if isinstance(opened, ResolvedJob):
-            payload, keep_result = opened.payload, opened.keep_result
+        resolved = self._resolver.resolve(job)
+        if isinstance(resolved, ResolvedJob):
+            payload, keep_result = resolved.payload, resolved.keep_result
             if payload.job_try and payload.job_try > job.attempt:
                 job = await self._count_from(job, payload.job_try)
-            outcome, ctx = await self._perform(running, job, opened)
-            policy = opened.policy if not opened.function.is_plain else replace(opened.policy, max_tries=_NO_LIMIT)
+            outcome, ctx = await self._perform(running, job, resolved)
+            policy = (
+                resolved.policy if not resolved.function.is_plain else replace(resolved.policy, max_tries=_NO_LIMIT)
+            )
             jitter = random.random()  # noqa: S311 - spreads retries, keeps no secret
             decision = decide(
-                outcome, job.attempt, policy, now_ms=now_ms(), jitter=jitter, deadline_ms=opened.deadline_ms
+                outcome, job.attempt, policy, now_ms=now_ms(), jitter=jitter, deadline_ms=resolved.deadline_ms
             )
         else:
-            payload, decision = opened
+            payload, decision = resolved
             ctx, keep_result = None, self._rules.keep_result
             if isinstance(decision, Dead) and not decision.was_tried:
                 job = replace(job, attempt=job.attempt - 1)
-        self._words.ended(job, payload, decision)
-        used = running.port.used if running.port is not None else None
-        fields = (("used", used.written()),) if used is not None else ()
-        took = _taken(running.scope)
-        written = ending(job, payload, decision, self._codec, self._rules.kept, keep_result, fields, loop=took)
+        self._job_log.attempt_ended(job, payload, decision)
+        usage = running.port.usage if running.port is not None else None
+        fields = (("usage", usage.as_json().decode()),) if usage is not None else ()
+        scope = running.scope
+        loop = LoopUsage.of(scope.loop_ns, scope.steps, scope.max_step_ns, scope.over) if scope else NO_USAGE
+        written = attempt_end_of(job, payload, decision, self._codec, self._rules.retention, keep_result, fields, loop)
         if written is None:
             return decision
-        held = opened.function.held_after if isinstance(opened, ResolvedJob) else None
+        held = resolved.function.held_after if isinstance(resolved, ResolvedJob) else None
         if (ctx is None or not self._hooks.after_job_end) and held is None:
             self._finisher.submit(written)
             return decision
@@ -116,50 +118,50 @@ class AttemptRunner:
         return decision
 
     async def _perform(
-        self, running: Running, job: Claimed, opened: ResolvedJob
+        self, running: Running, job: Claimed, resolved: ResolvedJob
     ) -> tuple[Outcome, dict[Any, Any] | None]:
-        function = opened.function
+        function = resolved.function
         running.function = function
-        ctx = self._arq_context(job, opened.payload) if function.is_plain or self._hooks.any else None
+        ctx = self._arq_context(job, resolved.payload) if function.is_plain or self._hooks.any else None
         if ctx is not None and self._hooks.on_job_start:
             await self._hooks.on_job_start(ctx)
-        self._words.started(job, opened.payload)
+        self._job_log.attempt_started(job, resolved.payload)
         try:
             running.begin()
-            outcome = await self._caller.call(running, job, opened, ctx)
+            outcome = await self._invoker.invoke(running, job, resolved, ctx)
             running.end()
         except BaseException as error:  # noqa: BLE001 - whatever a job does to the loop is classified
             running.end()
-            outcome = self._classify(running, opened, error)
-        outcome = within(running.budget, running.why, outcome, opened.policy)
+            outcome = self._classify(running, resolved, error)
+        outcome = within(running.budget, running.why, outcome, resolved.policy)
         if isinstance(outcome, Raised):
-            outcome = replace(outcome, error=opened.described(outcome.error))
+            outcome = replace(outcome, error=resolved.described(outcome.error))
             if running.why == "aborted" and outcome.error.type == Aborted.__qualname__:
                 outcome = Stopped("aborted")
         if ctx is not None and self._hooks.on_job_end:
             await self._hooks.on_job_end(ctx)
         return outcome, ctx
 
-    def _classify(self, running: Running, opened: ResolvedJob, error: BaseException) -> Outcome:
+    def _classify(self, running: Running, resolved: ResolvedJob, error: BaseException) -> Outcome:
         if isinstance(error, asyncio.CancelledError) and running.why is not None:
             return Stopped(running.why)  # type: ignore[arg-type]
         if isinstance(error, asyncio.CancelledError) and running.is_late:
             if running.port is not None:
                 running.port.was_aborted = True
-            return self._too_late(opened, error)
-        if opened.function.is_plain:
+            return self._too_late(resolved, error)
+        if resolved.function.is_plain:
             return self._classify_plain(error)
         if isinstance(error, asyncio.CancelledError):
             return Raised(describe(error), again=True, exception=error)
-        return raised(error, opened.policy)
+        return raised(error, resolved.policy)
 
-    def _too_late(self, opened: ResolvedJob, cancelled: asyncio.CancelledError) -> Outcome:
-        """Say that the timeout ended it: arq's functions end with TimeoutError, ours are tried again."""
+    def _too_late(self, resolved: ResolvedJob, cancelled: asyncio.CancelledError) -> Outcome:
+        """Return the outcome of a timeout: arq's functions end with TimeoutError, ours are tried again."""
         late = TimeoutError()
         late.__cause__ = cancelled
-        if opened.function.is_plain:
+        if resolved.function.is_plain:
             return Raised(describe(late), again=False, exception=late)
-        why = f"the attempt ran longer than {opened.timeout:g} s"
+        why = f"the attempt ran longer than {resolved.timeout:g} s"
         return Raised(ErrorInfo(AttemptTimeout.__qualname__, why, describe(late).traceback), again=True)
 
     def _classify_plain(self, error: BaseException) -> Outcome:
@@ -180,13 +182,6 @@ class AttemptRunner:
         }
 
     async def _count_from(self, job: Claimed, attempt: int) -> Claimed:
-        """Count attempts from where a producer said (arq's `_job_try`)."""
+        """Count attempts from the number that a producer gave (arq's `_job_try`)."""
         await leases.count_from(self._services.redis, job.id, attempt)
         return replace(job, attempt=attempt)
-
-
-def _taken(scope: Scope | None) -> str:
-    """Say what a job took of the event loop as the record keeps it: total, steps, longest step, in µs; over budget."""
-    if scope is None:
-        return ""
-    return f"{scope.loop_ns // 1000} {scope.steps} {scope.max_step_ns // 1000} {scope.over}"

@@ -1,4 +1,4 @@
-"""An attempt under way: what is known of it, and the only way in which it is stopped from outside."""
+"""An attempt under way, and how it is stopped from outside."""
 
 import asyncio
 import math
@@ -16,7 +16,7 @@ from offload.worker.executors.threads import Call
 
 @dataclass(slots=True)
 class Running:
-    """An attempt under way, and how it can be stopped."""
+    """An attempt under way; `why` is the reason for which it was stopped."""
 
     job: Claimed
     good_until: float = math.inf  # on the loop's clock: one lease after it was asked for
@@ -25,7 +25,7 @@ class Running:
     port: LoopPort | ThreadPort | None = None
     why: str | None = None
     performing: bool = False
-    deadline: Timeout | None = None
+    timeout: Timeout | None = None
     is_late: bool = False
     scope: Scope | None = None
     budget: Budget | None = None
@@ -34,8 +34,8 @@ class Running:
     def begin(self) -> None:
         """Let `stop` cancel from here on; raise CancelledError if it was called before, or the lease may be over.
 
-        A process that was stopped between its claim and the start would else run what another runs by now; where the
-        lease still stands the job is put back.
+        Without this a process that was suspended between claim and start would run a job that another runs by now.
+        Where the lease still stands the job is requeued.
         """
         if self.why is None and asyncio.get_running_loop().time() >= self.good_until:
             self.why = "interrupted"
@@ -44,21 +44,21 @@ class Running:
         self.performing = True
 
     def end(self) -> None:
-        """Let nothing stop it any more: its function has returned, or raised."""
+        """Ignore `stop` and the timeout from here on: the function has returned, or raised."""
         self.performing = False
-        if self.deadline is not None:
-            self.deadline.cancel()
+        if self.timeout is not None:
+            self.timeout.cancel()
         while self.task is not None and self.task.cancelling():
             self.task.uncancel()
 
     def time_is_up(self) -> None:
-        """Cancel the attempt for its timeout."""
+        """Cancel the attempt at its timeout."""
         if self.performing and self.task is not None:
             self.is_late = True
             self.task.cancel()
 
     def stop(self, why: str) -> None:
-        """Stop the attempt: a thread is asked when a person aborts it, all else is cancelled."""
+        """Stop the attempt: a job in a thread that is aborted only sees `ctx.aborted`, all else is cancelled."""
         if self.why is not None and why != "lease_lost":
             return
         self.why = why
@@ -66,6 +66,6 @@ class Running:
             self.port.was_aborted = True
         is_thread = self.function is not None and self.function.runs_in == "thread"
         if self.call is not None:
-            self.call.to_end()
+            self.call.expect_end()
         if self.performing and self.task is not None and not (why == "aborted" and is_thread):
             self.task.cancel()

@@ -1,6 +1,6 @@
-"""When attempts have run for as long as they may: one timer of the loop for all of them.
+"""The timeouts of attempts, by one timer of the event loop for all of them.
 
-`asyncio.timeout` has one for each, which was an eighth of what a worker did for a job that does nothing.
+`asyncio.timeout` needs a timer for each, which was an eighth of the time of a worker for a job that does nothing.
 """
 
 import asyncio
@@ -8,11 +8,11 @@ import heapq
 import math
 from collections.abc import Callable
 
-_FEW = 64  # so many that are over may lie about
+_FEW = 64  # timeouts that are over may stay in the heap up to this number
 
 
 class Timeout:
-    """The end of one attempt's time."""
+    """The timeout of one attempt."""
 
     __slots__ = ("_act", "_of")
 
@@ -21,25 +21,25 @@ class Timeout:
         self._act: Callable[[], None] | None = act
 
     def reached(self) -> None:
-        """Do what is to be done, unless it was cancelled."""
+        """Call its callback, unless it was cancelled."""
         if (act := self._act) is not None:
             self.cancel()
             act()
 
     def cancel(self) -> None:
-        """Let nothing happen any more."""
+        """Never call the callback."""
         if self._act is not None:
             self._act = None
             self._of.ended()
 
     @property
     def is_over(self) -> bool:
-        """Whether it was reached or cancelled."""
+        """True once it was reached or cancelled."""
         return self._act is None
 
 
 class Timeouts:
-    """Those of one worker, the next one first."""
+    """The timeouts of one worker, the next one first."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -50,16 +50,16 @@ class Timeouts:
         self._timer_at = math.inf
 
     def start(self, seconds: float, act: Callable[[], None]) -> Timeout:
-        """Call `act` on the event loop in so many seconds, unless the deadline is cancelled before."""
-        one, at = Timeout(self, act), self._loop.time() + seconds
+        """Call `act` on the event loop after `seconds`, unless the timeout is cancelled before."""
+        timeout, at = Timeout(self, act), self._loop.time() + seconds
         self._made += 1
-        heapq.heappush(self._heap, (at, self._made, one))
+        heapq.heappush(self._heap, (at, self._made, timeout))
         if at < self._timer_at:
             self._set_timer(at)
-        return one
+        return timeout
 
     def ended(self) -> None:
-        """Count one that is over; when most are, they go."""
+        """Count a timeout that is over; when most are, they are removed."""
         self._over += 1
         if self._over > _FEW and self._over * 2 > len(self._heap):
             self._heap = [entry for entry in self._heap if not entry[2].is_over]
@@ -75,8 +75,8 @@ class Timeouts:
         self._timer, self._timer_at = None, math.inf
         now = self._loop.time()
         while self._heap and (self._heap[0][0] <= now or self._heap[0][2].is_over):
-            _, _, one = heapq.heappop(self._heap)
+            _, _, timeout = heapq.heappop(self._heap)
             self._over -= 1  # it was counted when it was cancelled, or is counted now
-            one.reached()
+            timeout.reached()
         if self._heap:
             self._set_timer(self._heap[0][0])

@@ -1,15 +1,16 @@
-"""What runs inside a child process: one job function at a time, speaking to its worker through one pipe.
+"""The program of a child process: one call at a time, a job function or a step, through one pipe to its worker.
 
-A thread reads the pipe. When the worker is gone the pipe ends, and the process with it: nothing outlives its worker.
+A thread reads the pipe. When the worker has gone the pipe ends, and so does the process.
 """
 
 import importlib
 import itertools
 import os
+import pickle
 import queue
 import signal
 import threading
-from collections.abc import Callable
+import time
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,73 +18,62 @@ from typing import Any
 
 from offload.domain.artifacts import Artifact
 from offload.domain.clock import now_ms
-from offload.domain.errors import Unavailable
+from offload.domain.errors import MaybeEnqueued, Unavailable
 from offload.domain.functions import EnqueueOptions, JobFunction
 from offload.domain.policy import Outcome, Raised
 from offload.store.jobs.artifacts import ArtifactFiles, describe
-from offload.worker.context import AttemptInfo, JobContext, JobHandle
-from offload.worker.executors.metering import Meter, Metered
+from offload.store.jobs.ids import new_id
+from offload.worker.context import JobContext, JobHandle
+from offload.worker.executors import messages
+from offload.worker.executors.messages import JobWork, StepWork
+from offload.worker.executors.metering import Meter
 from offload.worker.outcome import raised, run_blocking
 
-_ANSWER_TIMEOUT = 60.0
+_ANSWER_TIMEOUT = 70.0  # the worker answers within 60
 _NICENESS = 10  # a tenth of the share of a process at 0, by the weights of Linux
 
 
-class ChildPort:
-    """A context's port in a child process: notes go one way, requests wait for their answer."""
+class Unanswered(Unavailable):
+    """The worker has not answered a request in time."""
 
-    def __init__(self, pipe: Connection, files: ArtifactFiles) -> None:
+
+class Channel:
+    """A child's end of the pipe: calls and answers come in, notes, requests and ends go out."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.is_aborted = False
         self._pipe = pipe
-        self._files = files
-        self._aborted = threading.Event()
+        self._calls: queue.SimpleQueue[messages.Call | None] = queue.SimpleQueue()
         self._numbers = itertools.count()
-        self._answers: dict[int, queue.SimpleQueue[Any]] = {}
+        self._answers: dict[int, queue.SimpleQueue[messages.Answer]] = {}
         self._sending = threading.Lock()
         threading.Thread(target=self._listen, name="offload-pipe", daemon=True).start()
 
-    def begin(self) -> None:
-        """Forget the job before."""
-        self._aborted.clear()
+    def next_call(self) -> messages.Call | None:
+        """Wait for the next call; None means that the process is to end."""
+        return self._calls.get()
 
-    def end(self) -> None:
-        """Say that nothing more comes of this job: its notes are all sent."""
-        self._send(("end",))
-
-    def note(self, kind: str, said: dict[str, Any]) -> None:
-        self._send(("note", kind, said))
-
-    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> JobHandle:
-        return JobHandle(self._ask("enqueue", function, args, options))
-
-    def keep(self, name: str, data: bytes, media_type: str | None) -> Artifact:
-        artifact = describe(name, data, media_type)
-        self._files.write_as(artifact, data)
-        self._ask("register", artifact)
-        return artifact
-
-    def read(self, artifact_id: str) -> tuple[Artifact, bytes]:
-        return self._ask("find", artifact_id), self._files.read(artifact_id)
-
-    def is_aborted(self) -> bool:
-        return self._aborted.is_set()
-
-    def _send(self, message: tuple[Any, ...]) -> None:
+    def send(self, message: messages.ToWorker) -> None:
+        """Send a message to the worker."""
         with self._sending:
             self._pipe.send(message)
 
-    def _ask(self, what: str, *about: Any) -> Any:
+    def request(self, call: int, content: messages.RequestContent) -> Any:
+        """Ask the worker for something, and return its answer or raise its error.
+
+        Raises Unanswered where the worker does not answer in time.
+        """
         number = next(self._numbers)
-        answer = self._answers[number] = queue.SimpleQueue()
-        self._send((what, number, *about))
+        answers = self._answers[number] = queue.SimpleQueue()
+        self.send(messages.Request(call, number, time.monotonic(), content))
         try:
-            value, error = answer.get(timeout=_ANSWER_TIMEOUT)
+            answer = answers.get(timeout=_ANSWER_TIMEOUT)
         except queue.Empty:
-            raise Unavailable(f"the worker did not answer {what!r} within {_ANSWER_TIMEOUT:g} s") from None
+            msg = f"the worker did not answer {type(content).__name__} within {_ANSWER_TIMEOUT:g} s"
+            raise Unanswered(msg) from None
         finally:
             del self._answers[number]
-        if error is not None:
-            raise error
-        return value
+        return messages.unpickled(answer.content, is_error=answer.is_error)
 
     def _listen(self) -> None:
         while True:
@@ -91,74 +81,107 @@ class ChildPort:
                 message = self._pipe.recv()
             except (EOFError, OSError):
                 os._exit(1)
-            if message[0] == "abort":
-                self._aborted.set()
-            elif message[1] in self._answers:
-                self._answers[message[1]].put(message[2:])
+            match message:
+                case messages.Call():
+                    self.is_aborted = False
+                    self._calls.put(message)
+                case messages.Abort():
+                    self.is_aborted = True
+                case messages.Answer() if message.request in self._answers:
+                    self._answers[message.request].put(message)
+                case messages.Stop():
+                    self._calls.put(None)
 
 
-_port: ChildPort | None = None
+class ChildPort:
+    """The port of one job's context in a child process."""
+
+    def __init__(self, channel: Channel, call: int, files: ArtifactFiles) -> None:
+        self._channel = channel
+        self._call = call
+        self._files = files
+
+    def note(self, kind: str, content: dict[str, Any]) -> None:
+        self._channel.send(messages.Note(self._call, kind, content))
+
+    def enqueue(self, function: str, args: dict[str, Any], options: EnqueueOptions) -> JobHandle:
+        job_id = options.job_id or new_id(now_ms())
+        content = messages.EnqueueJob(function, args, replace(options, job_id=job_id))
+        try:
+            return JobHandle(self._channel.request(self._call, content))
+        except Unanswered as error:
+            raise MaybeEnqueued(job_id, str(error)) from None
+
+    def keep(self, name: str, data: bytes, media_type: str | None) -> Artifact:
+        artifact = describe(name, data, media_type)
+        self._files.write_as(artifact, data)
+        self._channel.request(self._call, messages.RegisterArtifact(artifact))
+        return artifact
+
+    def read(self, artifact_id: str) -> tuple[Artifact, bytes]:
+        artifact = self._channel.request(self._call, messages.FindArtifact(artifact_id))
+        return artifact, self._files.read(artifact_id)
+
+    def is_aborted(self) -> bool:
+        return self._channel.is_aborted
 
 
-def start(pipe: Connection, artifacts: Path) -> None:
-    """Prepare a new child; Ctrl-C reaches the whole group of processes, and is the worker's to deal with.
+def main(pipe: Connection, artifacts: Path) -> None:
+    """Run calls until the worker says that the process is to end.
 
-    Event loops on the same machine, the API's, the worker's and Redis', go before what computes: they need little, at
-    once. Where nothing else wants the processor, it is the child's as ever.
+    Ctrl-C reaches the whole group of processes; the worker deals with it. Event loops on the same machine (the API's,
+    the worker's, Redis') go before computation: they need little, at once. Where nothing else wants the processor, the
+    child has all of it.
     """
-    global _port  # noqa: PLW0603 - one pipe per process
     os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _port = ChildPort(pipe, ArtifactFiles(artifacts))
+    channel, files = Channel(pipe), ArtifactFiles(artifacts)
+    channel.send(messages.Ready())
+    while (call := channel.next_call()) is not None:
+        _run(channel, files, call)
+        del call
 
 
-def hello() -> None:
-    """Do nothing: the process is there when this has run."""
-
-
-def run_job(module: str, qualname: str, facts: AttemptInfo, given: dict[str, Any], max_bytes: int) -> Metered:
-    """Run a job function by its import path; the arguments are checked here, where they are used."""
-    port = _the_port()
-    port.begin()
-    facts.begin(now_ms())
+def _run(channel: Channel, files: ArtifactFiles, call: messages.Call) -> None:
+    """Run one call and send its end; an end that cannot be pickled is the error that says so."""
     meter = Meter()
-    outcome: Outcome
-    function = find(module, qualname)
-    policy = function.policy(facts.max_tries)
     try:
-        arguments = function.arguments.validate(given)
-        context = JobContext(facts, port)
-        outcome = run_blocking(function, lambda: function.fn(context, **arguments), policy, max_bytes)
+        work: JobWork | StepWork = pickle.loads(call.work)  # noqa: S301 - from our own worker
+        if isinstance(work, JobWork):
+            value: Any = _run_job(work, ChildPort(channel, call.number, files))
+        else:
+            value = work.function(*work.args, **work.kwargs)
+        content, is_error = messages.pickled(value), False
+    except BaseException as error:  # noqa: BLE001 - raised again where the call is awaited
+        content, is_error = messages.pickled_error(error), True
+    cpu_ns, peak_rss = meter.cost()
+    channel.send(messages.Ended(call.number, content, is_error, cpu_ns, peak_rss))
+
+
+def _run_job(work: JobWork, port: ChildPort) -> Outcome:
+    """Run a job function; its arguments are checked here, where they are used."""
+    attempt_info = work.attempt_info
+    attempt_info.begin(now_ms())
+    function = find(work.module, work.qualname)
+    policy = function.retry_policy(attempt_info.max_tries)
+    outcome: Outcome
+    try:
+        arguments = function.arguments.validate(work.arguments)
+        context = JobContext(attempt_info, port)
+        outcome = run_blocking(function, lambda: function.fn(context, **arguments), policy, work.max_result_bytes)
     except Exception as error:  # noqa: BLE001 - invalid arguments
         outcome = raised(error, policy)
-    port.end()
     if isinstance(outcome, Raised):
         outcome = replace(outcome, exception=None)  # as data it always passes through the pipe, the object may not
-    return meter.metered(outcome)
-
-
-def run_step(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Metered:
-    """Run one step of an async job."""
-    meter = Meter()
-    try:
-        return meter.metered(f(*args, **kwargs))
-    finally:
-        _the_port().end()
+    return outcome
 
 
 def find(module: str, qualname: str) -> JobFunction[Any, Any]:
-    """Import the job function that stands at a module's top."""
-    found: Any = importlib.import_module(module)
+    """Import the job function of that name at the top of a module; raises TypeError where it is none."""
+    value: Any = importlib.import_module(module)
     for part in qualname.split("."):
-        found = getattr(found, part)
-    if not isinstance(found, JobFunction):
+        value = getattr(value, part)
+    if not isinstance(value, JobFunction):
         msg = f"{module}.{qualname} is no job function here; a job that runs in a process must be importable"
         raise TypeError(msg)
-    return found
-
-
-def _the_port() -> ChildPort:
-    if _port is None:
-        msg = "this process was not started by a worker"
-        raise RuntimeError(msg)
-    return _port
+    return value

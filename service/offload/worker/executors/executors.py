@@ -1,4 +1,4 @@
-"""The threads and processes of one worker, by queue, and how much of a queue one worker should take at once."""
+"""The threads and processes of one worker, by queue, and how many jobs of a queue it should claim at once."""
 
 import os
 from collections.abc import Collection
@@ -6,22 +6,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from offload.documents.fleet import ExecutorDocument, ExecutorKind
 from offload.domain.catalogue import Catalogue
-from offload.domain.executors import ExecutorDocument, Kind
-from offload.worker.executors.leaks import Leaks
 from offload.worker.executors.processes import Processes, start_context
-from offload.worker.executors.threads import Threads
+from offload.worker.executors.threads import Leaks, Threads
 
 
 @cache
 def default_threads() -> int:
-    """How many threads a queue without a limit has: the number that `ThreadPoolExecutor` chooses."""
+    """Return the number of threads of a queue without a limit, which is the one that `ThreadPoolExecutor` chooses."""
     return min(32, (os.cpu_count() or 1) + 4)
 
 
 @cache
 def default_processes() -> int:
-    """How many processes a queue without a limit has: one for each core."""
+    """Return the number of processes of a queue without a limit: one for each core."""
     return os.cpu_count() or 1
 
 
@@ -55,10 +54,10 @@ class Executors:
         return self._processes[queue]
 
     def appetite(self, queue: str, slots: int, running: int) -> int:
-        """Return how many more jobs of a queue this worker should take: no more than can run, where none is async.
+        """Return how many more jobs of a queue this worker should claim: no more than can run, where none is async.
 
-        What it does not take stays in Redis for a worker that has room. `running` of them it has already; a call that
-        nobody waits for any more holds its thread all the same.
+        The others stay in Redis for a worker that has room. It already runs `running` of them; a leaked call holds its
+        thread too, where there are more of them than threads.
         """
         places = {f.runs_in for f in self._catalogue.functions.values() if f.queue == queue}
         if not places or "loop" in places:
@@ -69,19 +68,19 @@ class Executors:
         )
 
     def usage(self, queues: Collection[str]) -> list[ExecutorDocument]:
-        """Say how many threads and processes there are for those of the queues that need some, and what they do."""
+        """Return size and use of the threads and processes of these queues, for each queue that needs some."""
         known = {(f.queue, f.runs_in) for f in self._catalogue.functions.values()}
         known |= {(q, "thread") for q in self._threads} | {(q, "process") for q in self._processes}
-        return [self._use(queue, kind) for queue, kind in sorted(known) if queue in queues and kind != "loop"]
+        return [self._usage(queue, kind) for queue, kind in sorted(known) if queue in queues and kind != "loop"]
 
-    def _use(self, queue: str, kind: Kind) -> ExecutorDocument:
-        one = self._threads.get(queue) if kind == "thread" else self._processes.get(queue)
-        busy, waiting = (one.busy, one.waiting) if one is not None else (0, 0)
-        leaked = one.leaked if isinstance(one, Threads) else 0
+    def _usage(self, queue: str, kind: ExecutorKind) -> ExecutorDocument:
+        executor = self._threads.get(queue) if kind == "thread" else self._processes.get(queue)
+        busy, waiting = (executor.busy, executor.waiting) if executor is not None else (0, 0)
+        leaked = executor.leaked if isinstance(executor, Threads) else 0
         size = self._size(kind, queue)
         return {"queue": queue, "kind": kind, "size": size, "busy": busy, "waiting": waiting, "leaked": leaked}
 
-    def _size(self, kind: Kind, queue: str) -> int:
+    def _size(self, kind: ExecutorKind, queue: str) -> int:
         declared = self._catalogue.queue(queue).max_running
         return declared or (default_threads() if kind == "thread" else default_processes())
 

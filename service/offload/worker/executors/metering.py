@@ -1,28 +1,19 @@
-"""What one call costs a child process: the processor's time, and the most memory it had at once."""
+"""The cost of one call in a child process: processor time, and the peak of its memory."""
 
 import contextlib
 import resource
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
 
 _RESET_PEAK = b"5"  # proc(5), clear_refs: the peak of resident memory begins anew
 _UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
 
 
-class Metered(NamedTuple):
-    """What a call returned, and what it cost; travels from the child to its worker."""
-
-    value: Any
-    cpu_ns: int
-    peak_rss: int
-
-
 class Meter:
-    """Measures from when it is made, other processes included that the call ran and waited for.
+    """Measures from its construction on, including processes that the call started and waited for.
 
-    Where the peak cannot be begun anew (no /proc, or not writable), it is that of the whole life of the process: never
-    too low, and too high where an earlier job needed more.
+    Where the peak cannot be reset (no /proc, or not writable), it is that of the whole life of the process: never too
+    low, and too high where an earlier job needed more.
     """
 
     def __init__(self) -> None:
@@ -32,16 +23,16 @@ class Meter:
             Path("/proc/self/clear_refs").write_bytes(_RESET_PEAK)
             self._has_begun_anew = True
 
-    def metered(self, value: Any) -> Metered:
-        """Return a value with what it cost."""
+    def cost(self) -> tuple[int, int]:
+        """Return processor time in ns, and the peak of resident memory in bytes."""
         peak = _peak() if self._has_begun_anew else None
         peak = peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
-        return Metered(value, round((_cpu_s() - self._cpu_s) * 1e9), peak)
+        return round((_cpu_s() - self._cpu_s) * 1e9), peak
 
 
 def _cpu_s() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    usages = [resource.getrusage(processes) for processes in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def _peak() -> int | None:

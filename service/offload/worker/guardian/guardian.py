@@ -1,4 +1,4 @@
-"""The guardian: the only place that extends a worker's leases or gives its jobs back.
+"""The guardian: a process beside a worker that extends its leases, and releases its jobs when it is dead.
 
 It is a process of its own because a job may hold the worker's event loop, or its GIL, for longer than a lease. Under
 `offload worker` it is the worker's parent (`supervisor`); under the arq CLI it is this module's `main`, a child.
@@ -20,180 +20,189 @@ import structlog
 
 from offload import logs
 from offload.domain.errors import ErrorInfo, Unavailable
-from offload.domain.hangs import Found
+from offload.domain.hangs import HangReport
 from offload.store.connection.outage import RedisOutage
 from offload.store.guardian import LeaseGuard
-from offload.worker.guardian import hangs
-from offload.worker.guardian.hangs import STUCK_AFTER, Hang
+from offload.worker.guardian.hang import STUCK_AFTER_S, Hang, end_worker
 from offload.worker.guardian.shared_page import Descriptors, SharedPage
 
 log = structlog.get_logger(__name__)
-_HELD_AFTER = 0.5  # seconds without a beat, two of which are due in it: learn what falls due while the loop is held
-_LOOK_EVERY = 0.5  # seconds between looks at the worker's memory: what it was last tells why it died
-_FIRST_LOOK = 0.05  # and after this a process that has just begun has loaded something
-_AFTER_LIMIT = 0.002  # seconds: a limit is over when its millisecond is
-_WAS_STOPPED = 1.0  # seconds that a look comes late: then this process was stopped, and so was the worker
+_HELD_AFTER_S = 0.5  # without a beat, two of which are due in it: learn what falls due while the loop is held
+_CHECK_EVERY_S = 0.5  # between checks of the worker's memory: the last figure tells why it died
+_FIRST_CHECK_S = 0.05  # after which a process that has just begun has loaded something
+_AFTER_LIMIT_S = 0.002  # a limit is over when its millisecond is
+_WAS_STOPPED_S = 1.0  # a check that comes so late: this process was stopped, and so was the worker
 
 
 @dataclass(frozen=True, slots=True)
 class GuardedWorker:
-    """Whom a guardian watches over, and what it must know to act for it."""
+    """The worker that a guardian acts for; `address` as from `store.connection.blocking.portable`."""
 
     worker: str
     address: Mapping[str, Any]
     lease_ms: int
     max_tries: int
-    kept_ms: int
+    dead_ttl_ms: int
 
 
 class Guardian:
-    """Acts for one worker process; `first_in` seconds the first renewal is due."""
+    """Acts for one worker process; its first renewal is due in `first_in` seconds."""
 
-    def __init__(self, charge: GuardedWorker, pulse: SharedPage, *, first_in: float = 0.0) -> None:
-        self._charge = charge
-        self._pulse = pulse
-        self._due = self._next_look = time.monotonic() + first_in
-        self._guard = LeaseGuard(charge.address, charge.worker, charge.lease_ms)
+    def __init__(self, guarded: GuardedWorker, page: SharedPage, *, first_in: float = 0.0) -> None:
+        self._guarded = guarded
+        self._page = page
+        self._renewal_at = self._next_check_at = time.monotonic() + first_in
+        self._leases = LeaseGuard(guarded.address, guarded.worker, guarded.lease_ms)
         self._rss: int | None = None
-        self._pause = _FIRST_LOOK
+        self._pause = _FIRST_CHECK_S
         self._is_held = False
         self._awake_since = 0.0
         self._kills_at: float | None = None
-        self._away = RedisOutage(worker=charge.worker, guardian=True)
+        self._outage = RedisOutage(worker=guarded.worker, guardian=True)
         self._hang: Hang | None = None
-        self._found: Found | None = None
+        self._report: HangReport | None = None
         self._overdue: list[str] = []
 
     @property
     def has_killed(self) -> bool:
-        """Whether it was this guardian that ended the worker."""
+        """True when this guardian ended the worker."""
         return self._hang is not None
 
     @property
     def has_turned(self) -> bool:
-        """Whether the worker's event loop has ever turned."""
-        return self._pulse.last_beat() is not None
+        """True once the event loop of the worker has turned."""
+        return self._page.last_beat() is not None
 
     @property
     def kills_in(self) -> float | None:
-        """In how many seconds it kills the worker, should the loop not come back; None while nothing like that is near.
+        """The seconds until it kills the worker, should the loop not come back; None while that is not near.
 
-        That is known as soon as the loop is held, no sooner.
+        It is known as soon as the loop is held, no sooner.
         """
         return None if self._kills_at is None else self._kills_at - time.monotonic()
 
-    def look(self, pid: int) -> float:
-        """Note the worker's memory, extend its leases when that is due; return the seconds until the next look.
+    def check_worker(self, pid: int) -> float:
+        """Note the worker's memory, extend its leases when that is due; return the seconds until the next check.
 
-        Once the loop is held, what it costs to be exact is one renewal: it tells when the first job is past its limit.
+        Once the loop is held, one renewal more tells when the first job is past its limit.
         """
         now = time.monotonic()
-        if now - self._next_look > _WAS_STOPPED:
+        if now - self._next_check_at > _WAS_STOPPED_S:
             self._awake_since = now
         self._rss = rss_bytes(pid) or self._rss
-        was_held, self._is_held = self._is_held, self._held_s() > _HELD_AFTER
+        was_held, self._is_held = self._is_held, self._held_s() > _HELD_AFTER_S
         if self._is_held and not was_held:
-            self._due = now
+            self._renewal_at = now
         if not self._is_held:
             self._kills_at = None
-        if (left := self._due - now) <= 0:
-            left = self._renew(pid)
-            self._due = time.monotonic() + left
-        self._pause = min(self._pause * 1.5, _LOOK_EVERY)
-        wait = min(left, self._pause)
-        self._next_look = time.monotonic() + wait
+        if (renewal_in := self._renewal_at - now) <= 0:
+            renewal_in = self._renew(pid)
+            self._renewal_at = time.monotonic() + renewal_in
+        self._pause = min(self._pause * 1.5, _CHECK_EVERY_S)
+        wait = min(renewal_in, self._pause)
+        self._next_check_at = time.monotonic() + wait
         return wait
 
     def _held_s(self) -> float:
-        """Return for how long the loop has not turned, as far as this process was there to see it."""
-        at = self._pulse.last_beat()
+        """Return for how long the loop has not turned, as far as this process was awake to see it."""
+        at = self._page.last_beat()
         return 0.0 if at is None else time.monotonic() - max(at, self._awake_since)
 
     def _renew(self, pid: int) -> float:
         """Extend the leases every third of a lease; return the seconds until the next time, sooner after a failure."""
-        interval = self._charge.lease_ms / 3000
+        interval = self._guarded.lease_ms / 3000
         try:
-            lost, overdue, next_in = self._guard.renew()
+            lost, overdue, next_in = self._leases.renew()
         except Unavailable as error:
-            return min(self._away.failed("renewals", error), interval)
-        self._away.served("renewals")
+            return min(self._outage.failed("renewals", error), interval)
+        self._outage.served("renewals")
         if lost:
-            log.warning("leases_lost", worker=self._charge.worker, job_ids=lost)
+            log.warning("leases_lost", worker=self._guarded.worker, job_ids=lost)
         if overdue:
-            log.warning("jobs_overdue", worker=self._charge.worker, job_ids=overdue)
+            log.warning("jobs_overdue", worker=self._guarded.worker, job_ids=overdue)
         if not self._is_held:
-            return min(interval, _LOOK_EVERY) if overdue else interval
-        stuck_in = STUCK_AFTER - self._held_s()
+            return min(interval, _CHECK_EVERY_S) if overdue else interval
+        stuck_in = STUCK_AFTER_S - self._held_s()
         if overdue and stuck_in <= 0:
             self._kill(pid, overdue)
             return interval
         limit_in = 0.0 if overdue else math.inf if next_in is None else next_in
-        kills_in = max(limit_in, stuck_in, 0.0) + _AFTER_LIMIT
+        kills_in = max(limit_in, stuck_in, 0.0) + _AFTER_LIMIT_S
         self._kills_at = time.monotonic() + kills_in
         return min(interval, kills_in)
 
     def _kill(self, pid: int, overdue: list[str]) -> None:
-        """End a worker whose loop is held past its jobs' limit: only from outside can a timeout be enforced then."""
-        hang = self._hang = hangs.end(pid, self._pulse, self._held_s())
+        """End a worker that holds its loop past its jobs' limit: only from outside can a timeout be enforced then."""
+        hang = self._hang = end_worker(pid, self._page, self._held_s())
         self._overdue = overdue
-        found = hang.found([], overdue)
+        report = hang.report([], overdue)
         with contextlib.suppress(Unavailable):
-            found = self._find_out(hang)
-            self._guard.record_stall(found.record(self._charge.worker))
-        who = {"job_id": found.job_id, "function": found.function}
-        about = {"worker": self._charge.worker, "job_ids": overdue, "held_s": round(hang.held_s, 1)}
-        log.error("worker_stuck", **about, **who, reason=str(hang.verdict), stack=hang.stack)
+            report = self._hang_report(hang)
+            self._leases.record_stall(report.stall_record(self._guarded.worker))
+        log.error(
+            "worker_stuck",
+            worker=self._guarded.worker,
+            job_ids=overdue,
+            held_s=round(hang.held_s, 1),
+            job_id=report.job_id,
+            function=report.function,
+            reason=str(hang.verdict),
+            stack=hang.stack,
+        )
 
-    def _find_out(self, hang: Hang) -> Found:
-        """Say who held the loop, by what Redis says the worker runs; raises Unavailable."""
-        if self._found is None:
-            self._found = hang.found(self._guard.running(), self._overdue)
-        return self._found
+    def _hang_report(self, hang: Hang) -> HangReport:
+        """Report which job held the loop, of those that the worker runs by Redis; raises Unavailable."""
+        if self._report is None:
+            self._report = hang.report(self._leases.running(), self._overdue)
+        return self._report
 
-    def release(self, how: str, **known: Any) -> None:
-        """Give the jobs of the dead worker back, trying for a lease while Redis is away; then they are due anyhow.
+    def release_jobs(self, how: str, **details: Any) -> None:
+        """Release the jobs of the dead worker, trying for a lease while Redis is unavailable; then they are due anyhow.
 
-        `known` says more of its end: `signal` or `exit_code`. Where one job is known to have held the loop, its attempt
-        alone counts.
+        `details` of its end are `signal` or `exit_code`. Where one job is known to have held the loop, only its attempt
+        counts.
         """
-        ends = time.monotonic() + self._charge.lease_ms / 1000
+        ends = time.monotonic() + self._guarded.lease_ms / 1000
         while True:
             try:
-                found = self._find_out(self._hang) if self._hang is not None else None
-                reason, culprit = self._reason(how, known, found), found.job_id if found and found.is_exact else None
-                given, dead = self._guard.release(self._charge.max_tries, self._charge.kept_ms, reason, culprit)
+                report = self._hang_report(self._hang) if self._hang is not None else None
+                reason = self._reason(how, details, report)
+                culprit = report.job_id if report is not None and report.is_exact else None
+                requeued, dead = self._leases.release(
+                    self._guarded.max_tries, self._guarded.dead_ttl_ms, reason, culprit
+                )
             except Unavailable as error:
                 if time.monotonic() > ends:
-                    log.warning("release_failed", worker=self._charge.worker, error=str(error))
+                    log.warning("release_failed", worker=self._guarded.worker, error=str(error))
                     return
-                time.sleep(self._away.failed("release", error))
+                time.sleep(self._outage.failed("release", error))
             else:
-                self._away.served("release")
-                if given or dead:
-                    log.warning("worker_lost", worker=self._charge.worker, how=how, put_back=given, dead=dead)
+                self._outage.served("release")
+                if requeued or dead:
+                    log.warning("worker_lost", worker=self._guarded.worker, how=how, requeued=requeued, dead=dead)
                 return
 
-    def _reason(self, how: str, known: dict[str, Any], found: Found | None) -> ErrorInfo:
-        """Say why the attempts of a dead worker were lost."""
+    def _reason(self, how: str, known: dict[str, Any], report: HangReport | None) -> ErrorInfo:
+        """Return the error of the attempts that were lost with the worker."""
         memory = f", last seen using {self._rss / 1_048_576:.0f} MiB" if self._rss else ""
-        beat = self._pulse.last_beat()
+        beat = self._page.last_beat()
         age = None if beat is None else time.monotonic() - beat
         details = {**known, "rss_bytes": self._rss, "last_beat_s": None if age is None else round(age, 2)}
-        message, stack = f"worker {self._charge.worker} {how}{memory}", ""
-        if found is not None:
-            message = f"{message}: {found.sentence()}, past a job's limit"
-            details, stack = {**details, **found.details()}, found.stack
-        elif age is not None and age > STUCK_AFTER:
+        message, stack = f"worker {self._guarded.worker} {how}{memory}", ""
+        if report is not None:
+            message = f"{message}: {report.sentence()}, past a job's limit"
+            details, stack = {**details, **report.details()}, report.stack
+        elif age is not None and age > STUCK_AFTER_S:
             message = f"{message}, its event loop held for {age:.1f} s"
         return ErrorInfo("WorkerLost", message, stack, details)
 
     def close(self) -> None:
         """Close the connection."""
-        self._guard.close()
+        self._leases.close()
 
 
 def rss_bytes(pid: int) -> int | None:
-    """Return the resident memory of a process in bytes, None where /proc does not tell."""
+    """Return the resident memory of a process in bytes; None where there is no /proc."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):
@@ -202,38 +211,38 @@ def rss_bytes(pid: int) -> int | None:
 
 
 def main() -> None:
-    """Watch over the process at the other end of stdin: its first line is the charge, `bye` means it stops in order.
+    """Act for the process at the other end of stdin: its first line describes the worker, `bye` ends this in order.
 
-    When stdin ends without that word the worker is dead. A line on stdout says that this process renews from now on.
+    When stdin ends without `bye` the worker is dead. A line on stdout says that this process renews from now on.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     logs.configure("INFO", "auto")
-    told = json.loads(_first_line())
-    pid, fds = told.pop("pid"), told.pop("pulse_fds")
-    guardian = Guardian(GuardedWorker(**told), SharedPage(Descriptors(*fds)))
-    wait, has_said = 0.0, False
+    start = json.loads(_first_line())
+    pid, fds = start.pop("pid"), start.pop("page_fds")
+    guardian = Guardian(GuardedWorker(**start), SharedPage(Descriptors(*fds)))
+    wait, has_reported = 0.0, False
     with contextlib.closing(guardian):
         while True:
             readable, _, _ = select.select([0], [], [], wait)
             if not readable:
-                wait = guardian.look(pid)
-                if not has_said:
-                    has_said = True
-                    with contextlib.suppress(OSError):  # the worker is dead: stdin says so next
+                wait = guardian.check_worker(pid)
+                if not has_reported:
+                    has_reported = True
+                    with contextlib.suppress(OSError):  # the worker is dead: stdin ends next
                         os.write(1, b"renewing\n")
             elif os.read(0, 1024):
                 return
             else:
-                guardian.release(f"(process {pid}) died without a word")
+                guardian.release_jobs(f"(process {pid}) died without a word")
                 return
 
 
 def _first_line() -> bytes:
-    """Read one line byte by byte: a buffer would swallow the word that may follow."""
+    """Read one line byte by byte: a buffer would swallow the `bye` that may follow."""
     line = b""
-    while not line.endswith(b"\n") and (one := os.read(0, 1)):
-        line += one
+    while not line.endswith(b"\n") and (byte := os.read(0, 1)):
+        line += byte
     return line or b"{}"
 
 

@@ -1,7 +1,7 @@
-"""Starting one worker process: what it is given, and how it is told to begin.
+"""Starting one worker process: its arguments, and the pipe by which it is told to begin.
 
 A process takes its time to load Python and the user's modules: half a second on a quiet machine, seconds where they
-are many. So one that may soon be wanted is started early and waits, with everything loaded, for a word on a pipe.
+are many. So one that may soon be needed is started early and waits, with everything loaded, for a byte on a pipe.
 """
 
 import contextlib
@@ -19,29 +19,30 @@ class Launch:
 
     def __init__(self, arguments: Sequence[str], lifeline_fd: int | None) -> None:
         self.worker = new_worker_id()
-        self.pulse = SharedPage.create()
-        hear_end, self._end = os.pipe()
-        hear_begin, self._begin = os.pipe()
-        command = [sys.executable, "-P", "-m", "offload.worker", "--id", self.worker, "--guard-fd", str(hear_end)]
-        command += ["--begin-fd", str(hear_begin), "--pulse-fds", *map(str, self.pulse.fds), *arguments]
-        fds = [hear_end, hear_begin, *self.pulse.fds, *([lifeline_fd] if lifeline_fd is not None else [])]
+        self.page = SharedPage.create()
+        supervisor_fd, self._supervisor_end = os.pipe()  # the worker's end is readable when this process is gone
+        begin_fd, self._begin_end = os.pipe()
+        fds = [supervisor_fd, begin_fd, *self.page.fds, *([lifeline_fd] if lifeline_fd is not None else [])]
+        command = [sys.executable, "-P", "-m", "offload.worker", "--id", self.worker, *arguments]
+        command += ["--supervisor-fd", str(supervisor_fd), "--begin-fd", str(begin_fd)]
+        command += ["--page-fds", *map(str, self.page.fds)]
         self.child = subprocess.Popen(command, pass_fds=fds)
-        os.close(hear_end)
-        os.close(hear_begin)
+        os.close(supervisor_fd)
+        os.close(begin_fd)
 
     def begin(self) -> None:
-        """Let it run; one that has ended meanwhile has an exit code."""
+        """Let the process run; one that has ended meanwhile has an exit code."""
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._begin, b"begin")
+            os.write(self._begin_end, b"begin")
 
     def dismiss(self) -> None:
-        """End it before it has begun: it is not wanted."""
+        """End the process before it has begun: it is not needed."""
         self.child.kill()
         self.child.wait()
         self.close()
 
     def close(self) -> None:
-        """Let go of what is shared with the process; one that still runs loses its guardian, and starts another."""
-        os.close(self._begin)
-        os.close(self._end)
-        self.pulse.close()
+        """Close the descriptors; a process that still runs loses its guardian, and starts another."""
+        os.close(self._begin_end)
+        os.close(self._supervisor_end)
+        self.page.close()

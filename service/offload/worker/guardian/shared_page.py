@@ -1,13 +1,13 @@
-"""What a worker and its guardian share: the worker's beat, the step that it is in, and what it can say when it hangs.
+"""The page of memory that a worker and its guardian share: the loop's beat, the step under way, and a hang's stack.
 
 The beat is written by the event loop, so its age is how long the loop has been held. Which job holds it, and since
 when, is written by the step clock as each step begins: two stores into memory, 0.05 µs, so that it is there whatever
 happens next, even C code that never lets go of the GIL. A job is written as the checksum of its id, which needs no
-table: the guardian compares it with the ids that Redis says the worker runs. It is memory, not messages, which is read
-whatever the worker is doing. CLOCK_MONOTONIC is the same in both.
+table: the guardian compares it with the ids that Redis has for the worker. It is memory, not messages, so it can be
+read whatever the worker is doing. CLOCK_MONOTONIC is the same in both processes.
 
-Two things are asked for when a worker is about to be killed. Its stack: `SIGUSR2` has a C handler write it, which needs
-no GIL. And a sign of life: a thread that sleeps at a pipe answers, if the interpreter lets it.
+The guardian asks for two things before it kills a worker. The stack: a C handler of `SIGUSR2` writes it, without the
+GIL. And a sign of life: a thread that sleeps at a pipe answers, if the interpreter lets it.
 """
 
 import asyncio
@@ -26,16 +26,16 @@ from typing import NamedTuple
 _SIZE = 4096  # the stack is written behind the shared page
 _BEAT_AT, _ANSWER_AT, _STEP_AT = 0, 8, 16
 _STACK_LIMIT = 16_000
-_BEAT = 0.25
+_BEAT_S = 0.25
 DUMP = signal.SIGUSR2
 
 
 class Descriptors(NamedTuple):
-    """What both processes have open: the file, and the two ends of the pipe by which a sign of life is asked for."""
+    """The descriptors that both processes have open: the file, and the pipe by which a sign of life is asked for."""
 
     file: int
-    hear: int
-    ask: int
+    pipe_out: int
+    pipe_in: int
 
 
 class Step(NamedTuple):
@@ -46,12 +46,12 @@ class Step(NamedTuple):
 
 
 def mark_of(job_id: str) -> int:
-    """Return what stands for a job in the shared page; never 0."""
+    """Return the number of a job in the shared page; never 0."""
     return zlib.crc32(job_id.encode()) or 1
 
 
 class SharedPage:
-    """One end of what is shared."""
+    """One process's end of the page."""
 
     def __init__(self, fds: Descriptors) -> None:
         self.fds = fds
@@ -65,31 +65,31 @@ class SharedPage:
         """Make a file that has no name, and a pipe; the descriptors are passed to the other process."""
         with tempfile.TemporaryFile() as file:
             file.truncate(_SIZE)
-            hear, ask = os.pipe()
-            os.set_blocking(ask, False)
-            return cls(Descriptors(os.dup(file.fileno()), hear, ask))
+            pipe_out, pipe_in = os.pipe()
+            os.set_blocking(pipe_in, False)
+            return cls(Descriptors(os.dup(file.fileno()), pipe_out, pipe_in))
 
     # The worker's side.
 
-    def offer(self) -> None:
-        """Let a guardian have this process's Python stack, and a sign of life."""
+    def answer_guardian(self) -> None:
+        """Answer a guardian that asks for this process's Python stack and a sign of life, from now on."""
         os.lseek(self.fds.file, _SIZE, os.SEEK_SET)
         faulthandler.register(DUMP, file=self.fds.file, all_threads=False)  # all would walk live frames and may crash
         self._witness = threading.Thread(target=self._testify, name="offload-witness", daemon=True)
         self._witness.start()
 
     def beat(self) -> None:
-        """Say that the event loop turns."""
+        """Note that the event loop turns."""
         struct.pack_into("d", self._page, _BEAT_AT, time.monotonic())
 
-    async def run(self) -> None:
+    async def keep_beating(self) -> None:
         """Beat until cancelled."""
         while True:
             self.beat()
-            await asyncio.sleep(_BEAT)
+            await asyncio.sleep(_BEAT_S)
 
     def _testify(self) -> None:
-        while os.read(self.fds.hear, 64) and not self._is_closing:
+        while os.read(self.fds.pipe_out, 64) and not self._is_closing:
             struct.pack_into("d", self._page, _ANSWER_AT, time.monotonic())
 
     # The guardian's side.
@@ -100,34 +100,34 @@ class SharedPage:
         return at or None
 
     def step(self) -> Step:
-        """Return the last step that began; whether it still lasts the stack says."""
+        """Return the last step that began; the stack tells if it still lasts."""
         return Step(*struct.unpack_from("QQ", self._page, _STEP_AT))
 
-    def ask(self, pid: int) -> None:
+    def ask_for_stack(self, pid: int) -> None:
         """Ask for the stack, whatever was written before, and for a sign of life."""
         os.ftruncate(self.fds.file, _SIZE)
-        os.lseek(self.fds.file, _SIZE, os.SEEK_SET)  # both processes write where the one offset is that they share
+        os.lseek(self.fds.file, _SIZE, os.SEEK_SET)  # both processes write at the one offset that they share
         struct.pack_into("d", self._page, _ANSWER_AT, 0.0)
         os.kill(pid, DUMP)
         with contextlib.suppress(BlockingIOError):
-            os.write(self.fds.ask, b"?")
+            os.write(self.fds.pipe_in, b"?")
 
     def stack(self) -> str:
         """Return the stack that was written, or an empty text."""
         return os.pread(self.fds.file, _STACK_LIMIT, _SIZE).decode(errors="replace")
 
     def has_answered(self) -> bool:
-        """Whether a thread of the worker has run Python since it was asked."""
+        """Return True when a thread of the worker has run Python since it was asked."""
         at: float = struct.unpack_from("d", self._page, _ANSWER_AT)[0]
         return at > 0
 
     def close(self) -> None:
-        """Let go of all of it. The page stays for a step that may still be under way, and goes with it."""
+        """Close the descriptors. The memory stays for a step that may still be under way, and goes with it."""
         self._is_closing = True
         if self._witness is not None:
             faulthandler.unregister(DUMP)
             with contextlib.suppress(BlockingIOError):
-                os.write(self.fds.ask, b".")
+                os.write(self.fds.pipe_in, b".")
             self._witness.join()
         for fd in self.fds:
             os.close(fd)

@@ -1,19 +1,20 @@
--- List a job under an error; its record names the errors that it is listed under, the last 50, by their fingerprints.
-local ERRORS, WIDTH = 50, 13
+-- List a job under an error. The field `errors` of its record is a JSON list of the fingerprints of these errors, the
+-- last 50.
+local ERRORS = 50
 local function file_error(id, fingerprint, enqueued)
   local record = 'offload:job:' .. id
-  local known = redis.call('HGET', record, 'errors') or ''
-  if string.find(known, fingerprint, 1, true) then return end
-  if #known >= ERRORS * WIDTH then
-    take_out('offload:jobs:error:' .. string.sub(known, 1, WIDTH - 1), id)
-    known = string.sub(known, WIDTH + 1)
+  local errors = cjson.decode(redis.call('HGET', record, 'errors') or '[]')
+  for _, known in ipairs(errors) do
+    if known == fingerprint then return end
   end
-  redis.call('HSET', record, 'errors', known .. fingerprint .. ' ')
+  if #errors >= ERRORS then take_out('offload:jobs:error:' .. table.remove(errors, 1), id) end
+  errors[#errors + 1] = fingerprint
+  redis.call('HSET', record, 'errors', cjson.encode(errors))
   put_in('offload:jobs:error:' .. fingerprint, enqueued, id)
 end
 
 -- As offload.domain.fingerprints makes it of a WorkerLost.
-local function lost_fingerprint(name) return string.sub(redis.sha1hex((name or '') .. '\nWorkerLost\n'), 1, WIDTH - 1) end
+local function lost_fingerprint(name) return string.sub(redis.sha1hex((name or '') .. '\nWorkerLost\n'), 1, 12) end
 
 -- Keep what went wrong in one attempt; the list lives as long as anything of the job is of use. '' stands for nothing.
 local function keep_attempt(id, entry, fingerprint, enqueued)
@@ -25,7 +26,7 @@ local function keep_attempt(id, entry, fingerprint, enqueued)
   redis.call('EXPIRE', attempts, 2592000)
 end
 
--- The fields that an ending brings for the record, and what the attempt took of the event loop: "total steps longest over", µs.
+-- The fields that an ending brings for the record, with the use that the attempt made of the event loop (JSON or '').
 local function fields_of(given, loop)
   local fields = given ~= '[]' and cjson.decode(given) or {}
   if loop ~= '' then fields[#fields + 1], fields[#fields + 2] = 'loop', loop end

@@ -1,6 +1,6 @@
 -- Shared by every script: the time, the names of keys, waking a worker, the feed.
--- ARGV[1] is the time in ms, or 0 for the server's own clock: one clock for the whole fleet.
-local now = tonumber(ARGV[1])
+-- ARGV.now is the time in ms, or 0 for the server's own clock: one clock for the whole fleet.
+local now = tonumber(ARGV.now)
 if now == 0 then
   local t = redis.call('TIME')
   now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -31,7 +31,7 @@ local list_of_function = named(function(name) return 'offload:jobs:function:' ..
 
 -- A job's place in its queue is its due time; one that is due stands before all of a lower priority, 0 to 9. Stock
 -- workers take jobs in the same order, and a job for later has the place that they and arq's Job know: its due time.
-local BAND = 1e13 -- ms: what lies between two priorities, more than any time
+-- BAND, from domain/queues.py, is the distance between two priorities in ms.
 local function place(due, priority) return due <= now and due - tonumber(priority or 0) * BAND or due end
 local function due_of(score) return tonumber(score) < 0 and tonumber(score) % BAND or tonumber(score) end
 
@@ -53,5 +53,5 @@ local function wake(q)
   end
 end
 
--- @include gather
+-- @include writes
 -- @include feed

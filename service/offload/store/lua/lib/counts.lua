@@ -1,11 +1,11 @@
--- How often attempts ended how, for how many ms those that succeeded ran, and how many of their steps were over their
--- loop budget (the last number of `loop`), by function: gathered, and written by `write_counts` to the minute, to the hour, and to totals that never begin anew, for so many counters at most.
+-- Counters by function: how attempts ended, for how many ms those that succeeded ran, and how many of their steps were
+-- over the loop budget. They are gathered; `write_counts` adds them to the minute, to the hour, and to totals that are
+-- never reset and have at most MOST_TOTALS counters.
 local MOST_TOTALS = 5000
 local counts = {}
 local function add(counter, n) counts[counter] = (counts[counter] or 0) + n end
-local function count(ending, name, ran_ms, loop)
-  local over = tonumber(string.match(loop or '', '%d+ %d+ %d+ (%d+)') or 0)
-  if over > 0 then add('over ' .. name, over) end
+local function count(ending, name, ran_ms, over)
+  if over and over > 0 then add('over ' .. name, over) end
   add(ending .. ' ' .. name, 1)
   if ran_ms then add('ms ' .. name, ran_ms) end
 end

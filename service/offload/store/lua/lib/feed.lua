@@ -1,4 +1,4 @@
--- The feed: what the scripts tell of jobs, few entries of the stream for all of one call. Every script ends with `publish`.
+-- The feed: events of jobs, few entries of the stream for all of one call. A script that changes jobs ends with `publish`.
 local FEED_ENTRIES = 2000
 local EVENTS_PER_ENTRY = 100
 
@@ -8,7 +8,7 @@ local function tell(about)
   feed[#feed + 1], told = about, about
 end
 
--- Tell of a job. What is told of several, one after the other, stands in the feed once, with their ids: text is what it costs.
+-- Add an event of a job. Equal events of several jobs in a row are one entry with their ids: the cost is in the text.
 local function emit(event, id, q, name, due, attempt, worker)
   q, name, due = q or nil, name or nil, due or nil
   local ids = not told.id and told.ids -- a note has an id, and `ids` may be a field of its own

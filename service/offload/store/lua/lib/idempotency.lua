@@ -1,6 +1,5 @@
--- The jobs of a request that came with an idempotency key: put in once, and remembered by their ids for a day.
--- offload:idempotency:<hash> is "<fingerprint> <owner>" while the request is under way, "<fingerprint> =<JSON ids>" then.
-local FINGERPRINT = 64
+-- The jobs of a request that came with an idempotency key: enqueued once, and remembered by their ids for a day.
+-- offload:idempotency:<hash> is JSON: {fingerprint, owner} while the request is under way, {fingerprint, ids} then.
 local function open_request(hash, mark, count)
   local key = 'offload:idempotency:' .. hash
   return {key = key, mark = mark, left = tonumber(count), ids = {}, stands = redis.call('GET', key) == mark}
@@ -12,6 +11,6 @@ end
 
 local function close_request(request)
   local ids = #request.ids > 0 and cjson.encode(request.ids) or '[]'
-  local known = string.sub(request.mark, 1, FINGERPRINT) .. ' =' .. ids
+  local known = string.format('{"fingerprint":%s,"ids":%s}', cjson.encode(cjson.decode(request.mark).fingerprint), ids)
   if request.stands then redis.call('SET', request.key, known, 'EX', 86400) end
 end

@@ -20,7 +20,7 @@ local function forget(id, listed) -- listed: the status under which it was found
   if rec[2] then take_out(list_of_queue(rec[2]), id) end
   if rec[3] then take_out(list_of_function(rec[3]), id) end
   for _, tag in ipairs(rec[4] and cjson.decode(rec[4]) or {}) do take_out('offload:jobs:tag:' .. tag, id) end
-  for fingerprint in string.gmatch(rec[5] or '', '%x+') do take_out('offload:jobs:error:' .. fingerprint, id) end
+  for _, fingerprint in ipairs(rec[5] and cjson.decode(rec[5]) or {}) do take_out('offload:jobs:error:' .. fingerprint, id) end
   if not is_over(rec[1]) then take_out('offload:due', id) end
   take_out('offload:expires', id)
   drop('offload:job:' .. id, 'offload:attempts:' .. id, 'offload:log:' .. id)

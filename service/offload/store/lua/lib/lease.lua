@@ -1,8 +1,8 @@
 -- @include fetch
 -- Taking one job. The in-progress key decides: set only where nobody's stands, ours or a stock worker's.
-local lease = tonumber(ARGV[4])
+local lease = tonumber(ARGV.lease_ms)
 local function take(id, q, key, worker, aborting)
-  local token = worker .. ':' .. ARGV[3]
+  local token = worker .. ':' .. ARGV.sequence
   if not redis.call('SET', 'arq:in-progress:' .. id, token, 'NX', 'PX', lease) then return nil end
   local record = 'offload:job:' .. id
   local rec = redis.call('HMGET', record, 'status', 'enqueued', 'due', 'options', 'function', 'timeout', 'worker', 'started',
@@ -30,7 +30,7 @@ local function take(id, q, key, worker, aborting)
     redis.call('HDEL', record, 'progress', 'aborting')
   end
   put_in(key, now + lease, id)
-  put_in('offload:running:' .. worker, now + tonumber(rec[6] or ARGV[6]) + tonumber(ARGV[7]), id)
+  put_in('offload:running:' .. worker, now + tonumber(rec[6] or ARGV.timeout_ms) + tonumber(ARGV.grace_ms), id)
   put_in('offload:running-on:' .. q, now + lease, id)
   redis.call('HSET', record, 'queue', q, 'status', 'running', 'started', now, 'worker', worker, 'token', token,
     'attempt', attempt)

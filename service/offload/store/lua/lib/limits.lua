@@ -1,7 +1,7 @@
--- What a queue allows: paused, so many at once over the fleet, so many starts in a window.
+-- The limits of a queue: pause, jobs at once over the fleet, starts in a window.
 -- offload:queue:<q> is a hash {paused, max_running, rate_count, rate_ms}; offload:rate:<q> holds the window's starts.
 
--- How many jobs of the queue run. Where a lease is over a stock worker may have ended the job: it goes from the list.
+-- The number of running jobs of the queue. Where a lease is over a stock worker may have ended the job: it is removed.
 local function running_on(q)
   redis.call('ZREMRANGEBYSCORE', 'offload:running-on:' .. q, '-inf', now)
   return redis.call('ZCARD', 'offload:running-on:' .. q)

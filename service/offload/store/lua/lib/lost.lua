@@ -1,4 +1,4 @@
--- What a worker that died held, and what is written of an attempt that was lost with it.
+-- The jobs that a dead worker held, and the entry for an attempt that was lost with it.
 local OTHERS = 20 -- are named in each entry
 local function held_by(worker)
   local held = {}

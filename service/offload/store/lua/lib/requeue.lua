@@ -1,4 +1,4 @@
--- Putting a job back that ran: its lease is over, and it waits again, until `due` or for its turn.
+-- Requeueing a job that ran: its lease is over, and it waits again, until `due` or for its turn.
 -- r: {id, queue, enqueued, status = 'queued' or 'retrying', due, priority, event, attempt, fields = flat list for the record}
 local function requeue(r, name)
   local record = 'offload:job:' .. r.id

@@ -1,18 +1,14 @@
 -- One job at a time for each unique key: offload:unique:<hash> holds its id from its enqueue to its end or, where it
--- was given longer, until then. A record's field `unique` is "<hash>:<until ms, 0: its end>".
-local function read_unique(said)
-  local hash, ms = string.match(said, '^(.+):(%d+)$')
-  return 'offload:unique:' .. hash, tonumber(ms), hash
-end
+-- was given longer, until then. A record has the hash as `unique` and, where there is a longer time, `unique_until` in ms.
+local function unique_key(hash) return 'offload:unique:' .. hash end
 
--- Whether the holder of a key still keeps others out. Whoever ends a job lets go of its key, but for a stock worker, which
--- knows of none: the queue tells. A job that was forgotten, or whose id is another's by now, holds nothing.
+-- True if the holder of a key still keeps others out. A job that ends frees its key, unless a stock worker, which knows of
+-- no keys, ends it: the queue shows that. A job that was forgotten, or whose id is another's by now, holds nothing.
 local function holds(id, key)
   write_sets()
-  local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'unique')
+  local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'unique', 'unique_until')
   if not rec[2] then return false end
-  local its_key, untill = read_unique(rec[2])
-  return its_key == key and (untill > now or redis.call('ZSCORE', queue_key(rec[1]), id) ~= false)
+  return unique_key(rec[2]) == key and (tonumber(rec[3] or 0) > now or redis.call('ZSCORE', queue_key(rec[1]), id) ~= false)
 end
 
 -- Give a key to a job. Returns the id of the job that holds it, if one does.
@@ -22,10 +18,11 @@ local function take_unique(id, key)
   redis.call('SET', key, id)
 end
 
--- Let go of the key of a job that ended. Returns for how many ms from now it keeps others out, which its record must last.
-local function leave_unique(id, said)
-  local key, untill = read_unique(said)
+-- Free the key of a job that ended. Returns the ms from now for which it keeps others out; its record must last as long.
+local function leave_unique(id, hash)
+  local key = unique_key(hash)
   if redis.call('GET', key) ~= id then return 0 end
+  local untill = tonumber(redis.call('HGET', 'offload:job:' .. id, 'unique_until') or 0)
   if untill > now then redis.call('PEXPIRE', key, untill - now + 60000) else drop(key) end -- `holds` knows when
   return math.max(untill - now, 0)
 end

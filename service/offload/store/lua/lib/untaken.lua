@@ -1,5 +1,0 @@
--- Whether nobody took a job since a claim, though its lease ran out while Redis was away: its ending still counts then.
-local function is_untaken(id, token)
-  local rec = redis.call('HMGET', 'offload:job:' .. id, 'token', 'status', 'queue')
-  return rec[1] == token and rec[2] == 'running' and redis.call('ZSCORE', queue_key(rec[3]), id)
-end
