@@ -1,11 +1,11 @@
 """The job modules of this clone, and the place for yours: `jobs/hello.py` is one.
 
-`arq jobs.WorkerSettings` runs every module that OFFLOAD_JOBS names, on Offload's engine: by `import offload.arq`.
+`arq jobs.WorkerSettings` runs the modules of OFFLOAD_JOBS on Offload's engine, which `import offload.arq` installs.
 """
 
 from typing import Any
 
-import offload.arq  # noqa: F401 - for what it does: the arq CLI then runs our engine
+import offload.arq  # noqa: F401 - its import makes the arq CLI run our engine
 from offload import logs
 from offload.loader import load
 from offload.settings import get_settings
@@ -15,12 +15,12 @@ __all__ = ["WorkerSettings"]
 
 
 def __getattr__(name: str) -> Any:
-    """Make `WorkerSettings` when the arq CLI asks for it: it needs the modules of this package loaded."""
+    """Build `WorkerSettings` on access by the arq CLI: it loads the modules of this package."""
     if name != "WorkerSettings":
         msg = f"module 'jobs' has no attribute {name!r}"
         raise AttributeError(msg)
     settings = get_settings()
     logs.configure(settings.log_level, settings.log_format)
-    made = type("WorkerSettings", (), arq_arguments(settings, load(settings.jobs)))
-    globals()[name] = made
-    return made
+    worker_settings = type("WorkerSettings", (), arq_arguments(settings, load(settings.jobs)))
+    globals()[name] = worker_settings
+    return worker_settings

@@ -1,4 +1,4 @@
-"""Three small jobs to try things with: one that fails at first, one that takes its time, one for a schedule."""
+"""Three small jobs to experiment with: one that fails at first, one that sleeps, one for a schedule."""
 
 from offload.cli.demo.jobs import flaky, sleep, tick
 

@@ -1,4 +1,4 @@
-"""What runs by the clock in this clone."""
+"""The schedules of this clone."""
 
 from offload import Schedule
 

@@ -1,4 +1,4 @@
-"""All job functions that ship with Offload; in a project of yours, import or name in OFFLOAD_JOBS what it needs."""
+"""All shipped job functions. In your own project name the modules you need in OFFLOAD_JOBS."""
 
 from offload.jobs.digest import pbkdf2
 from offload.jobs.file import checksum

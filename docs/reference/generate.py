@@ -29,15 +29,15 @@ def cli() -> str:
         "# Command line",
         WRITTEN,
         "`offload`, or `python -m offload` where it is not on PATH. Settings come from the environment and `.env`, see [settings](settings.md); flags win.",
-        "Where no `OFFLOAD_REDIS_URL` is set, commands find the Redis of an `offload up` that runs on the same data directory.",
+        "If `OFFLOAD_REDIS_URL` is not set, commands use the Redis of an `offload up` that runs on the same data directory; if `OFFLOAD_JOBS` is not set, they load its job modules.",
         "`--json` prints the documents that the HTTP API answers with.",
         "## Exit codes",
         "| code | meaning |\n|---|---|\n"
         "| 0 | done |\n"
-        "| 1 | the job is dead or aborted, or was not done in time; the demo, or the doctor, found something wrong; with `--fail-on-stall`, something held an event loop |\n"
-        "| 2 | the call was wrong: usage, arguments, options, no such job, a state that does not allow it |\n"
-        "| 3 | it cannot work here and now: Redis away, port taken, bad setting, a job module that does not import |\n"
-        "| 70 | a fault of Offload's own |\n"
+        "| 1 | the job is dead or aborted, or did not finish in time; the demo or the doctor found a problem; with `--fail-on-stall`, something blocked an event loop |\n"
+        "| 2 | invalid call: usage, arguments, options, no such job, a state that does not allow it |\n"
+        "| 3 | the command cannot work now: Redis unavailable, port in use, invalid setting, a job module that does not import |\n"
+        "| 70 | internal error of Offload |\n"
         "| 130 | stopped by Ctrl-C |",
         *_commands(root, "offload"),
     ]
@@ -66,7 +66,9 @@ def _parameter(one: Any) -> str:
     else:
         metavar = "" if one.is_flag else f" {one.metavar or one.name.upper()}"
         shown = max(one.opts, key=len) + metavar
-    return f"| `{shown}` | {(one.help or '').replace('  [', ' [')} |".replace("`[KEY=VALUE]... | @FILE | -`", "`KEY=VALUE …`, `@FILE` or `-`")
+    default = one.show_default if isinstance(one.show_default, str) else one.default
+    about = (one.help or "") + (f" Default: {default}." if default not in (None, False, (), []) and not callable(default) else "")
+    return f"| `{shown}` | {about} |".replace("`KEY=VALUE | @FILE | -`", "`KEY=VALUE …`, `@FILE` or `-`")
 
 
 def jobs(catalogue: Catalogue) -> str:

@@ -59,8 +59,8 @@ def test_the_demo_finds_everything_right(right):
     assert done.returncode == 0, done.stdout + done.stderr
     assert {line.split()[1] for line in jobs} == FUNCTIONS
     assert len(jobs) == 11
-    assert any(line.startswith("/livez meanwhile: ") and line.endswith(", 0 failed") for line in lines)
-    assert any(line.startswith("all 11 jobs are right, in ") for line in lines)
+    assert any(line.startswith("/livez during the demo: ") and line.endswith(", 0 failed") for line in lines)
+    assert any(line.startswith("all 11 jobs passed in ") for line in lines)
     assert [path.name for path in directory.iterdir()] == ["kept"]
 
 
@@ -71,7 +71,7 @@ def test_the_demo_keeps_what_was_made(right):
     kept = {path.name for path in (directory / "kept").iterdir()}
 
     assert {"packages-of-this-machine.pdf", "thumbnail-96.webp", "mail.eml", "service.log"} <= kept
-    assert done.stdout.splitlines()[-1].startswith(f"what the jobs made is in {directory / 'kept'}: ")
+    assert done.stdout.splitlines()[-1].startswith(f"files saved in {directory / 'kept'}: ")
 
 
 @pytest.mark.timeout(180)
@@ -90,7 +90,7 @@ def test_the_demo_speaks_json(wrong):
 def test_the_demo_names_what_is_wrong(wrong):
     """A job that does not do what it should makes the demo fail, and is named."""
     assert wrong.returncode == 1
-    assert "WRONG:" in wrong.stderr
+    assert "FAILED:" in wrong.stderr
     assert "llm.complete (language model, prompt 1): it is dead, not succeeded" in wrong.stderr
 
 

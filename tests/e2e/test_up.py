@@ -42,7 +42,7 @@ def test_one_command_is_the_whole_service(up):
     assert took < 10
     assert len(pids) >= 5
     assert up.processes() == {}
-    assert not (up.directory / "data" / "redis.url").exists()
+    assert not (up.directory / "data" / "up.json").exists()
     assert up.said.index("worker_stopped") < up.said.index("Shutting down")
 
 
@@ -122,7 +122,7 @@ def test_a_change_of_the_code_is_taken_in(up):
     before = up.offload("enqueue", "shop.add", "a=2", "b=3", "--wait", "20").stdout
     (up.directory / "shop.py").write_text("def broken(:\n")
     up.hear("SyntaxError")
-    up.hear("starts again after the next change")
+    up.hear("restarting after the next change")
     (up.directory / "shop.py").write_text(JOBS.replace("a + b", "a * b"))
     up.hear("changed: shop.py")
     up.hear("ready again")

@@ -18,20 +18,36 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory):
-    """The service, in a directory that has a package named as one of Offload's own directories."""
+    """The service, in a directory with a package that has the name of Offload's own."""
     directory = tmp_path_factory.mktemp("up")
-    (directory / "service").mkdir()
-    (directory / "service" / "__init__.py").write_text("raise RuntimeError('not ours')\n")
+    (directory / "offload").mkdir()
+    (directory / "offload" / "__init__.py").write_text("raise RuntimeError('not ours')\n")
     with up_in(directory) as made:
         made.start()
         yield made
 
 
-def test_a_package_of_the_users_named_service_is_left_alone(up):
+def test_a_package_of_the_users_named_offload_is_left_alone(up):
     """What lies in the working directory never takes the place of Offload's own code."""
     done = up.offload("enqueue", "shop.add", "a=2", "b=3", "--wait", "20")
 
     assert (done.returncode, done.stdout) == (0, "5\n"), up.said
+
+
+def test_a_second_shell_needs_no_settings(up, monkeypatch):
+    """A command without OFFLOAD_JOBS uses the modules of the running `up`, so the suggestion of its banner works."""
+    suggested = re.search(r"Try +offload (.+)", up.said)[1].split()
+    monkeypatch.delitem(up.settings, "OFFLOAD_JOBS")
+    listed = up.offload("functions").stdout
+    done = up.offload(*suggested)
+    burst = up.offload("worker", "--burst")
+
+    assert suggested == ["enqueue", "shop.hold", "seconds=2", "--wait"]
+    assert done.returncode == 0, done.stderr
+    assert listed.splitlines()[-1] == "job modules: shop (loaded by the running `offload up`)"
+    assert "demo.sleep" not in listed
+    assert burst.returncode == 0, burst.stderr
+    assert '"functions":["shop.add","shop.hold","shop.sleep","webhook.callback"]' in burst.stderr
 
 
 def test_a_taken_port_is_one_line(up):
@@ -41,7 +57,8 @@ def test_a_taken_port_is_one_line(up):
 
     assert done.returncode == 3
     assert done.stderr == (
-        f"error: port {port} on 127.0.0.1 is taken: stop what listens there, or choose another (--port, OFFLOAD_PORT)\n"
+        f"error: port {port} on 127.0.0.1 is in use; "
+        "stop the other program or choose another port (--port, OFFLOAD_PORT)\n"
     )
     assert httpx.get(f"{up.url}/readyz", trust_env=False).status_code == 200
 
@@ -61,7 +78,7 @@ def test_a_child_that_dies_is_started_again(up, who):
     named = {"api": r"-m offload api\b", "worker": r"-m offload\.worker\.guardian\.supervisor\b"}[who]
     victim = next(pid for pid, line in up.processes().items() if re.search(named, line))
     os.kill(victim, signal.SIGKILL)
-    up.hear(f"{who} was killed by SIGKILL; it starts again in 0.1 s")
+    up.hear(f"{who} was killed by SIGKILL; restarting in 0.2 s")
     up.hear({"api": "api_listening", "worker": "worker_started"}[who])
     answer = httpx.post(f"{up.url}/v1/functions/shop.add/jobs", json={"a": 1, "b": 2}, trust_env=False).json()
     done = httpx.get(f"{up.url}/v1/jobs/{answer['id']}", params={"wait": 20}, timeout=30, trust_env=False).json()
@@ -74,7 +91,7 @@ def test_all_starts_anew_when_redis_dies(up):
     job_id = up.offload("enqueue", "shop.add", "a=4", "b=4", "--delay", "600").stdout.strip()
     redis = next(pid for pid, line in up.processes().items() if "redis-server" in line.split(" ")[0])
     os.kill(redis, signal.SIGKILL)
-    up.hear("the embedded Redis ended; everything starts anew")
+    up.hear("the embedded Redis died; restarting everything")
     up.hear("Offload is up")
     status = httpx.get(f"{up.url}/readyz", trust_env=False).status_code
 

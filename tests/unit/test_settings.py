@@ -140,7 +140,7 @@ def test_a_secret_given_twice_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("OFFLOAD_API_KEYS", "two")
     monkeypatch.setenv("OFFLOAD_API_KEYS_FILE", str(tmp_path / "keys"))
 
-    with pytest.raises(SettingsError, match="only one of them may be"):
+    with pytest.raises(SettingsError, match="set either this or OFFLOAD_API_KEYS, not both"):
         load_settings()
 
 

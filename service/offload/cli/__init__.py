@@ -10,8 +10,8 @@ from offload.cli import errors
 
 
 def run_command(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit with its code; nobody is shown a traceback of ours."""
-    from offload.cli.main import run  # noqa: PLC0415 - where the imports of a command fail, that is told in one line
+    """Run one command and exit with its code; a traceback of ours is never printed."""
+    from offload.cli.main import run  # noqa: PLC0415 - a failing import is reported in one line
 
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    raise SystemExit(errors.guarded(lambda: run(given)))
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    raise SystemExit(errors.run_guarded(lambda: run(words)))

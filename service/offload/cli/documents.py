@@ -1,6 +1,8 @@
-"""What `--json` prints: the API's own documents, so that a script may change from one to the other."""
+"""The documents that `--json` prints: the API's own, so that a script can change from one to the other."""
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
 import orjson
 
@@ -8,8 +10,24 @@ from offload.domain import views
 from offload.domain.filters import BulkOutcome
 from offload.domain.functions import JobFunction
 from offload.domain.overrides import Override
-from offload.domain.records import JobRecord, QueueState
+from offload.domain.records import FunctionStats, JobRecord, QueueState
 from offload.settings import Settings
+from offload.wiring import Backend
+
+_OBSERVED = ("override", "recent", "mean_ms")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Facts of job functions that are in Redis, not in their code."""
+
+    recent: Mapping[str, FunctionStats]
+    overrides: Mapping[str, Override]
+
+    @classmethod
+    async def read(cls, offload: Backend) -> Self:
+        """Read them."""
+        return cls(await offload.inspector.recent(), await offload.inspector.overrides())
 
 
 def job(record: JobRecord) -> Any:
@@ -32,17 +50,19 @@ def queues(states: list[QueueState]) -> list[Any]:
     return [views.queue(state) for state in states]
 
 
-def function(one: JobFunction[Any, Any], settings: Settings) -> dict[str, Any]:
-    """Return one job function as its code says; what only Redis knows is not part of it, since none is asked."""
-    shown = moved(one, settings, None)
-    return {name: value for name, value in shown.items() if name != "override"}
+def workers(beats: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Return live workers."""
+    return [views.worker(dict(beat)) for beat in beats]
 
 
-def moved(one: JobFunction[Any, Any], settings: Settings, override: Override | None) -> dict[str, Any]:
-    """Return one job function, with where somebody moved it."""
+def function(function: JobFunction[Any, Any], settings: Settings, observed: Observed | None) -> dict[str, Any]:
+    """Return one job function; what only Redis knows is left out where none was asked."""
     defaults = views.Defaults(settings.max_tries, settings.job_timeout, settings.keep_result, settings.loop_budget_ms)
-    shown: dict[str, Any] = {**views.function(one, defaults, None, override)}
-    return {name: value for name, value in shown.items() if name not in ("recent", "mean_ms")}
+    if observed is not None:
+        recent, override = observed.recent.get(function.name), observed.overrides.get(function.name)
+        return {**views.function(function, defaults, recent, override)}
+    document = views.function(function, defaults, None)
+    return {name: value for name, value in document.items() if name not in _OBSERVED}
 
 
 def compact(value: Any) -> str:

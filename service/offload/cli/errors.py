@@ -1,6 +1,6 @@
-"""What a command says when it cannot do what it was asked: lines on stderr, and the one table of exit codes.
+"""Errors of the command line: their messages on stderr, and the one table of exit codes.
 
-A traceback is shown only where it is the user's own: of a job module that does not import, with our frames cut away.
+A traceback is shown only for the user's own code: a job module that does not import, without our frames.
 """
 
 import sys
@@ -23,8 +23,8 @@ from offload.loader import users_traceback
 from offload.settings import SettingsError
 
 DONE, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
-INTERNAL = 70  # EX_SOFTWARE of sysexits.h: a fault of ours, which none of the other codes may be taken for
-INTERRUPTED, TERMINATED = 130, 143  # As shells say of a program that Ctrl-C, or SIGTERM, ended.
+INTERNAL = 70  # EX_SOFTWARE of sysexits.h: a bug of ours, not to be confused with the other codes
+INTERRUPTED, TERMINATED = 130, 143  # As shells report a program that Ctrl-C, or SIGTERM, ended.
 
 # The first class that fits decides; every other OffloadError means that the service cannot work here and now.
 _CODES: tuple[tuple[type[BaseException], int], ...] = (
@@ -38,8 +38,8 @@ _CODES: tuple[tuple[type[BaseException], int], ...] = (
 )
 
 
-def guarded(command: Callable[[], int]) -> int:
-    """Run a command; return its exit code, or the one of what went wrong, which is then told on stderr."""
+def run_guarded(command: Callable[[], int]) -> int:
+    """Run a command; return its exit code. An error is reported on stderr and becomes its own exit code."""
     try:
         return command()
     except typer.TyperException as error:
@@ -47,14 +47,14 @@ def guarded(command: Callable[[], int]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        return _reader_gone()
+        return _end_quietly()
     except Exception as error:  # noqa: BLE001 - the last place before the shell
         return report(error)
 
 
 def report(error: BaseException) -> int:
-    """Tell an error on stderr in the shortest way that says what to do; return the exit code."""
-    say(explain(error))
+    """Report an error on stderr, as briefly as it can be acted on; return the exit code."""
+    write_stderr(explain(error))
     return exit_code(error)
 
 
@@ -64,7 +64,7 @@ def exit_code(error: BaseException) -> int:
 
 
 def explain(error: BaseException) -> str:
-    """Return what to say of an error: one line, but one for each bad field, setting, or frame of the user's code."""
+    """Return the message of an error: one line, or one for each bad field, setting, or frame of the user's code."""
     match error:
         case InvalidArguments():
             lines = [f"  {field.path or '(arguments)'}: {field.message}" for field in error.fields]
@@ -80,28 +80,28 @@ def explain(error: BaseException) -> str:
             named = f": {error.filename}" if error.filename else ""
             return f"error: {error.strerror or error}{named}"
         case _:
-            return f"error: this is a fault of Offload's own, {_place(error)}: {type(error).__name__}: {error}"
+            return f"error: internal error {_place(error)}, please report it: {type(error).__name__}: {error}"
 
 
-def say(text: str) -> None:
+def write_stderr(text: str) -> None:
     """Write to stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def _place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    return f"at {frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
+    return f"at {frames[-1].filename}:{frames[-1].lineno}" if frames else "(no traceback)"
 
 
 def _usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     message = error.format_message()
-    if message:  # A group that was called without a command has printed its help, and says nothing more.
-        say(f"error: {message}" + (f" (see: {context.command_path} --help)" if context is not None else ""))
+    if message:  # A group that was called without a command has printed its help already.
+        write_stderr(f"error: {message}" + (f" (see: {context.command_path} --help)" if context is not None else ""))
     return error.exit_code
 
 
-def _reader_gone() -> int:
-    """Leave quietly when the reader of our output has seen enough, as `head` does."""
-    sys.stdout = None  # Python would complain once more while it flushes.
+def _end_quietly() -> int:
+    """Exit quietly when the reader of our output has closed the pipe, as `head` does."""
+    sys.stdout = None  # Python would report it once more while it flushes.
     return DONE

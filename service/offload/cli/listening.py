@@ -1,7 +1,6 @@
-"""Takes the port before anything else is started, so that a taken one is told in one line and costs nothing."""
+"""Opens the port before anything else is started, so that a port in use is reported at once and in one line."""
 
 import errno
-import os
 import socket
 
 from offload.domain.errors import Unavailable
@@ -16,7 +15,7 @@ def listen(settings: Settings) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no name of a machine"
+        reason = error.strerror if isinstance(error, OSError) else "not a valid host name"
         raise Unavailable(f"cannot listen on {host!r} (OFFLOAD_HOST): {reason}") from None
     listener = socket.socket(family, kind, protocol)
     try:
@@ -25,7 +24,7 @@ def listen(settings: Settings) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise Unavailable(_why(error, host, port)) from None
+        raise Unavailable(_reason(error, host, port)) from None
     return listener
 
 
@@ -34,19 +33,19 @@ def inherited(descriptor: int) -> socket.socket:
     try:
         return socket.socket(fileno=descriptor)
     except OSError as error:
-        raise Unavailable(f"--fd {descriptor} is no socket: {error.strerror}") from None
+        raise Unavailable(f"--fd {descriptor} is not a socket: {error.strerror}") from None
 
 
 def url_of(listener: socket.socket) -> str:
-    """Return the address that a browser on this machine takes."""
+    """Return the URL for a browser on this machine."""
     host, port = listener.getsockname()[:2]
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host)  # noqa: S104  (it is read here, not listened on)
     return f"http://{reachable or (f'[{host}]' if ':' in host else host)}:{port}"
 
 
-def _why(error: OSError, host: str, port: int) -> str:
+def _reason(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken: stop what listens there, or choose another (--port, OFFLOAD_PORT)"
+        return f"port {port} on {host} is in use; stop the other program or choose another port (--port, OFFLOAD_PORT)"
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return f"port {port} on {host} may not be used by this user (process {os.getpid()}): choose one above 1023"
+        return f"no permission to use port {port} on {host}; choose a port above 1023"
     return f"cannot listen on {host}:{port}: {error.strerror}"

@@ -16,9 +16,14 @@ from offload.cli.demo.command import demo
 from offload.cli.doctor.command import doctor
 from offload.cli.local.up import up
 
-RUN, USE = "Run the service", "Use it"
+RUN, USE = "Run the service", "Use the service"
 
-app = typer.Typer(name="offload", no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    name="offload",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 app.command(rich_help_panel=RUN)(up)
 app.command(rich_help_panel=RUN)(api)
 app.command(rich_help_panel=RUN)(worker)
@@ -46,13 +51,13 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _root(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Offload: the job queue service for async Python."""
 
 
 def run(words: Sequence[str]) -> int:
-    """Run one command; return its exit code. Raises what went wrong."""
+    """Run one command; return its exit code. Its errors are raised."""
     code = get_command(app).main(with_wait_filled(words), prog_name="offload", standalone_mode=False)
     return code if isinstance(code, int) else 0

@@ -1,4 +1,4 @@
-"""How commands print: JSON for programs, tables and colours for people, and colours only where a terminal is."""
+"""Printing: JSON for programs, tables for people, and colours on a terminal only."""
 
 import sys
 from io import StringIO
@@ -13,7 +13,7 @@ from offload.domain.states import Status
 
 _NO_LIMIT = 1000
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 STYLES = {
     Status.DEFERRED: "cyan",
@@ -27,7 +27,7 @@ STYLES = {
 
 
 def show(renderable: RenderableType) -> None:
-    """Print for a person: fitted to the terminal; without one, as wide as need be and without colours or padding."""
+    """Print for a person: fitted to the terminal; without one, as wide as needed, without colours and padding."""
     console = Console(highlight=False)
     if console.is_terminal:
         console.print(renderable)

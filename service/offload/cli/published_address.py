@@ -1,48 +1,67 @@
-"""How a command in one shell finds the embedded Redis of an `offload up` in another: a file in the data directory.
+"""How a command in one shell finds the `offload up` of another: a file in its data directory.
 
-`up` writes the address of its server there and takes it away when it stops. A file that a killed `up` left behind is
-told by its socket, on which nobody listens any more.
+`up` writes there its embedded Redis, the job modules that it loaded and its API, and locks the file for as long as it
+lives. So a file that a killed `up` left behind is known by its missing lock, whatever process has its number now.
 """
 
 import contextlib
+import fcntl
 import os
-import socket
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
-NAME = "redis.url"
+import orjson
+
+NAME = "up.json"
+
+
+@dataclass(frozen=True)
+class RunningUp:
+    """A running `offload up`. `redis_url` is None where it uses a Redis that is not its own: that may hold a secret."""
+
+    redis_url: str | None
+    jobs: tuple[str, ...]
+    directory: str
+    api_url: str
+    pid: int
 
 
 @contextlib.contextmanager
-def published(data_dir: Path, url: str) -> Iterator[None]:
-    """Let others find `url` while the block runs."""
+def published(data_dir: Path, up: RunningUp) -> Iterator[None]:
+    """Let other commands find this `up` while the block runs."""
+    data_dir.mkdir(parents=True, exist_ok=True)
     path = data_dir / NAME
     part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(url + "\n", encoding="utf-8")
-    part.replace(path)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            if path.read_text(encoding="utf-8").strip() == url:
-                path.unlink()
-
-
-def find(data_dir: Path) -> str | None:
-    """Return the address of the embedded Redis that runs on this data directory, or None."""
-    try:
-        url = (data_dir / NAME).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return url if _is_listening(urlsplit(url).path) else None
-
-
-def _is_listening(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(1)
+    with part.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(orjson.dumps(asdict(up)))
+        file.flush()
+        part.replace(path)
         try:
-            connection.connect(path)
-        except (OSError, ValueError):
-            return False
-    return True
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                    path.unlink()
+
+
+def find(data_dir: Path) -> RunningUp | None:
+    """Return the `offload up` that runs on this data directory, or None."""
+    try:
+        with (data_dir / NAME).open("rb") as file:
+            if not _is_locked(file.fileno()):
+                return None
+            published: dict[str, Any] = orjson.loads(file.read())
+            return RunningUp(**{**published, "jobs": tuple(published["jobs"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False

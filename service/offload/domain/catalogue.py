@@ -98,9 +98,21 @@ def _add(by_name: dict[str, Any], name: str, value: Any, kind: str) -> None:
     """Add an object by its name; the same object may come twice, a second object of that name is refused."""
     other = by_name.setdefault(name, value)
     if other is not value and not (isinstance(value, Queue | Schedule) and other == value):
-        where = [f"{o.fn.__module__}.{o.fn.__qualname__}" for o in (other, value) if isinstance(o, JobFunction)]
-        msg = f"two {kind}s are named {name!r}" + (f": {where[0]} and {where[1]}; give one a name=" if where else "")
+        detail = f": {_name_apart(other, value)}" if isinstance(value, JobFunction) else ""
+        msg = f"two {kind}s are named {name!r}{detail}"
         raise InvalidDefinition(msg)
+
+
+def _name_apart(*functions: JobFunction[Any, Any]) -> str:
+    """Say where two functions of one name are, and propose names after the parts in which their modules differ."""
+    where = [f"{function.fn.__module__}.{function.fn.__qualname__}" for function in functions]
+    parts = [function.fn.__module__.split(".")[::-1] for function in functions]
+    differing = next((place for place, pair in enumerate(zip(*parts, strict=False)) if len(set(pair)) > 1), None)
+    place = min(map(len, parts)) if differing is None and parts[0] != parts[1] else differing or 0
+    modules = [part[place] if place < len(part) else part[0] for part in parts]
+    names = [f"{module}.{function.fn.__name__}" for module, function in zip(modules, functions, strict=True)]
+    proposed = [f'@job(name="{name}")' for name in names if name != functions[0].name]
+    return f"{where[0]} and {where[1]}; give them names of their own, such as {' and '.join(proposed)}"
 
 
 def _listed(settings: Any) -> list[JobFunction[Any, Any]]:

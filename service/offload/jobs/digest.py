@@ -1,4 +1,4 @@
-"""Slow digests of passwords, in a thread: hashlib lets go of the GIL, so the event loop runs on meanwhile."""
+"""Slow digests of passwords, in a thread: hashlib releases the GIL, so the event loop is not blocked."""
 
 import hashlib
 from typing import Annotated
@@ -11,7 +11,7 @@ ALGORITHM = "sha256"
 
 
 class Digest(BaseModel):
-    """A PBKDF2 digest with all that is needed to compute it again, but for the password."""
+    """A PBKDF2 digest with all parameters needed to compute it again, except the password."""
 
     algorithm: str
     iterations: int

@@ -1,4 +1,4 @@
-"""Checksums of files: of an artifact, or of a file below the one directory that is open to callers.
+"""Checksums of files: of an artifact, or of a file below the one directory that callers may read.
 
 That is `files` in OFFLOAD_DATA_DIR, not the data directory itself, where Redis keeps its own.
 """
@@ -37,7 +37,7 @@ def checksum(
 ) -> Checksum:
     """Compute the checksum of an artifact, or of a file given by its path below `files` in OFFLOAD_DATA_DIR."""
     if (artifact_id is None) == (path is None):
-        msg = "give either artifact_id or path"
+        msg = "specify either artifact_id or path"
         raise GiveUp(msg)
     if artifact_id is not None:
         artifact, content = read_artifact(ctx, artifact_id)
@@ -52,14 +52,14 @@ def checksum(
 
 def _digest(ctx: JobContext, name: str, size: int, pieces: Iterator[bytes], algorithm: Algorithm) -> Checksum:
     digest = hashlib.new(algorithm, usedforsecurity=False)
-    done, told = 0, 0.0
+    done, reported = 0, 0.0
     for piece in pieces:
         ctx.raise_if_aborted()
         digest.update(piece)
         done += len(piece)
         fraction = min(1.0, done / max(size, 1))
-        if fraction - told >= 0.01 or done == size:
-            told = fraction
+        if fraction - reported >= 0.01 or done == size:
+            reported = fraction
             ctx.progress(fraction, f"{done:,} of {size:,} bytes")
     return Checksum(algorithm=algorithm, hex=digest.hexdigest(), size=done, name=name)
 
@@ -74,14 +74,14 @@ def _open_below(opened: ExitStack, directory: Path, path: str) -> int:
     try:
         target = (base / path).resolve(strict=True)
     except (OSError, RuntimeError, ValueError):
-        msg = f"there is no file {path!r} below `{OPEN_TO_CALLERS}` in the data directory"
+        msg = f"no file {path!r} below `{OPEN_TO_CALLERS}` in the data directory"
         raise GiveUp(msg) from None
     if not target.is_relative_to(base):
-        msg = f"{path!r} leads out of `{OPEN_TO_CALLERS}` in the data directory; give a path below it, as 'today.csv'"
+        msg = f"{path!r} is outside of `{OPEN_TO_CALLERS}` in the data directory; use a path such as 'today.csv'"
         raise GiveUp(msg)
     parts = target.relative_to(base).parts
     if not parts:
-        msg = f"{path!r} is the directory itself; give a file below it"
+        msg = f"{path!r} is the directory itself; specify a file below it"
         raise GiveUp(msg)
     try:
         descriptor = _opened(opened, base, os.O_DIRECTORY)

@@ -31,38 +31,38 @@ _NOT_REPEATABLE = frozenset({"POST", "PATCH"})
 
 
 def check_headers(headers: dict[str, str]) -> dict[str, str]:
-    """Return the headers, or raise ValueError on one that is malformed or that the client sets itself."""
+    """Return the headers, or raise ValueError for one that is malformed or set by the client itself."""
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
-            msg = f"{name!r} is no header name: letters, digits and !#$%&'*+-.^_`|~"
+            msg = f"{name!r} is not a valid header name; allowed are letters, digits and !#$%&'*+-.^_`|~"
             raise ValueError(msg)
         if name.lower() in _OUR_HEADERS:
-            msg = f"header {name!r} follows from the request and cannot be set by hand"
+            msg = f"header {name!r} is derived from the request and cannot be set"
             raise ValueError(msg)
         if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
-            msg = f"header {name!r} holds a line break or another control character"
+            msg = f"header {name!r} contains a line break or another control character"
             raise ValueError(msg)
         if not value.isascii():
-            msg = f"header {name!r} must be ASCII; encode other text as its specification says"
+            msg = f"header {name!r} must be ASCII; encode other text as specified for this header"
             raise ValueError(msg)
     return headers
 
 
 def check_url(url: str) -> str:
-    """Return the URL, or raise ValueError where it is not a complete http(s) one."""
+    """Return the URL, or raise ValueError if it is not a complete http(s) URL."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
         msg = f"not a URL: {error}"
         raise ValueError(msg) from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        msg = "must be a complete http: or https: URL, as in https://example.com/path"
+        msg = "must be a complete http: or https: URL, such as https://example.com/path"
         raise ValueError(msg)
     return url
 
 
 def check_method(method: str) -> str:
-    """Return the method in capitals, or raise ValueError on one that is none or that makes a tunnel."""
+    """Return the method in capitals, or raise ValueError for an invalid one and for CONNECT."""
     if not _TOKEN.fullmatch(method) or method.upper() == "CONNECT":
         msg = "must be a method such as GET or POST (CONNECT is not supported)"
         raise ValueError(msg)
@@ -75,7 +75,7 @@ Parameter = str | int | float | bool | None
 
 
 class HttpRequest(BaseModel):
-    """A request to send; at most one of `json`, `text`, `base64` is its body. `timeout` in seconds is for all of it."""
+    """A request to send; at most one of `json`, `text`, `base64` is its body. `timeout` in seconds covers it all."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -91,20 +91,20 @@ class HttpRequest(BaseModel):
     raise_for_status: bool = False
     max_bytes: Annotated[int, Field(ge=0, le=10 * 1024 * 1024)] = 1024 * 1024
     save_as: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
-        None, description="keep the body as an artifact of this name instead of in the result"
+        None, description="store the body as an artifact of this name instead of in the result"
     )
 
     @model_validator(mode="after")
     def _has_one_body(self) -> Self:
-        given = [name for name in ("json_body", "text", "base64") if getattr(self, name) is not None]
-        if len(given) > 1:
-            msg = "give at most one of json, text and base64"
+        bodies = [name for name in ("json_body", "text", "base64") if getattr(self, name) is not None]
+        if len(bodies) > 1:
+            msg = "specify at most one of json, text and base64"
             raise ValueError(msg)
         return self
 
 
 class HttpResponse(BaseModel):
-    """What came back; `body` is text, or base64 where the body is none; None when it was saved as an artifact.
+    """The response; `body` is text, or base64 if the body is not text; None if it was stored as an artifact.
 
     `truncated` says that the body went on after `max_bytes`.
     """
@@ -144,7 +144,7 @@ async def request(ctx: JobContext, request: HttpRequest) -> HttpResponse:
             finally:
                 await response.aclose()
     except TimeoutError as error:
-        msg = f"no complete answer within {request.timeout:g} s"
+        msg = f"no complete response within {request.timeout:g} s"
         raise Retry(msg) from error
     except httpx.UnsupportedProtocol as error:
         raise GiveUp(str(error)) from error
@@ -193,7 +193,7 @@ async def _send(
 
 
 def _without_secrets(before: httpx.Request, after: httpx.Request) -> httpx.Request:
-    """Take every header that may hold a secret off a redirect that leaves its origin, or leaves TLS."""
+    """Remove headers that may hold a secret from a redirect to another origin, or from TLS to plain HTTP."""
     if _origin(before.url) != _origin(after.url):
         for name in [name for name in after.headers if _SECRET_HEADER.search(name)]:
             del after.headers[name]
@@ -205,7 +205,7 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 
 
 def raise_for_trouble(response: httpx.Response) -> None:
-    """Raise Retry for a status that asks to come again: 429 and 5xx, after the time that `Retry-After` says."""
+    """Raise Retry for 429 and 5xx, after the time in `Retry-After`."""
     if response.status_code != TOO_MANY_REQUESTS and not response.is_server_error:
         return
     msg = f"{response.status_code} {response.reason_phrase} from {_shown(response.url)}"
@@ -247,7 +247,7 @@ async def read_body(response: httpx.Response, limit: int) -> tuple[bytes, bool]:
 
 
 def _unpacked(packed: bytes, limit: int, *, truncated: bool) -> tuple[bytes, bool]:
-    """Unpack gzip or zlib (or raw deflate, which some servers mean by it)."""
+    """Decompress gzip or zlib (or raw deflate, which some servers send as `deflate`)."""
     for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
         unpack = zlib.decompressobj(window)
         try:
@@ -255,12 +255,12 @@ def _unpacked(packed: bytes, limit: int, *, truncated: bool) -> tuple[bytes, boo
         except zlib.error:
             continue
         return body[:limit], truncated or len(body) > limit or not unpack.eof
-    msg = "the body is not in the encoding that its Content-Encoding names"
+    msg = "the body does not match its Content-Encoding"
     raise Retry(msg)
 
 
 def _room(ctx: JobContext, request: HttpRequest) -> int:
-    """Return how much of a body is read: what was asked for, and no more than a result may hold (base64: 4/3)."""
+    """Return the size limit of a body: the requested one, and no more than a result may hold (base64: 4/3)."""
     if request.save_as is not None:
         return request.max_bytes
     return min(request.max_bytes, max(0, ctx.settings.max_result_bytes - ROOM_FOR_THE_REST) * 3 // 4)
@@ -297,12 +297,12 @@ def _result(
 
 
 def _shown_body(response: httpx.Response, body: bytes, room: int) -> tuple[str, Literal["text", "base64"]]:
-    """Give a body as text if it is text (and stays within `room` when escaped for JSON), else as base64."""
+    """Return a body as text if it is text (and within `room` when escaped for JSON), else as base64."""
     charset = response.charset_encoding or "utf-8"
     try:
         text = body.decode(charset)
     except UnicodeDecodeError as error:
-        # A cut may go through the last character; anything else means that this is no text.
+        # A cut may split the last character; any other error means that this is not text.
         text = body[: error.start].decode(charset, "replace") if error.end == len(body) else "\x00"
     except LookupError:
         text = "\x00"
@@ -317,5 +317,5 @@ def _shown(url: httpx.URL) -> str:
 
 
 def describe(error: Exception) -> str:
-    """Say what kind of trouble it was; some of httpx's errors have an empty message."""
+    """Describe an error; some of httpx's have an empty message."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""Pictures: thumbnails and compression with Pillow, in a process of their own.
+"""Pictures: thumbnails and compression with Pillow, in a child process.
 
 Pictures come from strangers. The header is read and judged first; nothing is decoded that is over the limit.
 """
@@ -70,7 +70,7 @@ def thumbnails(
     sizes: Annotated[list[Side], Field(min_length=1, max_length=20)],
     format: Format = "webp",  # noqa: A002 - the word that callers expect
 ) -> list[Thumbnail]:
-    """Make a thumbnail for each size, the longest side in pixels; a picture is never made larger than it is.
+    """Make a thumbnail for each size, the longest side in pixels; a picture is never enlarged.
 
     The result is in the order of `sizes`. The picture is turned upright as its EXIF says, its first frame is taken,
     its colours are brought to sRGB and all metadata are left out.
@@ -120,7 +120,7 @@ def compress(
 
 
 def upright(data: bytes, longest_side: int | None = None) -> Image.Image:
-    """Decode a picture from a stranger: first frame, upright, sRGB, mode RGB or RGBA, without metadata.
+    """Decode an untrusted picture: first frame, upright, sRGB, mode RGB or RGBA, without metadata.
 
     It is made smaller to fit `longest_side` (JPEG while decoding, which is many times faster). Raises GiveUp where
     the data are no picture that we read, are damaged, or would unpack to more than MOST_PIXELS.
@@ -130,8 +130,8 @@ def upright(data: bytes, longest_side: int | None = None) -> Image.Image:
         width, height = opened.size
         if width * height > MOST_PIXELS:
             msg = (
-                f"the picture says it is {width:,} x {height:,} pixels ({width * height / 1e6:,.0f} megapixels); "
-                f"the limit is {MOST_PIXELS / 1e6:,.0f} megapixels, and nothing was decoded"
+                f"the picture claims to have {width:,} x {height:,} pixels ({width * height / 1e6:,.0f} megapixels); "
+                f"the limit is {MOST_PIXELS / 1e6:,.0f} megapixels; nothing was decoded"
             )
             raise GiveUp(msg)
         try:
@@ -140,7 +140,7 @@ def upright(data: bytes, longest_side: int | None = None) -> Image.Image:
             opened.load()
             picture = _in_srgb(ImageOps.exif_transpose(opened))
         except _BROKEN as error:
-            msg = f"the {opened.format} picture is damaged or cut off: {error}"
+            msg = f"the {opened.format} picture is damaged or truncated: {error}"
             raise GiveUp(msg) from error
     if longest_side is not None:
         picture.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -149,7 +149,7 @@ def upright(data: bytes, longest_side: int | None = None) -> Image.Image:
 
 @contextmanager
 def _no_picture_is_trusted() -> Iterator[None]:
-    """Take away Pillow's own check while our stricter one is made: its error comes without the size of the picture."""
+    """Disable Pillow's own check during our stricter one: its error lacks the size of the picture."""
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         yield
@@ -161,7 +161,7 @@ def _opened(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=READABLE)
     except UnidentifiedImageError:
-        msg = f"these {len(data):,} bytes are no picture that can be read; supported are {', '.join(READABLE)}"
+        msg = f"these {len(data):,} bytes are not a supported picture; supported formats: {', '.join(READABLE)}"
         raise GiveUp(msg) from None
     except _BROKEN as error:
         msg = f"the header of the picture is damaged: {error}"
@@ -169,7 +169,7 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _in_srgb(picture: Image.Image) -> Image.Image:
-    """Return the picture in RGB or RGBA and sRGB, with nothing else attached to it."""
+    """Return the picture in RGB or RGBA and sRGB, without metadata."""
     profile = picture.info.get("icc_profile")
     if picture.mode.startswith("I") or picture.mode == "F":
         picture = _in_8_bits(picture)
@@ -183,7 +183,7 @@ def _in_srgb(picture: Image.Image) -> Image.Image:
 
 
 def _in_8_bits(picture: Image.Image) -> Image.Image:
-    """Scale 16-bit and float greys to 8 bits; a plain conversion would clip nearly all of it to white."""
+    """Scale 16-bit and float greys to 8 bits; a plain conversion would clip nearly all to white."""
     grey = picture.convert("F")
     extrema: Any = grey.getextrema()
     low, high = (0.0, 65535.0) if picture.mode.startswith("I;16") else extrema
@@ -192,7 +192,7 @@ def _in_8_bits(picture: Image.Image) -> Image.Image:
 
 
 def _by_profile(picture: Image.Image, profile: Any, mode: str) -> Image.Image | None:
-    """Convert by the embedded colour profile; None where there is none, or none that makes sense."""
+    """Convert by the embedded colour profile; None if it is missing or invalid."""
     if not profile or picture.mode not in ("RGB", "RGBA", "CMYK", "L"):
         return None
     try:
@@ -204,9 +204,9 @@ def _by_profile(picture: Image.Image, profile: Any, mode: str) -> Image.Image | 
 
 
 def encode(picture: Image.Image, format: Format, quality: int) -> bytes:  # noqa: A002
-    """Encode an RGB or RGBA picture; raise GiveUp where the format cannot hold a picture so long."""
+    """Encode an RGB or RGBA picture; raise GiveUp if the format cannot hold such a large picture."""
     if max(picture.size) > LONGEST_SIDE[format]:
-        msg = f"{format} holds {LONGEST_SIDE[format]:,} pixels a side, not {max(picture.size):,}: set a smaller size"
+        msg = f"{format} supports {LONGEST_SIDE[format]:,} pixels a side, not {max(picture.size):,}; set a smaller size"
         raise GiveUp(msg)
     if format == "jpeg" and picture.mode == "RGBA":
         flat = Image.new("RGB", picture.size, WHITE)

@@ -1,4 +1,4 @@
-"""Files as arguments: content in base64 or an artifact of another job, never a path of the worker's machine."""
+"""Files as arguments: base64 content or an artifact of another job, never a path on the worker's machine."""
 
 import base64
 import binascii
@@ -11,11 +11,11 @@ from offload.domain.errors import NotFound
 
 
 def check_base64(text: str) -> str:
-    """Return the text, or raise ValueError where it is not base64 (RFC 4648, section 4)."""
+    """Return the text, or raise ValueError if it is not base64 (RFC 4648, section 4)."""
     try:
         base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        msg = f"is not base64: {error}"
+        msg = f"not base64: {error}"
         raise ValueError(msg) from None
     return text
 
@@ -35,7 +35,7 @@ class FileInput(BaseModel):
     @model_validator(mode="after")
     def _has_one_content(self) -> Self:
         if (self.content_base64 is None) == (self.artifact_id is None):
-            msg = "give either content_base64 or artifact_id"
+            msg = "specify either content_base64 or artifact_id"
             raise ValueError(msg)
         return self
 
@@ -47,7 +47,7 @@ class FileInput(BaseModel):
 
 
 def read_artifact(ctx: JobContext, artifact_id: str) -> tuple[Artifact, bytes]:
-    """Return an artifact and its content; raise GiveUp where there is none. Blocks."""
+    """Return an artifact and its content; raise GiveUp if there is none. Blocks."""
     try:
         return ctx.read_artifact(artifact_id)
     except NotFound as error:

@@ -26,13 +26,13 @@ TERM_GRACE = 2.0
 READ_BYTES = 64 * 1024
 MOST_TEXT_BYTES = 512 * 1024
 MOST_LINES_TOLD = 1000
-LONGEST_LINE_TOLD = 200
+LONGEST_LINE = 200
 STDERR_LINES = 20
 LONGEST_STDERR_LINE = 500
 
 
 class Completion(BaseModel):
-    """What the command wrote; `truncated` when it wrote more than is kept."""
+    """The output of the command; `truncated` if it was longer than the limit."""
 
     text: str
     exit_code: int
@@ -42,7 +42,7 @@ class Completion(BaseModel):
 
 
 class CommandFailed(Exception):
-    """The command ended with an error; it is run again, since models fail for passing reasons (load, network)."""
+    """The command ended with an error; it is retried, since models fail for temporary reasons (load, network)."""
 
 
 @job(runs_in="thread", queue="llm", timeout=180, max_tries=3, keep_result=86400, backoff=Backoff(base=2.0))
@@ -52,22 +52,22 @@ def complete(
     system: Annotated[str, Field(max_length=1_000_000)] | None = None,
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024,
 ) -> Completion:
-    """Answer a prompt with the command of OFFLOAD_LLM_COMMAND; each line it prints is told as progress.
+    """Answer a prompt with the command of OFFLOAD_LLM_COMMAND; each line it prints is reported as progress.
 
     The prompt comes to the command on stdin, as text. `{system}` and `{max_tokens}` in the command are replaced, as
     in `llm --system {system}`; without `{system}`, the system prompt stands before the prompt, with an empty line
     between. No shell is involved. Aborting the job ends the command and all that it started.
     """
     command = _command(ctx.settings.llm_command, system, max_tokens)
-    given = prompt if system is None or command.takes_system else f"{system}\n\n{prompt}"
+    stdin = prompt if system is None or command.takes_system else f"{system}\n\n{prompt}"
     started = time.monotonic()
     process = _start(command.words)
     try:
-        conversation = _Conversation(ctx, process, given.encode())
+        conversation = _Conversation(ctx, process, stdin.encode())
         conversation.run()
         exit_code = process.wait(timeout=TERM_GRACE)
     except subprocess.TimeoutExpired as error:
-        msg = f"{command.words[0]!r} closed its output but did not end"
+        msg = f"{command.words[0]!r} closed its output but did not exit"
         raise CommandFailed(msg) from error
     finally:
         _end(process)
@@ -91,7 +91,7 @@ class Command(BaseModel):
 
 def _command(setting: str | None, system: str | None, max_tokens: int) -> Command:
     if not setting or not setting.strip():
-        msg = "no model is configured: set OFFLOAD_LLM_COMMAND to a command that reads a prompt, as 'ollama run llama3'"
+        msg = "no model is configured: set OFFLOAD_LLM_COMMAND to a command such as 'ollama run llama3'"
         raise GiveUp(msg)
     try:
         words = shlex.split(setting)
@@ -103,7 +103,7 @@ def _command(setting: str | None, system: str | None, max_tokens: int) -> Comman
 
 
 def _start(words: list[str]) -> "subprocess.Popen[bytes]":
-    """Start the command at the head of a process group of its own, so that it can be ended with all it started.
+    """Start the command as the leader of a new process group, so that it can be stopped with all its children.
 
     It is somebody else's program, and may do what a prompt says: the secrets of the service are not in its environment.
     """
@@ -117,7 +117,7 @@ def _start(words: list[str]) -> "subprocess.Popen[bytes]":
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the whole process group, also what a finished command left behind: SIGTERM, then SIGKILL."""
+    """Stop the whole process group, including leftovers of a finished command: SIGTERM, then SIGKILL."""
     _signal(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=TERM_GRACE)
@@ -146,11 +146,11 @@ def _close(stream: IO[bytes] | None) -> None:
 
 def _complaint(name: str, exit_code: int, stderr: str) -> str:
     how = f"signal {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
-    return f"{name!r} ended with {how}: {stderr or 'nothing on stderr'}"
+    return f"{name!r} exited with {how}: {stderr or 'nothing on stderr'}"
 
 
 class _Conversation:
-    """Writes the prompt and reads stdout and stderr at once, so that no full pipe can hold the command up."""
+    """Writes the prompt and reads stdout and stderr at once, so that no full pipe can block the command."""
 
     def __init__(self, ctx: JobContext, process: "subprocess.Popen[bytes]", prompt: bytes) -> None:
         self.text = bytearray()
@@ -164,7 +164,7 @@ class _Conversation:
         self._stderr_rest = bytearray()
 
     def run(self) -> None:
-        """Go on until the command closes its outputs or ends; raise when the job is aborted or its time is up."""
+        """Continue until the command closes its outputs or exits; raise if the job is aborted or times out."""
         process = self._process
         stdin, stdout, stderr = _pipe(process.stdin), _pipe(process.stdout), _pipe(process.stderr)
         os.set_blocking(stdin.fileno(), False)
@@ -215,14 +215,14 @@ class _Conversation:
         for line in whole:
             self._line = bytearray(line)
             self._tell_line(even_empty=True)
-        self._line = bytearray(rest[: LONGEST_LINE_TOLD * 4])
+        self._line = bytearray(rest[: LONGEST_LINE * 4])
         return bool(chunk)
 
     def _tell_line(self, *, even_empty: bool = False) -> None:
         if self._line or even_empty:
             self.lines += 1
             if self.lines <= MOST_LINES_TOLD:
-                self._ctx.progress(None, self._line.decode("utf-8", "replace")[:LONGEST_LINE_TOLD])
+                self._ctx.progress(None, self._line.decode("utf-8", "replace")[:LONGEST_LINE])
         self._line = bytearray()
 
     def _read_stderr(self, stderr: IO[bytes]) -> bool:

@@ -33,7 +33,7 @@ _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+")
 
 
 def check_line(text: str) -> str:
-    """Return a text for a header, or raise ValueError where a line break could smuggle in another header."""
+    """Return a text for a header, or raise ValueError if a line break could inject another header."""
     if _CONTROL.search(text):
         msg = "must be one line without control characters"
         raise ValueError(msg)
@@ -53,24 +53,24 @@ def parts_of(address: str) -> tuple[str, str, str]:
     """Return name, local part and domain (in ASCII, IDNA) of an address; raise GiveUp on an impossible domain."""
     match = _ADDRESS.fullmatch(address)
     if match is None:
-        msg = f"{address!r} is no address"
+        msg = f"{address!r} is not a mail address"
         raise GiveUp(msg)
     try:
         domain = match["domain"].encode("idna").decode("ascii")
     except UnicodeError:
-        msg = f"{address!r} has a domain that cannot exist"
+        msg = f"{address!r} has an invalid domain"
         raise GiveUp(msg) from None
     return (match["name"] or "").strip().strip('"'), match["local"], domain
 
 
 def check_mail_headers(headers: dict[str, str]) -> dict[str, str]:
-    """Return additional headers, or raise ValueError on one that is malformed or has a field of its own."""
+    """Return additional headers, or raise ValueError for one that is malformed or has its own field."""
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
-            msg = f"{name!r} is no header name"
+            msg = f"{name!r} is not a valid header name"
             raise ValueError(msg)
         if name.lower() in _SET_BY_US or name.lower().startswith(("content-", "resent-")):
-            msg = f"header {name!r} cannot be set here; most such headers have a field of their own"
+            msg = f"header {name!r} cannot be set here; use the field for it"
             raise ValueError(msg)
         check_line(value)
     return headers
@@ -89,7 +89,7 @@ Line = Annotated[str, Field(max_length=900), AfterValidator(check_line)]
 
 
 class Attachment(FileInput):
-    """A file to send along: either in base64, or an artifact that another job made."""
+    """An attachment: either base64 content, or an artifact of another job."""
 
     name: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(check_line)]
     media_type: Annotated[str, AfterValidator(check_media_type)] | None = None
@@ -114,20 +114,20 @@ class Email(BaseModel):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.text is None and self.html is None:
-            msg = "give text, html or both"
+            msg = "specify text, html or both"
             raise ValueError(msg)
         return self
 
 
 class Refusal(BaseModel):
-    """Why the server would not take the message for one recipient."""
+    """The server's reason for rejecting one recipient."""
 
     code: int
     message: str
 
 
 class Receipt(BaseModel):
-    """What the server said: it took the message for `accepted`, and will not deliver to `refused`."""
+    """The server's response: it accepted the message for `accepted` and rejected `refused`."""
 
     message_id: str
     accepted: list[str]
@@ -158,7 +158,7 @@ async def send(ctx: JobContext, message: Email) -> Receipt:
 
 
 class Server(BaseModel):
-    """Where and how to reach the SMTP server."""
+    """Address and options of the SMTP server."""
 
     host: str
     port: int
@@ -175,7 +175,7 @@ def _server(url: SecretStr) -> Server:
     """
     parts = urlsplit(url.get_secret_value())
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
-        msg = "no mail server is set; write OFFLOAD_SMTP_URL=smtp://user:password@mail.example.com:587/?starttls=1"
+        msg = "no mail server is set; example: OFFLOAD_SMTP_URL=smtp://user:password@mail.example.com:587/?starttls=1"
         raise GiveUp(msg)
     use_tls = parts.scheme == "smtps"
     wanted = parse_qs(parts.query).get("starttls", [""])[-1].lower()
@@ -193,7 +193,7 @@ def _server(url: SecretStr) -> Server:
 
 
 def _contents(ctx: JobContext, attachments: list[Attachment]) -> list[tuple[str, str, bytes]]:
-    """Return `(name, media type, content)` of each; raise GiveUp where one is missing or all are too much."""
+    """Return `(name, media type, content)` of each; raise GiveUp if one is missing or the total is too large."""
     limit = ctx.settings.max_attachment_bytes
     found: list[tuple[str, str, bytes]] = []
     total = 0
@@ -203,8 +203,8 @@ def _contents(ctx: JobContext, attachments: list[Attachment]) -> list[tuple[str,
         total += len(content)
         if total > limit:
             msg = (
-                f"the attachments are over the limit of {limit:,} bytes (reached with {attachment.name!r}, "
-                f"{len(content):,} bytes): send a link instead, or raise OFFLOAD_MAX_ATTACHMENT_BYTES"
+                f"the attachments exceed the limit of {limit:,} bytes (at {attachment.name!r}, "
+                f"{len(content):,} bytes): send a link instead, or increase OFFLOAD_MAX_ATTACHMENT_BYTES"
             )
             raise GiveUp(msg)
         found.append((attachment.name, attachment.media_type or guessed or "application/octet-stream", content))
@@ -228,7 +228,7 @@ def _mailbox(address: str) -> Mailbox:
 
 
 def _build(message: Email, attachments: list[tuple[str, str, bytes]], message_id: str, at: float) -> bytes:
-    """Build the message as bytes (RFC 5322, MIME); everything but addresses beyond ASCII is encoded in ASCII."""
+    """Build the message as bytes (RFC 5322, MIME); everything except non-ASCII addresses is encoded in ASCII."""
     built = EmailMessage(policy=SMTP)
     built["Message-ID"] = message_id
     built["Date"] = formatdate(at, usegmt=True)
@@ -280,21 +280,26 @@ async def _deliver(
     except aiosmtplib.SMTPRecipientsRefused as error:
         raise _all_refused(where, error) from error
     except aiosmtplib.SMTPResponseException as error:
-        msg = f"{where} answered {error.code} {error.message}"
+        msg = f"{where} responded with {error.code} {error.message}"
         raise (GiveUp(msg) if _is_permanent(error.code) else Retry(msg)) from error
     except (aiosmtplib.SMTPException, OSError) as error:
-        if type(error) in (aiosmtplib.SMTPException, aiosmtplib.SMTPNotSupported):  # it cannot what the URL asks for
+        if type(error) in (
+            aiosmtplib.SMTPException,
+            aiosmtplib.SMTPNotSupported,
+        ):  # it does not support what the URL asks for
             msg = f"{where}: {error}"
             raise GiveUp(msg) from error
-        msg = f"{where} could not be used: {str(error) or type(error).__name__} (OFFLOAD_SMTP_URL says where it is)"
+        msg = f"{where} failed: {str(error) or type(error).__name__} (address from OFFLOAD_SMTP_URL)"
         raise Retry(msg) from error
     finally:
         client.close()
-    return {address: Refusal(code=said.code, message=said.message) for address, said in refused.items()}, response
+    return {
+        address: Refusal(code=refusal.code, message=refusal.message) for address, refusal in refused.items()
+    }, response
 
 
 async def _quit(ctx: JobContext, client: aiosmtplib.SMTP) -> None:
-    """Say goodbye; the message is accepted by now, so no trouble here may make the job run again."""
+    """Send QUIT; the message is already accepted, so an error here must not retry the job."""
     try:
         await client.quit(timeout=2.0)
     except (aiosmtplib.SMTPException, OSError) as error:
@@ -306,6 +311,6 @@ def _is_permanent(code: int) -> bool:
 
 
 def _all_refused(where: str, error: aiosmtplib.SMTPRecipientsRefused) -> GiveUp | Retry:
-    said = "; ".join(f"{one.recipient}: {one.code} {one.message}" for one in error.recipients)
-    msg = f"{where} refused every recipient: {said}"
+    reasons = "; ".join(f"{one.recipient}: {one.code} {one.message}" for one in error.recipients)
+    msg = f"{where} rejected every recipient: {reasons}"
     return GiveUp(msg) if all(_is_permanent(one.code) for one in error.recipients) else Retry(msg)

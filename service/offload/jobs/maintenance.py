@@ -1,4 +1,4 @@
-"""Pruning by hand: every worker prunes by itself, a bounded piece at a time; this job does all of it at once."""
+"""Pruning on demand: workers prune in small steps by themselves; this job does all of it at once."""
 
 from pydantic import BaseModel
 
@@ -6,12 +6,12 @@ from offload import JobContext, job
 
 
 class Pruned(BaseModel):
-    """How many records were taken away."""
+    """The number of removed records."""
 
     removed: int
 
 
 @job(timeout=60, max_tries=2, keep_result=3600)
 async def prune(ctx: JobContext) -> Pruned:
-    """Remove the records and files of jobs that have outlived their keep."""
+    """Remove records and files of jobs that have expired."""
     return Pruned(removed=await ctx.prune())

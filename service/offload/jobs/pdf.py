@@ -25,7 +25,7 @@ Short = Annotated[str, Field(max_length=500)]
 
 
 class Table(BaseModel):
-    """A table; numbers stand on the right. `widths` are shares, such as [2, 1, 1]; left out, they fit the content."""
+    """A table; numbers are right-aligned. `widths` are shares, such as [2, 1, 1]; by default they fit the content."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,17 +37,17 @@ class Table(BaseModel):
     def _is_rectangular(self) -> Self:
         wanted = len(self.columns)
         if self.widths is not None and len(self.widths) != wanted:
-            msg = f"there are {len(self.widths)} widths for {wanted} columns"
+            msg = f"{len(self.widths)} widths for {wanted} columns"
             raise ValueError(msg)
         for index, row in enumerate(self.rows):
             if len(row) != wanted:
-                msg = f"row {index} has {len(row)} cells, and there are {wanted} columns"
+                msg = f"row {index} has {len(row)} cells for {wanted} columns"
                 raise ValueError(msg)
         return self
 
 
 class Section(BaseModel):
-    """A part of a report: a heading, then its paragraphs, its picture and its table, each if there is one."""
+    """A part of a report: optional heading, paragraphs, picture and table, in this order."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,7 +58,7 @@ class Section(BaseModel):
 
 
 class Report(BaseModel):
-    """What to print: at most 20,000 table rows and 3 million characters."""
+    """A report: at most 20,000 table rows and 3 million characters."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -71,17 +71,17 @@ class Report(BaseModel):
     def _is_not_too_much(self) -> Self:
         rows = sum(len(section.table.rows) for section in self.sections if section.table)
         if rows > MOST_ROWS:
-            msg = f"the tables have {rows:,} rows; at most {MOST_ROWS:,} fit one report, so make several"
+            msg = f"the tables have {rows:,} rows; the limit of a report is {MOST_ROWS:,}, so make several"
             raise ValueError(msg)
         characters = sum(map(len, texts(self)))
         if characters > MOST_CHARACTERS:
-            msg = f"the report has {characters:,} characters; at most {MOST_CHARACTERS:,} fit one, so make several"
+            msg = f"the report has {characters:,} characters; the limit is {MOST_CHARACTERS:,}, so make several"
             raise ValueError(msg)
         return self
 
 
 def texts(report: Report) -> Iterable[str]:
-    """Yield every text that the report will show."""
+    """Yield every text of the report."""
     yield from filter(None, (report.title, report.subtitle, report.author))
     for section in report.sections:
         yield section.heading or ""
@@ -93,7 +93,7 @@ def texts(report: Report) -> Iterable[str]:
 
 
 def shown(value: Value) -> str:
-    """Write a cell's value as text."""
+    """Format a cell's value."""
     match value:
         case None:
             return ""
@@ -126,7 +126,7 @@ def render(ctx: JobContext, report: Report) -> Artifact:
 
 
 class _Printer:
-    """Prints one report from top to bottom, telling how far it is."""
+    """Prints one report from top to bottom and reports progress."""
 
     def __init__(self, ctx: JobContext, report: Report) -> None:
         self.paper = Paper(typeface_for(set().union(*texts(report))))
@@ -175,12 +175,12 @@ class _Printer:
             self._print_table(section.table)
 
     def print_note(self) -> None:
-        """Say at the end how many characters had to be replaced, if any were."""
+        """State at the end how many characters were replaced, if any."""
         if replaced := self.paper.replaced:
             self.paper.ln(3)
             self.paper.face(8, colour=GREY)
-            said = f"Characters that no available font has, replaced by '{REPLACEMENT}': {replaced:,}."
-            self.paper.write_block(said, 4)
+            note = f"Characters missing in all available fonts, replaced by '{REPLACEMENT}': {replaced:,}."
+            self.paper.write_block(note, 4)
             self._ctx.log.warning("pdf_characters_replaced", count=replaced, font=self.paper.typeface.family)
 
     def _print_heading(self, heading: str) -> None:
@@ -208,7 +208,7 @@ class _Printer:
         self.paper.ln(5)
 
     def _step(self) -> None:
-        """Count one unit of work; tell about each hundredth, and stop if somebody asked for that."""
+        """Count one unit of work; report progress at each hundredth, and stop if the job is aborted."""
         self._done += 1
         fraction = min(0.99, self._done / (self._all + 1))
         if fraction - self._told >= 0.01:

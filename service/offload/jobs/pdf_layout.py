@@ -1,4 +1,4 @@
-"""What reports are printed on: pages with header and number, typefaces for most scripts, tables over many pages.
+"""The layout of reports: pages with header and number, typefaces for most scripts, tables over many pages.
 
 No job functions here; `jobs.pdf` says what is printed, this says how.
 """
@@ -21,7 +21,7 @@ Colour = tuple[int, int, int]
 INK, GREY, ACCENT, PAPER = (33, 37, 41), (108, 117, 125), (37, 84, 158), (255, 255, 255)
 ZEBRA, RULE = (243, 246, 250), (210, 216, 224)
 
-# Where systems keep fonts with most of the world's scripts; fpdf2's own know Western European letters only.
+# Usual places of fonts with most of the world's scripts; fpdf2's own have Western European letters only.
 _DEJAVU = [
     (f"{folder}/DejaVuSans.ttf", f"{folder}/DejaVuSans-Bold.ttf")
     for folder in (
@@ -44,7 +44,7 @@ SYSTEM_FONTS = tuple((Path(regular), Path(bold)) for regular, bold in (*_DEJAVU,
 
 
 class Typeface(NamedTuple):
-    """A font family, which characters it has, and its files if it has to be embedded."""
+    """A font family with its characters, and its files if it must be embedded."""
 
     family: str
     has: Callable[[str], bool]
@@ -52,7 +52,7 @@ class Typeface(NamedTuple):
 
 
 def typeface_for(characters: Iterable[str], fonts: Sequence[tuple[Path, Path]] = SYSTEM_FONTS) -> Typeface:
-    """Return Helvetica (in every PDF reader) where it will do, else the system's font that lacks the fewest."""
+    """Return Helvetica (in every PDF reader) if it has all characters, else the system font that lacks the fewest."""
     western = Typeface("Helvetica", is_western)
     needed = {character for character in characters if not is_western(character) and not is_blank(character)}
     if not needed:
@@ -79,7 +79,7 @@ def _characters_of(file: Path) -> frozenset[int]:
 
 
 def is_western(character: str) -> bool:
-    """Whether the built-in fonts have the character (Windows-1252)."""
+    """Return true if the built-in fonts have the character (Windows-1252)."""
     try:
         return character.isprintable() and bool(character.encode("cp1252"))
     except UnicodeEncodeError:
@@ -87,7 +87,7 @@ def is_western(character: str) -> bool:
 
 
 def is_blank(character: str) -> bool:
-    """Whether the character leaves no mark: spaces, controls, joiners, selectors of variants."""
+    """Return true if the character is invisible: spaces, controls, joiners, variation selectors."""
     return character.isspace() or unicodedata.category(character) in ("Cc", "Cf") or "\ufe00" <= character <= "\ufe0f"
 
 
@@ -137,7 +137,7 @@ class Paper(FPDF):
         self.multi_cell(0, line_height, self.fit(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def fit(self, text: str) -> str:
-        """Return the text in characters that the font has; each other one becomes `?` and is counted in `replaced`."""
+        """Return the text in characters that the font has; others become `?` and are counted in `replaced`."""
         text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\t", "    ")
         has = self.typeface.has
         if all(map(has, text)):
@@ -155,10 +155,10 @@ class Paper(FPDF):
 
 
 class Grid:
-    """Prints one table: columns fitted to what they hold, its header on each page, every other row tinted.
+    """Prints one table: columns fitted to their content, its header on each page, every other row tinted.
 
     fpdf2's own tables keep every cell as an object and refuse a row that is higher than a page. `weights` are the
-    columns' shares of the width; `numeric` are those whose cells stand on the right.
+    columns' shares of the width; `numeric` are the right-aligned ones.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class Grid:
         self._paper.face(TABLE_SIZE)
 
     def _print_row(self, cells: list[list[str]], *, tinted: bool) -> None:
-        """Print a row whole where a page can hold it; a higher one is split over pages."""
+        """Print a row on one page if it fits; split a higher one over pages."""
         while any(cells):
             room, wanted = self._room(), max(map(len, cells))
             if wanted > room and (wanted <= self._room_on_a_page() or room < 3):

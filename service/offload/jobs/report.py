@@ -1,4 +1,4 @@
-"""The daily report: what the last 24 hours did, as a document that a person or a program can read."""
+"""The daily report of the last 24 hours, for people and programs."""
 
 from typing import Any
 
@@ -24,12 +24,12 @@ async def daily(ctx: JobContext) -> DailyReport:
 
 
 def summarise(stats: dict[str, Any]) -> list[str]:
-    """Say the numbers in sentences; functions with dead jobs come first, since somebody should look at those."""
+    """Render the numbers as lines of text, functions with dead jobs first."""
     statuses: dict[str, int] = stats.get("statuses", {})
     functions: dict[str, dict[str, int]] = stats.get("functions", {})
     now = ", ".join(f"{count:,} {status}" for status, count in statuses.items() if count) or "no jobs"
     worst_first = sorted(functions.items(), key=lambda item: (-item[1].get("dead", 0), item[0]))
-    return [f"kept now: {now}"] + [
+    return [f"stored now: {now}"] + [
         f"{function}, last 24 h: " + ", ".join(f"{count:,} {ending}" for ending, count in sorted(endings.items()))
         for function, endings in worst_first
     ]

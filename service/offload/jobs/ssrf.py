@@ -1,4 +1,4 @@
-"""The guard against server-side request forgery: the only way by which a job opens a URL that a caller gave it.
+"""The guard against server-side request forgery: the way in which shipped jobs open a URL from a caller.
 
 A name is resolved here, its addresses are checked here, and the connection goes to the very address that was checked,
 so a name that resolves to something else a moment later (DNS rebinding) gains nothing. Every redirect hop passes again.
@@ -23,11 +23,11 @@ DEFAULT_CONNECT_TIMEOUT = 10.0
 
 
 class AddressRefused(GiveUp):
-    """The URL leads to an address that jobs may not reach; trying again cannot help."""
+    """The URL resolves to an address that jobs may not reach; a retry cannot help."""
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """Return the addresses of a host in the system's order; raise OSError where there is none."""
+    """Return the addresses of a host in the system's order; raise OSError if there is none."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
@@ -56,7 +56,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; raise AddressRefused, or httpx.ConnectError when no allowed address can be reached."""
         if request.url.scheme not in ("http", "https"):
-            msg = f"{request.url.scheme}: URLs are not fetched, only http: and https: ones"
+            msg = f"{request.url.scheme}: URLs are not supported, only http: and https:"
             raise AddressRefused(msg)
         addresses = self._allowed(request.url.host, await self._addresses(request))
         for address in addresses[:-1]:
@@ -85,14 +85,14 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         if not allowed:
             named = ", ".join(f"{address} ({kind})" for address, kind in refusals.items()) or "no address"
             msg = (
-                f"{host!r} leads to {named}: jobs reach public addresses only, "
+                f"{host!r} resolves to {named}: jobs may reach public addresses only, "
                 "unless OFFLOAD_ALLOW_PRIVATE_ADDRESSES=true is set for the worker"
             )
             raise AddressRefused(msg)
         return allowed[:MOST_ADDRESSES]
 
     async def aclose(self) -> None:
-        """Close what is still open."""
+        """Close open connections."""
         await self._inner.aclose()
 
 

@@ -1,6 +1,6 @@
-"""Webhooks, signed as https://www.standardwebhooks.com says, delivered until the receiver takes them.
+"""Webhooks, signed as specified by https://www.standardwebhooks.com, retried until the receiver accepts them.
 
-`deliver` sends an event of the caller's own; `offload.jobs.callback` tells how a job ended.
+`deliver` sends the caller's own event; `offload.jobs.callback` notifies about the end of a job.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ ANSWER_TIMEOUT = 15.0
 
 
 class Refused(GiveUp):
-    """The receiver answered, and did not take it: a redirect, or any 4xx but 410 and 429."""
+    """The receiver rejected the webhook: a redirect, or any 4xx except 410 and 429."""
 
 
 Secret = Annotated[SecretStr, AfterValidator(check_secret)]
 
 
 class Webhook(BaseModel):
-    """An event for a receiver. Two secrets while a new one is being rolled out: the receiver may hold either.
+    """An event for a receiver. Two secrets during a rotation: the receiver may have either.
 
     `id` names the event to the receiver, which uses it to drop repeats; without one it is the job's own.
     """
@@ -47,7 +47,7 @@ class Webhook(BaseModel):
 
 
 class Delivery(BaseModel):
-    """The receiver's answer to the attempt that it took."""
+    """The receiver's response to the successful attempt."""
 
     status: int
     webhook_id: str
@@ -58,7 +58,7 @@ class Delivery(BaseModel):
 
 @job(queue="webhook", timeout=70, max_tries=10, backoff=Backoff(base=5.0, factor=3.0, limit=6 * 3600.0))
 async def deliver(ctx: JobContext, webhook: Webhook) -> Delivery:
-    """POST a signed event to a receiver, again and again until it answers 2xx.
+    """POST a signed event to a receiver, and retry until it responds with 2xx.
 
     429, 5xx and connection trouble are tried again, `Retry-After` honoured. 410 (the receiver is gone), any other 4xx
     and a redirect end it: neither gets better by itself.
@@ -76,7 +76,7 @@ async def post(
     headers: dict[str, str] | None = None,
     timeout: float = ANSWER_TIMEOUT,
 ) -> Delivery:
-    """POST once; raise Retry where that may help, Refused or GiveUp where the receiver, or the guard, said no."""
+    """POST once; raise Retry if that may help, Refused or GiveUp if the receiver or the guard rejected it."""
     started = time.monotonic()
     headers = {**(headers or {}), **signed_headers(webhook_id, now_ms() // 1000, body, secrets)}
     allow_private = ctx.settings.allow_private_addresses
@@ -89,7 +89,7 @@ async def post(
             _raise_unless_taken(response)
             answer, _ = await read_body(response, SHOWN_BYTES)
     except TimeoutError as error:
-        msg = f"the receiver gave no answer within {timeout:g} s"
+        msg = f"the receiver did not respond within {timeout:g} s"
         raise Retry(msg) from error
     except httpx.TransportError as error:
         raise Retry(describe(error)) from error
@@ -118,11 +118,11 @@ def _raise_unless_taken(response: httpx.Response) -> None:
     if response.is_success:
         return
     raise_for_trouble(response)
-    said = f"the receiver answered {response.status_code} {response.reason_phrase}"
+    answer = f"the receiver responded with {response.status_code} {response.reason_phrase}"
     if response.status_code == GONE:
-        msg = f"{said}: it is gone for good; take it off your list"
+        msg = f"{answer}: it is gone permanently; remove it from your list"
         raise GiveUp(msg)
     if response.is_redirect:
-        msg = f"{said}: redirects are not followed; deliver to {response.headers.get('Location')!r} itself"
+        msg = f"{answer}: redirects are not followed; deliver to {response.headers.get('Location')!r} itself"
         raise Refused(msg)
-    raise Refused(said)
+    raise Refused(answer)

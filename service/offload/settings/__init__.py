@@ -1,7 +1,7 @@
-"""What an operator can set, and the only reader of the environment. Everything else is given values.
+"""The settings, read from the environment. Everything else gets values.
 
-`fields` has the settings, `kinds` what is a good value, `sources` where values come from, `reading` how they are read
-and what is said of bad ones, `page` their reference: `python -m offload.settings` prints `docs/reference/settings.md`.
+`fields` has the settings, `types` validates their values, `sources` reads environment, `.env` and secret files, `load`
+reports invalid values, `reference` is their page: `python -m offload.settings` prints `docs/reference/settings.md`.
 """
 
 from offload.settings.fields import SECRETS, Settings

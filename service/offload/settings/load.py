@@ -1,4 +1,4 @@
-"""Reads the settings of this process, says what is wrong with them, and writes those of a child."""
+"""Loads the settings of this process, reports invalid ones, and builds the environment of a child."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -24,27 +24,27 @@ def load_settings(**overrides: object) -> Settings:
 
 @cache
 def get_settings() -> Settings:
-    """Return the settings of this process, read once; `get_settings.cache_clear()` reads them anew."""
+    """Return the settings of this process, read once; `get_settings.cache_clear()` makes the next call read again."""
     return load_settings()
 
 
 def render_errors(error: ValidationError) -> str:
-    """Render what pydantic found as one line for each bad value, `OFFLOAD_PORT: …`, without the value of a secret."""
-    said = {**dotenv(), **sources.environment()}
+    """Render pydantic's errors, one line for each bad value: `OFFLOAD_PORT: …`; values of secrets are left out."""
+    variables = {**dotenv(), **sources.environment()}
     lines = []
-    for found in error.errors(include_url=False, include_context=False):
-        name = str(found["loc"][0]) if found["loc"] else ""
+    for details in error.errors(include_url=False, include_context=False):
+        name = str(details["loc"][0]) if details["loc"] else ""
         variable = variable_of(name) if name in Settings.model_fields else name or "settings"
-        message = found["msg"].removeprefix("Value error, ")
+        message = details["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]
-        value = said.get(variable)
+        value = variables.get(variable)
         shown = f", not {value!r}" if value and name not in SECRETS else ""
         lines.append(f"{variable}: {message}{shown}")
     return "\n".join(dict.fromkeys(lines))
 
 
 def unknown_variables() -> list[str]:
-    """Return a warning for every OFFLOAD_ variable, in the environment or `.env`, that no setting reads."""
+    """Return a warning for each unknown OFFLOAD_ variable in the environment or `.env`."""
     known = [variable_of(name) for name in Settings.model_fields]
     known += [variable_of(name) + "_FILE" for name in SECRETS]
     present = sorted({name for name in (*sources.environment(), *dotenv()) if name.startswith(PREFIX)} - set(known))

@@ -1,4 +1,4 @@
-"""The reference of the settings, written from the fields, so that none can exist without its documentation."""
+"""The reference page of the settings, generated from the fields."""
 
 from typing import Any
 
@@ -23,14 +23,14 @@ def reference() -> str:
             "",
             "<!-- Written by `python -m offload.settings`; change the descriptions in `service/offload/settings/`. -->",
             "",
-            "Offload is set by environment variables, or by the same names in a file `.env` in the working directory",
-            "(the environment wins). An empty value counts as unset. Durations are seconds and sizes are bytes, unless",
-            "the name says otherwise. Lists are comma-separated.",
+            "Settings are environment variables, or the same names in a file `.env` in the working directory; the",
+            "environment takes precedence. An empty value counts as unset. Durations are in seconds, sizes in bytes,",
+            "unless the name says otherwise. Lists are comma-separated.",
             "",
-            f"{files} name a file that holds the value, for secrets that are mounted.",
-            "A variable that starts with `OFFLOAD_` and is not listed here is warned of at the start.",
+            f"{files} name a file with the value, for mounted secrets.",
+            "A variable that starts with `OFFLOAD_` but is not listed here causes a warning at startup.",
             "",
-            "| variable | values | default | what it does |",
+            "| variable | values | default | description |",
             "|---|---|---|---|",
             *rows,
             "",
@@ -39,7 +39,7 @@ def reference() -> str:
 
 
 def _values_of(name: str, field: FieldInfo) -> str:
-    """Describe the values that a field takes, for a reader who does not know Python."""
+    """Describe the valid values of a field, for a reader who does not know Python."""
     words: dict[Any, str] = {
         int: "integer",
         int | None: "integer",

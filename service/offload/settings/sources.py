@@ -1,7 +1,4 @@
-"""Where values come from: the environment, `.env`, and the files that `_FILE` variables name.
-
-The only reader of `os.environ`.
-"""
+"""Sources of values: the environment, `.env`, and the files named by `_FILE` variables. It reads `os.environ`."""
 
 import os
 from collections.abc import Sequence
@@ -19,7 +16,7 @@ DOTENV = ".env"
 
 
 class SettingsError(OffloadError):
-    """The environment holds a bad value; the message has one line for each, named by its variable."""
+    """Invalid values in the environment; the message has one line for each, starting with its variable."""
 
 
 def variable_of(name: str) -> str:
@@ -33,7 +30,7 @@ def environment() -> dict[str, str]:
 
 
 def dotenv() -> dict[str, str | None]:
-    """Return what `.env` in the working directory says."""
+    """Return the variables of `.env` in the working directory."""
     return dotenv_values(DOTENV, encoding="utf-8")
 
 
@@ -45,17 +42,17 @@ class SecretFiles(PydanticBaseSettingsSource):
         self._names = names
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
-        """Return what the file of one setting holds; raise SettingsError where it cannot be read."""
+        """Return the content of the file of one setting; raises SettingsError if it cannot be read."""
         variable = variable_of(field_name)
         named = os.environ.get(variable + "_FILE") or dotenv().get(variable + "_FILE")
         if not named:
             return None, field_name, False
         if os.environ.get(variable):
-            raise SettingsError(f"{variable}_FILE: {variable} is set as well; only one of them may be")
+            raise SettingsError(f"{variable}_FILE: set either this or {variable}, not both")
         try:
             return Path(named).read_text(encoding="utf-8").strip(), field_name, False
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise SettingsError(f"{variable}_FILE: cannot read {named!r}: {reason}") from error
 
     def __call__(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The kinds of values that settings have, and what is a good one of each."""
+"""Types of settings, with their validation."""
 
 import re
 from importlib.util import find_spec
@@ -18,7 +18,7 @@ SMTP_SCHEMES = ("smtp", "smtps")
 
 
 def _split(value: object) -> object:
-    """Read `a, b` or one name a line; leave what is a list already."""
+    """Split `a, b`, or one value per line; return lists unchanged."""
     if not isinstance(value, str):
         return value
     return [part.strip() for part in value.replace("\n", ",").split(",") if part.strip()]
@@ -80,7 +80,9 @@ _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:.]+\](:\d+
 def _origins(origins: list[str]) -> list[str]:
     for origin in origins:
         if not _ORIGIN.fullmatch(origin):
-            raise ValueError(f"{origin!r} is no origin; one looks like https://app.example.com, all in lower case")
+            raise ValueError(
+                f"{origin!r} is not an origin; expected a form like https://app.example.com, in lower case"
+            )
     return origins
 
 
@@ -90,7 +92,7 @@ _HOST = re.compile(r"[a-z0-9.-]+|\[[0-9a-f:.]+\]")
 def _hosts(hosts: list[str]) -> list[str]:
     for host in hosts:
         if not _HOST.fullmatch(host):
-            raise ValueError(f"{host!r} is no host; give a name without scheme and port, in lower case")
+            raise ValueError(f"{host!r} is not a host name; expected a name without scheme and port, in lower case")
     return hosts
 
 

@@ -14,8 +14,8 @@ from offload.store.embedded.server import EmbeddedRedis
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a command said, and its exit code."""
+class CommandResult:
+    """The output of a command, and its exit code."""
 
     code: int
     out: str
@@ -28,17 +28,17 @@ class Said:
 
 @pytest.fixture
 def offload(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Run `offload` with these words, in an empty directory and without settings, and return what it said."""
+    """Run `offload` with these words, in an empty directory and without settings, and return its output."""
     for name in [name for name in os.environ if name.startswith(settings.PREFIX)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))  # `jobs`, for the workers too
     monkeypatch.chdir(tmp_path)
 
-    def run(*words: str) -> Said:
+    def run(*words: str) -> CommandResult:
         with pytest.raises(SystemExit) as ended:
             cli.run_command(words)
         captured = capsys.readouterr()
-        return Said(ended.value.code, captured.out, captured.err)
+        return CommandResult(ended.value.code, captured.out, captured.err)
 
     return run
 

@@ -1,4 +1,4 @@
-"""The commands that put work in and look at it."""
+"""The commands that enqueue jobs and look at them."""
 
 import socket
 from contextlib import closing
@@ -109,7 +109,7 @@ def test_every_invalid_argument_is_named_by_its_path(on_redis):
     ],
 )
 def test_bad_input_is_usage(on_redis, words, said):
-    """What can never succeed as it was typed exits with 2 and one line that names it."""
+    """Invalid input exits with 2 and one line that names it."""
     answer = on_redis(*words)
 
     assert answer.code == 2
@@ -141,16 +141,18 @@ def test_waiting_for_a_job_that_failed_exits_with_1(on_redis, work):
     assert "attempt 1, " in view
     assert "raise NotYet(msg)" in view
     assert on_redis("jobs", "list", "--status", "dead", "--json").json["items"][0]["id"] == job_id
-    assert on_redis("jobs", "list", "--status", "succeeded").out == "no jobs fit\n"
+    assert on_redis("jobs", "list", "--status", "succeeded").out == "no jobs match\n"
 
 
 def test_a_wait_that_takes_too_long_exits_with_1(on_redis):
-    """A job that is not done in time goes on; the exit code says that there is no result."""
+    """A job that does not finish in time continues; the exit code says that there is no result."""
     job_id = on_redis("enqueue", "demo.tick").out.strip()
     said = on_redis("jobs", "wait", job_id, "--timeout", "0.01")
 
     assert (said.code, said.out) == (1, "")
-    assert said.err == f"error: job {job_id} is still queued after 0.01 s; it goes on\n"
+    assert said.err == (
+        f"error: timed out after 0.01 s: job {job_id} is still queued (see: offload jobs explain {job_id})\n"
+    )
 
 
 def test_enqueue_can_wait(on_redis):
@@ -158,7 +160,7 @@ def test_enqueue_can_wait(on_redis):
     said = on_redis("enqueue", "demo.tick", "--wait", "0.01")
 
     assert said.code == 1
-    assert "is still queued after 0.01 s" in said.err
+    assert "timed out after 0.01 s: job " in said.err
 
 
 def test_a_job_is_aborted_and_put_back(on_redis):
@@ -212,7 +214,7 @@ def test_commands_that_read_write_nothing(on_redis, redis_server):
 
 def test_no_workers_is_said_so(on_redis):
     """`workers` without a worker tells how to start one."""
-    assert on_redis("workers").out == "no workers: `offload worker` starts one\n"
+    assert on_redis("workers").out == "no workers; start one with `offload worker`\n"
     assert on_redis("workers", "--json").json == {"items": [], "next": None}
 
 
@@ -256,7 +258,7 @@ def test_a_taken_port_is_one_line(offload, command):
         said = offload(command, "--port", port)
 
     assert said.code == 3
-    assert said.err.startswith(f"error: port {port} on 127.0.0.1 is taken: ")
+    assert said.err.startswith(f"error: port {port} on 127.0.0.1 is in use; ")
     assert said.err.count("\n") == 1
 
 

@@ -42,7 +42,7 @@ def test_the_shipped_jobs_are_clean(offload):
     said = offload("doctor", "--code", str(Path(jobs.__file__).parent))
 
     assert (said.code, said.err) == (0, "")
-    assert said.out.endswith(" files: nothing found\n")
+    assert said.out.endswith(" files: no problems found\n")
 
 
 def test_findings_are_told_with_place_and_advice(offload, modules):
@@ -59,7 +59,7 @@ def test_findings_are_told_with_place_and_advice(offload, modules):
     ]
     assert "use `await asyncio.sleep(…)`" in lines[1]
     assert "use httpx.AsyncClient, or ctx.http" in lines[2]
-    assert lines[3:] == ["3 files: 3 found"]
+    assert lines[3:] == ["3 files: 3 problems found", "job modules: doctored (OFFLOAD_JOBS)"]
 
 
 def test_findings_are_json_for_programs(offload, modules):
@@ -91,7 +91,7 @@ def test_without_anything_to_look_at_it_says_what_there_is(offload, monkeypatch)
     module = offload("doctor", "--code")
 
     assert (bare.code, path.code, module.code) == (2, 2, 3)
-    assert "`offload doctor --code` looks at the code" in bare.err
+    assert "`offload doctor --code` checks the code" in bare.err
     assert "no_such_module" in module.err
 
 

@@ -9,15 +9,15 @@ from offload.domain.security.encryption_keys import read_keys
 def test_a_new_key_is_shown_once_with_its_entry(offload):
     """`keys new` prints the secret and the entry of OFFLOAD_API_KEYS, which lets it in with its scopes and no more."""
     said = offload("keys", "new", "--name", "ci", "--scope", "read", "--scope", "enqueue")
-    told = offload("keys", "new", "--name", "ci", "--scope", "operate", "--json").json
+    document = offload("keys", "new", "--name", "ci", "--scope", "operate", "--json").json
     secret, entry = (line.split()[-1] for line in said.out.splitlines())
     key = Keyring.of([entry]).find(secret.encode())
 
     assert (said.code, said.err) == (0, "")
     assert secret.startswith("ofl_")
     assert (key.name, sorted(key.scopes)) == ("ci", ["enqueue", "read"])
-    assert Keyring.of([told["entry"]]).find(told["key"].encode()).scopes == {"operate"}
-    assert told["scopes"] == ["operate"]
+    assert Keyring.of([document["entry"]]).find(document["key"].encode()).scopes == {"operate"}
+    assert document["scopes"] == ["operate"]
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_a_new_key_is_shown_once_with_its_entry(offload):
     ],
 )
 def test_a_bad_key_is_usage(offload, words, said):
-    """A bad name, an unknown scope and a missing option are told, with exit code 2."""
+    """A bad name, an unknown scope and a missing option are reported, with exit code 2."""
     done = offload("keys", "new", *words)
 
     assert (done.code, done.out) == (2, "")
@@ -41,10 +41,10 @@ def test_a_bad_key_is_usage(offload, words, said):
 def test_an_encryption_key_is_one_that_is_taken(offload):
     """`keys encryption` prints an entry of OFFLOAD_ENCRYPTION_KEYS; with --json its public id too."""
     entry = offload("keys", "encryption").out.strip()
-    told = offload("keys", "encryption", "--json").json
+    document = offload("keys", "encryption", "--json").json
 
-    assert len(read_keys([entry, told["key"]])) == 2
-    assert told["id"] == read_keys([told["key"]])[0].id.hex()
+    assert len(read_keys([entry, document["key"]])) == 2
+    assert document["id"] == read_keys([document["key"]])[0].id.hex()
 
 
 def test_a_malformed_key_in_the_settings_is_one_line(offload, monkeypatch):

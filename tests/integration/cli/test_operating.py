@@ -26,7 +26,7 @@ async def audited(redis_server):
 
 
 def test_a_queue_is_paused_and_resumed(on_redis):
-    """Both say how it stands; the list, and `--json`, say by whom."""
+    """Both print the new state; the list, and `--json`, name the person."""
     paused = on_redis("queues", "pause", "mail")
     listed = on_redis("queues", "list").out
     document = on_redis("queues", "pause", "mail", "--json").json
@@ -35,7 +35,7 @@ def test_a_queue_is_paused_and_resumed(on_redis):
     assert paused.out.startswith(f"mail paused by {ME} ")
     assert f"paused by {ME}" in listed
     assert (document["paused"], document["paused_by"]) == (True, ME)
-    assert resumed == "mail runs\n"
+    assert resumed == "mail active\n"
 
 
 def test_schedules_are_listed_run_and_paused(on_redis):
@@ -115,7 +115,7 @@ async def test_what_a_person_does_at_the_shell_is_in_the_audit(on_redis, audited
 
 
 def test_a_function_is_moved_and_back(on_redis):
-    """`functions NAME --runs-in` says where it runs from now on, and by whose word; `default` takes that back."""
+    """`functions NAME --runs-in` prints the new place and the person who moved it; `default` reverts it."""
     moved = on_redis("functions", "digest.pbkdf2", "--runs-in", "process")
     document = on_redis("functions", "digest.pbkdf2", "--runs-in", "process", "--json").json
     back = on_redis("functions", "digest.pbkdf2", "--runs-in", "default")
@@ -135,7 +135,7 @@ def test_what_cannot_be_moved_is_a_wrong_call(on_redis):
 
     assert [one.code for one in said] == [2, 2, 2]
     assert "only a `def` can be moved" in said[0].err
-    assert "--runs-in needs the function" in said[1].err
+    assert "--runs-in needs a function" in said[1].err
 
 
 async def test_a_move_stands_in_the_audit(on_redis, audited):

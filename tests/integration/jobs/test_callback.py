@@ -204,7 +204,7 @@ async def test_a_receiver_that_is_gone_is_told_nothing_more(at_work, web):
     delivery = await told_of(at_work, job.id)
 
     assert (delivery.status, delivery.attempt) == (Status.DEAD, 1)
-    assert "gone for good" in delivery.error.message
+    assert "gone permanently" in delivery.error.message
 
 
 async def test_a_dead_receiver_leaves_a_dead_letter_that_can_be_replayed(at_work, web, monkeypatch):
@@ -312,7 +312,7 @@ async def test_a_name_that_turns_private_is_refused_when_it_is_delivered(run_job
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolver)
-    with pytest.raises(GiveUp, match=r"'rebind.example' leads to 127.0.0.1 \(loopback\)"):
+    with pytest.raises(GiveUp, match=r"'rebind.example' resolves to 127.0.0.1 \(loopback\)"):
         await run_job(callback, url=web.url("/hook", host="rebind.example"))
     assert (asked, web.seen) == (["rebind.example"], [])
 

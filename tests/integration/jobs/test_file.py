@@ -87,7 +87,7 @@ async def test_an_abort_stops_between_parts(run_job, files):
 @pytest.mark.parametrize("arguments", [{}, {"artifact_id": "a", "path": "b"}])
 async def test_one_source_is_needed(run_job, arguments):
     """Neither or both of artifact and path end the job with what would be right."""
-    with pytest.raises(GiveUp, match="give either artifact_id or path"):
+    with pytest.raises(GiveUp, match="specify either artifact_id or path"):
         await run_job(checksum, **arguments)
 
 

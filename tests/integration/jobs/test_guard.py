@@ -63,7 +63,7 @@ async def test_a_name_that_turns_private_is_refused(web):
     """A name that resolves to a private address is refused, whatever it resolved to before."""
     resolve, _ = resolving(["127.0.0.1"])
     async with httpx.AsyncClient(transport=GuardedTransport(resolve=resolve)) as client:
-        with pytest.raises(AddressRefused, match=r"'rebind.example' leads to 127.0.0.1 \(loopback\)"):
+        with pytest.raises(AddressRefused, match=r"'rebind.example' resolves to 127.0.0.1 \(loopback\)"):
             await client.get(web.url(host="rebind.example"))
     assert web.seen == []
 

@@ -210,16 +210,16 @@ def test_a_gif_bomb_is_refused_unread():
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "no picture that can be read; supported are JPEG, PNG"),
-        (b"hello", "no picture that can be read"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no picture that can be read"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no picture that can be read"),
-        (encoded(picture(), "JPEG")[:2000], "damaged or cut off"),
-        (encoded(picture(), "PNG")[:500], "damaged or cut off"),
-        (encoded(picture(), "WEBP")[:500], "(damaged|no picture)"),
-        (encoded(picture(), "TIFF")[:500], "(damaged|no picture)"),
-        (png_claiming(100, 100), "damaged or cut off"),
-        (png_claiming(0, 100), "(damaged|no picture)"),
+        (b"", "not a supported picture; supported formats: JPEG, PNG"),
+        (b"hello", "not a supported picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a supported picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a supported picture"),
+        (encoded(picture(), "JPEG")[:2000], "damaged or truncated"),
+        (encoded(picture(), "PNG")[:500], "damaged or truncated"),
+        (encoded(picture(), "WEBP")[:500], "(damaged|not a supported picture)"),
+        (encoded(picture(), "TIFF")[:500], "(damaged|not a supported picture)"),
+        (png_claiming(100, 100), "damaged or truncated"),
+        (png_claiming(0, 100), "(damaged|not a supported picture)"),
     ],
 )
 async def test_what_is_no_whole_picture_ends_the_job(run_job, data, said):

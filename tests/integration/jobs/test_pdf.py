@@ -124,7 +124,7 @@ async def test_without_a_font_characters_are_replaced_and_counted(run_job, monke
 
     assert "?? 2026" in text
     assert "?????? ??" in text
-    assert "Characters that no available font has, replaced by '?': " in text
+    assert "Characters missing in all available fonts, replaced by '?': " in text
     assert [line["message"] for line in run_job.logged] == ["pdf_characters_replaced"]
 
 
@@ -157,7 +157,7 @@ async def test_a_picture_is_placed(run_job):
 
 async def test_a_hostile_picture_ends_the_job(run_job):
     """A picture of a section is judged as strictly as any other."""
-    with pytest.raises(GiveUp, match="no picture"):
+    with pytest.raises(GiveUp, match="not a supported picture"):
         await rendered(run_job, sections=[{"image": {"content_base64": "aGVsbG8="}}])
 
 
@@ -184,9 +184,9 @@ async def test_an_abort_stops_it(run_job):
         (
             {"sections": [{"table": {"columns": ["a"], "rows": [[1]] * 20_001}}]},
             "report",
-            "20,001 rows; at most 20,000",
+            "20,001 rows; the limit of a report is 20,000",
         ),
-        ({"sections": [{"paragraphs": ["x" * 100_000] * 31}]}, "report", "at most 3,000,000"),
+        ({"sections": [{"paragraphs": ["x" * 100_000] * 31}]}, "report", "the limit is 3,000,000"),
         (
             {"sections": [{"table": {"columns": ["a", "b"], "rows": [[1, 2], [1]]}}]},
             "report.sections.0.table",

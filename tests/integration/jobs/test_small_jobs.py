@@ -42,7 +42,7 @@ async def test_the_daily_report_names_the_worst_first(run_job):
     report = await run_job(daily)
 
     assert report.summary == [
-        "kept now: 2 queued, 40 succeeded, 3 dead",
+        "stored now: 2 queued, 40 succeeded, 3 dead",
         "b.bad, last 24 h: 3 dead, 9 retried",
         "a.fine, last 24 h: 40 succeeded",
     ]

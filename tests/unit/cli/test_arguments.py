@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from offload.cli.arguments import gather, moment_ms
+from offload.cli.arguments import read_arguments, time_ms
 from offload.cli.commands.enqueue import with_wait_filled
 from offload.domain.errors import InvalidOptions
 
@@ -30,17 +30,17 @@ TEXT = {"properties": {"name": {"type": "string"}, "zip": {"anyOf": [{"type": "s
 )
 def test_a_value_is_json_or_else_text(word, value):
     """The value of key=value is read as JSON; what is no JSON is a string."""
-    assert gather([word], None, {}) == {"a": value}
+    assert read_arguments([word], None, {}) == {"a": value}
 
 
 def test_an_argument_that_is_text_stays_text():
-    """What looks like a number stays a string where the function takes a string and nothing else."""
-    assert gather(["name=007", "zip=10115"], None, TEXT) == {"name": "007", "zip": 10115}
+    """A number stays text if the function takes only a string for this argument."""
+    assert read_arguments(["name=007", "zip=10115"], None, TEXT) == {"name": "007", "zip": 10115}
 
 
 def test_quotes_around_text_are_json():
     """A quoted value means the same for an argument that is text as for any other."""
-    assert gather(['name="x"'], None, TEXT) == {"name": "x"}
+    assert read_arguments(['name="x"'], None, TEXT) == {"name": "x"}
 
 
 def test_all_arguments_can_come_as_one_object(tmp_path, monkeypatch):
@@ -48,9 +48,9 @@ def test_all_arguments_can_come_as_one_object(tmp_path, monkeypatch):
     (tmp_path / "args.json").write_text('{"a": 1}')
     monkeypatch.setattr("sys.stdin", io.StringIO('{"a": 1}'))
 
-    assert gather([], '{"a": 1}', {}) == {"a": 1}
-    assert gather([f"@{tmp_path}/args.json"], None, {}) == {"a": 1}
-    assert gather(["-"], None, {}) == {"a": 1}
+    assert read_arguments([], '{"a": 1}', {}) == {"a": 1}
+    assert read_arguments([f"@{tmp_path}/args.json"], None, {}) == {"a": 1}
+    assert read_arguments(["-"], None, {}) == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -69,20 +69,18 @@ def test_all_arguments_can_come_as_one_object(tmp_path, monkeypatch):
 def test_what_cannot_be_read_is_named(words, whole, said):
     """Words that are no arguments are refused with the word and what would be right."""
     with pytest.raises(InvalidOptions, match=said):
-        gather(words, whole, {})
+        read_arguments(words, whole, {})
 
 
 def test_a_time_without_a_zone_is_utc():
     """--run-at takes RFC 3339; without a zone it means UTC."""
     assert (
-        moment_ms("--run-at", "2026-12-24T18:00:00Z")
-        == moment_ms("--run-at", "2026-12-24T18:00:00")
-        == 1_798_135_200_000
+        time_ms("--run-at", "2026-12-24T18:00:00Z") == time_ms("--run-at", "2026-12-24T18:00:00") == 1_798_135_200_000
     )
-    assert moment_ms("--run-at", "2026-12-24T19:00:00+01:00") == 1_798_135_200_000
-    assert moment_ms("--run-at", None) is None
-    with pytest.raises(InvalidOptions, match="--run-at: 'soon' is no time"):
-        moment_ms("--run-at", "soon")
+    assert time_ms("--run-at", "2026-12-24T19:00:00+01:00") == 1_798_135_200_000
+    assert time_ms("--run-at", None) is None
+    with pytest.raises(InvalidOptions, match="--run-at: invalid time 'soon'; expected a form like 2026"):
+        time_ms("--run-at", "soon")
 
 
 @pytest.mark.parametrize(

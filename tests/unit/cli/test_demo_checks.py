@@ -15,7 +15,7 @@ from offload.cli.demo.runs import Run
 
 
 def described(name, content):
-    """What a job says of a file."""
+    """The description of a file by its job."""
     return {"name": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
@@ -34,8 +34,8 @@ def test_a_pdf_has_every_word():
     pdf = b"%PDF-1.4\n<< /Type /Page >>\nstream\n" + stream + b"\nendstream\n%%EOF\n"
 
     assert checks.pdf(pdf, ["charset-normalizer"]) == []
-    assert checks.pdf(pdf, ["numpy"]) == ["1 packages are not in its text, as 'numpy'"]
-    assert checks.pdf(pdf[:-8], []) == ["it is no whole PDF"]
+    assert checks.pdf(pdf, ["numpy"]) == ["the text lacks 1 packages, for example 'numpy'"]
+    assert checks.pdf(pdf[:-8], []) == ["the PDF is incomplete"]
     assert checks.pdf_pages(pdf) == 1
 
 
@@ -64,11 +64,11 @@ def test_a_mail_is_the_one_that_was_sent():
     bare = checks.mail(message, "Hello", described("a", b"pdf"))
     message.add_attachment(b"pdf", maintype="application", subtype="pdf", filename="a.pdf")
 
-    assert bare == ["it has 0 attachments, not 1"]
+    assert bare == ["the message has 0 attachments, not 1"]
     assert checks.mail(message, "Hello", described("a", b"pdf")) == []
     assert checks.mail(message, "Hallo", described("a", b"other")) == [
-        "its subject is 'Hello', not 'Hallo'",
-        "its attachment is not the PDF that was attached",
+        "the subject is 'Hello', not 'Hallo'",
+        "the attachment is not the PDF that was sent",
     ]
 
 
@@ -100,14 +100,14 @@ async def test_server_sent_events_are_read():
 def test_a_run_follows_its_events():
     """State, attempt and progress are those of the last event; the document comes with the terminal one."""
     run = Run("t", "f")
-    run.hear("running", {"attempt": 2})
-    run.hear("progress", {"fraction": 0.5, "message": "half"})
-    run.hear("log", {"message": "x"})
+    run.take_event("running", {"attempt": 2})
+    run.take_event("progress", {"fraction": 0.5, "message": "half"})
+    run.take_event("log", {"message": "x"})
     midway = (run.status, run.attempt, run.fraction, run.message)
     times = {"enqueued_at": "2026-11-22T05:00:00Z", "started_at": "2026-11-22T05:00:03Z"}
     failed = {"started_at": "2026-11-22T05:00:01Z", "ended_at": "2026-11-22T05:00:02Z"}
     document = {**times, "finished_at": "2026-11-22T05:00:05Z", "attempts": [failed], "result": 1}
-    run.hear("succeeded", {"attempt": 2, "job": document})
+    run.take_event("succeeded", {"attempt": 2, "job": document})
 
     assert midway == ("running", 2, 0.5, "half")
     assert (run.status, run.wait, run.ran) == ("succeeded", 1.0, 2.0)
@@ -116,9 +116,9 @@ def test_a_run_follows_its_events():
 
 def test_percentiles_are_of_what_was_measured():
     """p50, p99 and max are times that were measured (nearest rank), and 0 where nothing was."""
-    found = Latencies([float(n) for n in range(1, 101)], failed=2)
+    spans = Latencies([float(n) for n in range(1, 101)], failed=2)
 
-    assert found.describe() == {"calls": 100, "failed": 2, "p50_ms": 50.0, "p99_ms": 99.0, "max_ms": 100.0}
+    assert spans.describe() == {"calls": 100, "failed": 2, "p50_ms": 50.0, "p99_ms": 99.0, "max_ms": 100.0}
     assert Latencies().percentile(0.5) == 0.0
 
 

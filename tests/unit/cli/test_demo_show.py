@@ -8,7 +8,7 @@ from offload.cli.demo.runs import Run
 
 @pytest.mark.parametrize(
     ("is_checked", "problems", "mark"),
-    [(True, [], "ok   "), (True, ["it is dead, not succeeded"], "WRONG"), (False, [], "WRONG")],
+    [(True, [], "ok    "), (True, ["it is dead, not succeeded"], "FAILED"), (False, [], "FAILED")],
 )
 def test_only_a_job_that_was_checked_and_found_right_is_told_as_right(is_checked, problems, mark):
     """In its line, with whatever was wrong, as in `--json`."""
@@ -17,7 +17,7 @@ def test_only_a_job_that_was_checked_and_found_right_is_told_as_right(is_checked
 
     assert line.startswith(f"{mark} llm.complete ")
     assert line.endswith("".join(problems))
-    assert (document["ok"], document["problems"]) == (mark == "ok   ", problems)
+    assert (document["ok"], document["problems"]) == (mark == "ok    ", problems)
 
 
 async def test_a_job_is_told_once_when_it_has_been_checked(capsys):

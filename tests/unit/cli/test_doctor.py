@@ -27,7 +27,7 @@ session = requests.Session()
 
 
 def found(body, head=HEAD):
-    """What is found in a module: codes and lines, counted from the first line after the head."""
+    """The findings in a module: codes and lines, counted from the first line after the head."""
     source = head + textwrap.dedent(body)
     lines = source.splitlines()
     findings = [one for one in check("x.py", ast.parse(source)) if not is_silenced(one, lines)]
@@ -77,7 +77,7 @@ def g(ctx):
 
 
 def test_what_does_not_block_the_loop_is_not():
-    """What is awaited, handed to a thread, only data, of no known library, or in a def."""
+    """Calls that are awaited, handed to a thread, only data, of no known library, or in a def."""
     assert found(FINE) == []
 
 
@@ -103,7 +103,7 @@ def test_a_helper_that_blocks_is_found_where_an_async_def_calls_it():
     (one,) = check("x.py", ast.parse(source))
 
     assert found(HELPED) == [("OFF102", 11)]
-    assert one.what.endswith(f"by `requests.get(url)` in line {len(HEAD.splitlines()) + 3}")
+    assert one.what.endswith(f"with `requests.get(url)` in line {len(HEAD.splitlines()) + 3}")
 
 
 @pytest.mark.parametrize(

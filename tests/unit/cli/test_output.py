@@ -22,7 +22,7 @@ from offload.cli import output
     ],
 )
 def test_a_duration_has_the_unit_that_fits(ms, said):
-    """Durations are told as a person would, from milliseconds to days."""
+    """Durations have the unit that a person would use, from milliseconds to days."""
     assert output.seconds(ms) == said
 
 

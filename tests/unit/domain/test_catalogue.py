@@ -1,17 +1,15 @@
-"""What a set of job modules offers, and how they are found."""
+"""A catalogue of job functions, queues and schedules."""
 
-import sys
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import arq
 import pytest
 
 from offload.domain.catalogue import Catalogue, collect, of_functions
-from offload.domain.errors import InvalidArguments, InvalidDefinition, JobsNotLoaded, UnknownFunction
+from offload.domain.errors import InvalidArguments, InvalidDefinition, UnknownFunction
 from offload.domain.functions import job
 from offload.domain.queues import Queue
 from offload.domain.schedules import Schedule
-from offload.loader import load
 
 
 @job(name="mail.send", queue="mail")
@@ -44,11 +42,38 @@ def test_an_imported_function_is_the_same_function():
 
 
 def test_two_functions_of_one_name_are_refused():
-    """The error says where both stand."""
-    with pytest.raises(InvalidDefinition, match=r"other_send; give one a name=") as refused:
+    """The error says where both are defined, and proposes names."""
+    with pytest.raises(InvalidDefinition, match=r"two job functions are named 'mail\.send'") as refused:
         collect([module(a=send), module(a=other_send)])
 
     assert "test_catalogue.send and" in str(refused.value)
+    assert str(refused.value).endswith('test_catalogue.other_send")')
+
+
+@pytest.mark.parametrize(
+    ("modules", "proposed"),
+    [
+        (("acme.billing.jobs", "acme.users.jobs"), '@job(name="billing.send") and @job(name="users.send")'),
+        (("jobs", "acme.jobs"), '@job(name="acme.send")'),
+        (("acme.jobs", "acme.billing.jobs"), '@job(name="acme.send") and @job(name="billing.send")'),
+    ],
+)
+def test_names_are_proposed_after_what_differs(modules, proposed):
+    """Projects with a `jobs.py` in each package meet this: the proposal has the package's name."""
+    functions = []
+    for name in modules:
+
+        async def send(ctx): ...
+
+        send.__module__, send.__qualname__ = name, "send"
+        functions.append(job(send))
+    with pytest.raises(InvalidDefinition) as refused:
+        collect([module(a=functions[0]), module(a=functions[1])])
+
+    assert str(refused.value) == (
+        f"two job functions are named 'jobs.send': {modules[0]}.send and {modules[1]}.send; "
+        f"give them names of their own, such as {proposed}"
+    )
 
 
 def test_two_queues_of_one_name_are_refused_unless_they_are_equal():
@@ -90,86 +115,3 @@ def test_queues_are_served_by_priority_then_name():
 
     assert found.queue_names == ["zz", "aa", "default", "mail"]
     assert found.queue("never") == Queue("never")
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """Write modules into a directory that is the working directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    before = set(sys.modules)
-
-    def write(**files):
-        for name, text in files.items():
-            path = tmp_path / (name.replace("__", "/") + ".py")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return SimpleNamespace(path=tmp_path)
-
-    yield write
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
-
-
-JOB = "from offload import job\n@job\ndef f(ctx): ...\n"
-
-
-def named(catalogue):
-    """The functions that were asked for: the delivery of callbacks is always there as well."""
-    return set(catalogue.functions) - {"webhook.callback"}
-
-
-def test_a_module_of_the_working_directory_is_loaded(project):
-    """As under the arq CLI."""
-    project(cat_one=JOB)
-
-    assert named(load(["cat_one"])) == {"cat_one.f"}
-
-
-def test_all_submodules_of_a_package_are_loaded(project):
-    """At any depth; those whose name starts with an underscore are private."""
-    (project().path / "cat_pkg" / "sub").mkdir(parents=True)
-    (project().path / "cat_pkg" / "__init__.py").write_text("")
-    (project().path / "cat_pkg" / "sub" / "__init__.py").write_text(JOB)
-    (project().path / "cat_pkg" / "sub" / "deep.py").write_text(JOB)
-    (project().path / "cat_pkg" / "_private").mkdir()
-    (project().path / "cat_pkg" / "_private" / "__init__.py").write_text("raise RuntimeError")
-
-    assert named(load(["cat_pkg"])) == {"sub.f", "deep.f"}
-
-
-def test_a_missing_module_is_named(project):
-    """The error says where it was looked for."""
-    with pytest.raises(JobsNotLoaded, match=r"no module named 'cat_missing'") as refused:
-        load(["cat_missing"])
-
-    assert isinstance(refused.value.__cause__, ModuleNotFoundError)
-
-
-@pytest.mark.parametrize(
-    ("text", "cause"),
-    [
-        ("import cat_nowhere\n", ModuleNotFoundError),
-        ("def f(:\n", SyntaxError),
-        ("raise RuntimeError('no database')\n", RuntimeError),
-        ("raise SystemExit(7)\n", SystemExit),
-    ],
-)
-def test_a_broken_module_carries_the_users_own_exception(project, text, cause):
-    """Whatever a module does while it is imported, the error names it and keeps its cause."""
-    project(cat_broken=text)
-
-    with pytest.raises(JobsNotLoaded, match="'cat_broken' does not import") as refused:
-        load(["cat_broken"])
-
-    assert isinstance(refused.value.__cause__, cause)
-
-
-def test_a_broken_submodule_is_named(project):
-    """The package imports; the part that does not is what is said."""
-    (project().path / "cat_half").mkdir()
-    (project().path / "cat_half" / "__init__.py").write_text("")
-    (project().path / "cat_half" / "bad.py").write_text("1/0\n")
-
-    with pytest.raises(JobsNotLoaded, match=r"'cat_half\.bad' does not import: ZeroDivisionError"):
-        load(["cat_half"])

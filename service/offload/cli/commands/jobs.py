@@ -1,4 +1,4 @@
-"""`offload jobs …`: look at jobs, wait for one, stop one, put one back."""
+"""`offload jobs …`: list and inspect jobs, wait for one, abort or retry some."""
 
 from typing import Annotated
 
@@ -9,8 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from offload.cli import documents, errors, filters, output, session
-from offload.cli.identity import who
-from offload.cli.waiting import finished, tell_end
+from offload.cli.commands.waiting import print_end, wait_for_end
 from offload.domain import views
 from offload.domain.clock import now_ms, rfc3339
 from offload.domain.filters import BulkOutcome, Filter
@@ -18,10 +17,10 @@ from offload.domain.records import JobRecord
 from offload.domain.states import Status
 from offload.wiring import Backend
 
-app = typer.Typer(help="Look at jobs, wait for them, stop them, put them back.", no_args_is_help=True)
+app = typer.Typer(help="List and inspect jobs; wait for, abort or retry them.", no_args_is_help=True)
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
-JobIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of jobs.", show_default=False)]
+JobIds = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Job ids.", show_default=False)]
 
 
 @app.command("list")
@@ -33,13 +32,15 @@ def list_jobs(
     error: filters.WithError = None,
     enqueued_after: filters.EnqueuedAfter = None,
     enqueued_before: filters.EnqueuedBefore = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
-    cursor: Annotated[str | None, typer.Option(help="Go on where a list ended.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of jobs.")] = 20,
+    cursor: Annotated[
+        str | None, typer.Option(help="Continue after an earlier page; its last line shows the value.")
+    ] = None,
     as_json: output.Json = False,
 ) -> None:
-    """List jobs that fit all filters, newest first."""
-    fits = filters.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
-    page = session.run(lambda offload: offload.inspector.list_jobs(fits, limit, cursor))
+    """List jobs that match all filters, newest first."""
+    selection = filters.filter_of(status, function, queue, tag, error, enqueued_after, enqueued_before)
+    page = session.run(lambda offload: offload.inspector.list_jobs(selection, limit, cursor))
     if as_json:
         output.print_json({"items": documents.jobs(page.items), "next": page.next})
         return
@@ -55,15 +56,15 @@ def list_jobs(
             output.seconds(now - record.enqueued_ms) if record.enqueued_ms else "",
             output.seconds(_ran_ms(record)),
         )
-    nobody = "none here" if page.next else "no jobs" + ("" if fits.is_empty else " fit")
-    output.show(table if page.items else nobody)
+    empty = "no matches on this page" if page.next else "no jobs" + ("" if selection.is_empty else " match")
+    output.show(table if page.items else empty)
     if page.next:
         output.show(f"[dim]more: --cursor {page.next}[/dim]")
 
 
 @app.command("show")
 def show(job_id: JobId, as_json: output.Json = False) -> None:
-    """Show one job: arguments, result or error, failed attempts with their tracebacks, log lines."""
+    """Show a job: arguments, result or error, failed attempts with tracebacks, log lines."""
     record = session.run(lambda offload: offload.inspector.get(job_id))
     if as_json:
         output.print_json(views.job(record))
@@ -73,22 +74,22 @@ def show(job_id: JobId, as_json: output.Json = False) -> None:
 
 @app.command("explain")
 def explain(job_id: JobId, as_json: output.Json = False) -> None:
-    """Say in one sentence why a job is not running, where it runs, or how it ended."""
-    why = session.run(lambda offload: offload.inspector.explain(job_id))
+    """Explain in one sentence why a job is not running, where it runs, or how it ended."""
+    explanation = session.run(lambda offload: offload.inspector.explain(job_id))
     if as_json:
-        output.print_json(views.explanation(why))
+        output.print_json(views.explanation(explanation))
     else:
-        print(why.sentence)
+        print(explanation.sentence)
 
 
 @app.command("wait")
 def wait(
     job_id: JobId,
-    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", min=0, help="Wait so long at most.")] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", min=0, help="Maximum time to wait.")] = None,
     as_json: output.Json = False,
 ) -> None:
-    """Wait for a job to end and print its result; exit with 1 if it failed, or is not done in time."""
-    tell_end(session.run(lambda offload: finished(offload, job_id, timeout)), as_json=as_json)
+    """Wait for a job to finish and print its result. Exits with 1 if it failed or did not finish in time."""
+    print_end(session.run(lambda offload: wait_for_end(offload, job_id, timeout)), as_json=as_json)
 
 
 @app.command("abort")
@@ -105,34 +106,34 @@ def abort(
     limit: filters.AtMost = 1000,
     as_json: output.Json = False,
 ) -> None:
-    """Stop jobs, named or all that fit filters: one that waits is aborted at once, one that runs is told to stop."""
+    """Abort jobs by id or filter. Waiting jobs are aborted at once; running jobs are asked to stop."""
     ids = job_ids or []
-    fits = filters.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
-    filters.check_one_way(ids, fits, dry_run=dry_run)
+    selection = filters.filter_of(status, function, queue, tag, error, enqueued_after, enqueued_before)
+    filters.check_ids_or_filters(ids, selection, dry_run=dry_run)
     if not ids:
 
-        async def act(offload: Backend, which: Filter, most: int) -> BulkOutcome:
-            return await offload.client.abort_all(which, most, dry_run=dry_run)
+        async def act(offload: Backend, chosen: Filter, most: int) -> BulkOutcome:
+            return await offload.client.abort_all(chosen, most, dry_run=dry_run)
 
-        filters.do_to_all("abort", act, fits, limit, dry_run=dry_run, as_json=as_json)
+        filters.act_on_all("abort", act, selection, limit, dry_run=dry_run, as_json=as_json)
         return
 
-    async def work(offload: Backend) -> dict[str, str]:
-        said = {}
+    async def work(offload: Backend) -> tuple[dict[str, str], list[JobRecord]]:
+        answers = {}
         for job_id in ids:
-            said[job_id] = await offload.client.abort(job_id)
-            if said[job_id] not in {Status.SUCCEEDED, Status.DEAD}:
-                await offload.operations.audit(who(), "job.abort", job_id)
-        return said
+            answers[job_id] = await offload.client.abort(job_id)
+            if answers[job_id] not in {Status.SUCCEEDED, Status.DEAD}:
+                await offload.operations.audit(session.actor(), "job.abort", job_id)
+        return answers, [await offload.inspector.get(job_id) for job_id in ids] if as_json else []
 
-    said = session.run(work)
+    answers, records = session.run(work)
     if as_json:
-        output.print_json([{"id": job_id, "status": answer} for job_id, answer in said.items()])
+        output.print_json({"items": [documents.job(record) for record in records], "next": None})
     else:
-        for job_id, answer in said.items():
+        for job_id, answer in answers.items():
             print(f"{job_id} {answer}")
-    if too_late := [job_id for job_id, answer in said.items() if answer in {Status.SUCCEEDED, Status.DEAD}]:
-        errors.say(f"error: already ended: {', '.join(too_late)}")
+    if too_late := [job_id for job_id, answer in answers.items() if answer in {Status.SUCCEEDED, Status.DEAD}]:
+        errors.write_stderr(f"error: already finished: {', '.join(too_late)}")
         raise typer.Exit(errors.USAGE)
 
 
@@ -150,48 +151,49 @@ def retry(
     limit: filters.AtMost = 1000,
     as_json: output.Json = False,
 ) -> None:
-    """Put jobs back, named or all that fit filters: dead and aborted ones; deferred and retrying ones run now."""
+    """Retry jobs by id or filter. Dead and aborted jobs are requeued; deferred and retrying jobs run now."""
     ids = job_ids or []
-    fits = filters.which(status, function, queue, tag, error, enqueued_after, enqueued_before)
-    filters.check_one_way(ids, fits, dry_run=dry_run)
+    selection = filters.filter_of(status, function, queue, tag, error, enqueued_after, enqueued_before)
+    filters.check_ids_or_filters(ids, selection, dry_run=dry_run)
     if not ids:
 
-        async def act(offload: Backend, which: Filter, most: int) -> BulkOutcome:
-            return await offload.client.retry_all(which, most, dry_run=dry_run)
+        async def act(offload: Backend, chosen: Filter, most: int) -> BulkOutcome:
+            return await offload.client.retry_all(chosen, most, dry_run=dry_run)
 
-        filters.do_to_all("retry", act, fits, limit, dry_run=dry_run, as_json=as_json)
+        filters.act_on_all("retry", act, selection, limit, dry_run=dry_run, as_json=as_json)
         return
 
-    async def work(offload: Backend) -> None:
+    async def work(offload: Backend) -> list[JobRecord]:
         for job_id in ids:
             await offload.client.retry(job_id)
-            await offload.operations.audit(who(), "job.retry", job_id)
+            await offload.operations.audit(session.actor(), "job.retry", job_id)
+        return [await offload.inspector.get(job_id) for job_id in ids] if as_json else []
 
-    session.run(work)
+    records = session.run(work)
     if as_json:
-        output.print_json([{"id": job_id, "status": Status.QUEUED} for job_id in ids])
+        output.print_json({"items": [documents.job(record) for record in records], "next": None})
     else:
         for job_id in ids:
             print(f"{job_id} {Status.QUEUED}")
 
 
 def view(record: JobRecord) -> Group:
-    """Return all that is known of a job, for a person."""
-    doing = " (told to stop)" if record.aborting else ""
-    title = f"[bold]{escape(record.function or '?')}[/bold]  {output.status_text(record.status)}{doing}"
+    """Return everything that is known about a job, for a person."""
+    suffix = " (aborting)" if record.aborting else ""
+    title = f"[bold]{escape(record.function or '?')}[/bold]  {output.status_text(record.status)}{suffix}"
     parts: list[object] = [title, Padding(_facts(record), (0, 0, 0, 2))]
     if record.result is not None:
         parts += [_heading("result"), _indented(record.result.decode())]
     elif record.result_expired:
-        parts += [_heading("result"), _indented("no longer kept")]
+        parts += [_heading("result"), _indented("expired")]
     if record.attempts:
         parts.append(_heading("failed attempts"))
         for failed in record.attempts:
-            took = output.seconds(failed.ended_ms - failed.started_ms) if failed.started_ms else "no time"
+            took = output.seconds(failed.ended_ms - failed.started_ms) if failed.started_ms else "0 ms"
             where = f" on {escape(failed.worker)}" if failed.worker else ""
             parts.append(f"  attempt {failed.attempt}, {rfc3339(failed.ended_ms)}, after {took}{where}")
-            like_it = f"  [dim]error {failed.error.fingerprint}[/dim]" if failed.error.fingerprint else ""
-            parts.append(f"    [red]{escape(failed.error.type)}: {escape(failed.error.message)}[/red]{like_it}")
+            fingerprint = f"  [dim]fingerprint {failed.error.fingerprint}[/dim]" if failed.error.fingerprint else ""
+            parts.append(f"    [red]{escape(failed.error.type)}: {escape(failed.error.message)}[/red]{fingerprint}")
             if failed.error.traceback:
                 parts.append(Padding(f"[dim]{escape(failed.error.traceback.rstrip())}[/dim]", (0, 0, 0, 4)))
     elif record.error:
@@ -208,7 +210,7 @@ def _facts(record: JobRecord) -> Table:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     progress = record.progress
-    said = "" if progress is None or progress.fraction is None else f"{progress.fraction:.0%} "
+    percent = "" if progress is None or progress.fraction is None else f"{progress.fraction:.0%} "
     rows: dict[str, str | None] = {
         "id": record.id,
         "queue": record.queue,
@@ -217,17 +219,17 @@ def _facts(record: JobRecord) -> Table:
         "runs at": rfc3339(record.due_ms) if record.status in (Status.DEFERRED, Status.RETRYING) else None,
         "started": rfc3339(record.started_ms),
         "finished": rfc3339(record.finished_ms),
-        "ran": output.seconds(_ran_ms(record)),
-        "on the loop": _loop(record),
+        "run time": output.seconds(_ran_ms(record)),
+        "event loop": _loop(record),
         "stalls": f"{record.stalls}: offload stalls --job {record.id}" if record.stalls else None,
-        "waited for a place": output.seconds(record.executor_wait_ms),
+        "executor wait": output.seconds(record.executor_wait_ms),
         "CPU": output.seconds(record.cpu_ms),
         "peak memory": None if record.peak_rss_bytes is None else f"{record.peak_rss_bytes / 1_048_576:.0f} MiB",
         "worker": record.worker,
         "tags": ", ".join(record.tags),
-        "progress": f"{said}{progress.message or ''}" if progress else None,
+        "progress": f"{percent}{progress.message or ''}" if progress else None,
         "expires": rfc3339(record.expires_ms),
-        "arguments": documents.compact(record.args) if record.args is not None else "no longer kept",
+        "arguments": documents.compact(record.args) if record.args is not None else "expired",
     }
     for name, value in rows.items():
         if value:
@@ -246,13 +248,10 @@ def _indented(text: str) -> Padding:
 def _log_line(line: dict[str, object]) -> str:
     at = line.get("at")
     fields = line.get("fields")
-    said = (
-        " ".join(f"{key}={documents.compact(value)}" for key, value in fields.items())
-        if isinstance(fields, dict)
-        else ""
-    )
+    pairs = fields.items() if isinstance(fields, dict) else ()
+    shown = " ".join(f"{key}={documents.compact(value)}" for key, value in pairs)
     when = rfc3339(at) if isinstance(at, int) else ""
-    return f"  [dim]{when}[/dim] {line.get('level')} {escape(str(line.get('message')))} {escape(said)}".rstrip()
+    return f"  [dim]{when}[/dim] {line.get('level')} {escape(str(line.get('message')))} {escape(shown)}".rstrip()
 
 
 def _loop(record: JobRecord) -> str | None:

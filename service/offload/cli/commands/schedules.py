@@ -1,4 +1,4 @@
-"""`offload schedules …`: what is planned, running one now, letting ticks go by."""
+"""`offload schedules …`: lists schedules, runs one now, pauses and resumes them."""
 
 from typing import Annotated
 
@@ -6,20 +6,19 @@ import typer
 from rich.markup import escape
 
 from offload.cli import output, session
-from offload.cli.identity import who
 from offload.domain import views
 from offload.domain.clock import now_ms
 from offload.domain.records import JobRecord, ScheduleView
 from offload.wiring import Backend
 
-app = typer.Typer(help="Look at schedules, run one now, let ticks go by.", no_args_is_help=True)
+app = typer.Typer(help="List, run, pause and resume schedules.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.")]
 
 
 @app.command("list")
 def list_schedules(as_json: output.Json = False) -> None:
-    """List the schedules of the code: when each fires next, when it last did, and that tick's job."""
+    """List schedules: next and last run, and the job of the last run."""
     planned = session.run(lambda offload: offload.inspector.schedules())
     if as_json:
         output.print_json({"items": [views.schedule(one) for one in planned], "next": None})
@@ -36,16 +35,16 @@ def list_schedules(as_json: output.Json = False) -> None:
             escape(one.last_job or ""),
             "[yellow]paused[/yellow]" if one.paused else "",
         )
-    output.show(table if planned else "no schedules in the modules of OFFLOAD_JOBS")
+    output.show(table if planned else "no schedules in the job modules")
 
 
 @app.command("run")
 def run(name: Name, as_json: output.Json = False) -> None:
-    """Fire a tick now, paused or not, beside those of the plan; print the id of its job."""
+    """Run the schedule now, even if paused, in addition to its regular runs. Prints the job id."""
 
     async def work(offload: Backend) -> JobRecord:
         job_id = await offload.operations.run_schedule(name)
-        await offload.operations.audit(who(), "schedule.run", name, job_id=job_id)
+        await offload.operations.audit(session.actor(), "schedule.run", name, job_id=job_id)
         return await offload.inspector.get(job_id)
 
     record = session.run(work)
@@ -57,30 +56,30 @@ def run(name: Name, as_json: output.Json = False) -> None:
 
 @app.command("pause")
 def pause(name: Name, as_json: output.Json = False) -> None:
-    """Let the ticks of a schedule go by until it is resumed; none of them is made up for."""
+    """Pause a schedule. Missed runs are not made up."""
 
     async def work(offload: Backend) -> ScheduleView:
         await offload.operations.pause_schedule(name)
-        await offload.operations.audit(who(), "schedule.pause", name)
+        await offload.operations.audit(session.actor(), "schedule.pause", name)
         return await offload.inspector.schedule(name)
 
-    _tell(session.run(work), as_json=as_json)
+    _print_schedule(session.run(work), as_json=as_json)
 
 
 @app.command("resume")
 def resume(name: Name, as_json: output.Json = False) -> None:
-    """Let a schedule fire again, from its next tick on."""
+    """Resume a paused schedule, from its next regular run."""
 
     async def work(offload: Backend) -> ScheduleView:
         await offload.operations.resume_schedule(name)
-        await offload.operations.audit(who(), "schedule.resume", name)
+        await offload.operations.audit(session.actor(), "schedule.resume", name)
         return await offload.inspector.schedule(name)
 
-    _tell(session.run(work), as_json=as_json)
+    _print_schedule(session.run(work), as_json=as_json)
 
 
-def _tell(one: ScheduleView, *, as_json: bool) -> None:
+def _print_schedule(schedule: ScheduleView, *, as_json: bool) -> None:
     if as_json:
-        output.print_json(views.schedule(one))
+        output.print_json(views.schedule(schedule))
     else:
-        print(f"{one.name} {'paused' if one.paused else 'runs'}")
+        print(f"{schedule.name} {'paused' if schedule.paused else 'active'}")

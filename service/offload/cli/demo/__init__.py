@@ -1,1 +1,1 @@
-"""`offload demo`: the whole service started, every shipped job run on real input over HTTP, every result checked."""
+"""`offload demo`: starts the whole service, runs every shipped job on real input over HTTP, checks every result."""

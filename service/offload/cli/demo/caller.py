@@ -1,4 +1,4 @@
-"""The demo as a caller of the HTTP API: it knows nothing of the service but what an HTTP client sees."""
+"""The demo as a client of the HTTP API: it uses nothing else of the service."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -8,18 +8,18 @@ import httpx
 
 from offload.cli.demo.runs import ENDED, Run
 
-Hear = Callable[[Run], None]
+OnChange = Callable[[Run], None]
 
 
 class Caller:
-    """Puts jobs in and follows them; `changed` is called whenever more is known of one."""
+    """Enqueues jobs and follows them; `changed` is called whenever more is known about one."""
 
-    def __init__(self, http: httpx.AsyncClient, changed: Hear) -> None:
+    def __init__(self, http: httpx.AsyncClient, changed: OnChange) -> None:
         self._http = http
         self._changed = changed
 
     async def run(self, run: Run, arguments: dict[str, Any], on_event: Callable[[str], Any] | None = None) -> None:
-        """Put a job in and follow it to its end; `on_event` gets the name of each event, and is awaited."""
+        """Enqueue a job and follow it to its end; `on_event` gets the name of each event, and is awaited."""
         answer = await self._http.post(f"/v1/functions/{run.function}/jobs", json=arguments)
         _expect(answer, 202)
         run.document = answer.json()
@@ -28,7 +28,7 @@ class Caller:
         await self.follow(run, on_event)
 
     async def follow(self, run: Run, on_event: Callable[[str], Any] | None = None) -> None:
-        """Follow a job by its server-sent events to its terminal one; go on after the last event if the line breaks."""
+        """Follow a job's server-sent events to its end; resume after the last event if the connection breaks."""
         last_id = ""
         while run.status not in ENDED or "result" not in run.document:
             headers = {"Last-Event-ID": last_id} if last_id else {}
@@ -38,13 +38,13 @@ class Caller:
                     _expect(stream, 200)
                 async for event_id, name, data in events(stream.aiter_lines()):
                     last_id = event_id
-                    run.hear(name, data)
+                    run.take_event(name, data)
                     self._changed(run)
                     if on_event is not None:
                         await on_event(name)
 
     async def abort(self, run: Run) -> None:
-        """Ask for a job to be stopped."""
+        """Abort a job."""
         answer = await self._http.post(f"/v1/jobs/{run.id}/abort")
         if answer.status_code not in {200, 202}:
             _expect(answer, 202)
@@ -75,7 +75,7 @@ async def events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, str, dic
 
 
 def _expect(answer: httpx.Response, status: int) -> None:
-    """Raise where the API answered something else, with what it said."""
+    """Raise an error with the answer if its status is another."""
     if answer.status_code != status:
         request = answer.request
         raise RuntimeError(f"{request.method} {request.url.path} answered {answer.status_code}: {answer.text[:300]}")

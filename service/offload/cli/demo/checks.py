@@ -1,4 +1,4 @@
-"""Judges results from values alone: each check returns what is wrong, nothing where all is right."""
+"""Checks results from values alone: each function returns the problems, an empty list if there are none."""
 
 import hashlib
 import io
@@ -10,30 +10,30 @@ from typing import Any
 
 from PIL import Image, ImageStat
 
-_COLOUR_TOLERANCE = 6.0  # of 255: what scaling and WebP may change of a picture's average colour
+_COLOUR_TOLERANCE = 6.0  # of 255: scaling and WebP change a picture's average colour by less
 
 
 def artifact(about: dict[str, Any], content: bytes) -> list[str]:
-    """Judge whether a file is the one that its job described."""
+    """Check that a file is the one that its job described."""
     wrong = []
     if len(content) != about["size"]:
-        wrong.append(f"{about['name']} has {len(content)} bytes, and the job said {about['size']}")
+        wrong.append(f"{about['name']} has {len(content)} bytes, but its job reported {about['size']}")
     if hashlib.sha256(content).hexdigest() != about["sha256"]:
-        wrong.append(f"{about['name']} has another SHA-256 than the job said")
+        wrong.append(f"{about['name']} has another SHA-256 than its job reported")
     return wrong
 
 
 def pdf(content: bytes, words: Iterable[str]) -> list[str]:
-    """Judge whether a PDF is whole and has every word in its text."""
+    """Check that a PDF is complete and contains every word."""
     if not content.startswith(b"%PDF-") or not content.rstrip().endswith(b"%%EOF"):
-        return ["it is no whole PDF"]
+        return ["the PDF is incomplete"]
     text = pdf_text(content)
     missing = [word for word in words if word not in text]
-    return [f"{len(missing)} packages are not in its text, as {missing[0]!r}"] if missing else []
+    return [f"the text lacks {len(missing)} packages, for example {missing[0]!r}"] if missing else []
 
 
 def pdf_text(content: bytes) -> str:
-    """Return what a PDF of built-in fonts shows, without spaces between cells."""
+    """Return the text of a PDF with built-in fonts, without spaces between cells."""
     shown = b""
     for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL):
         try:
@@ -45,38 +45,38 @@ def pdf_text(content: bytes) -> str:
 
 
 def pdf_pages(content: bytes) -> int:
-    """Return how many pages a PDF has."""
+    """Return the number of pages of a PDF."""
     return len(re.findall(rb"/Type\s*/Page\b(?!s)", content))
 
 
 def thumbnail(about: dict[str, Any], content: bytes, size: int, original: Image.Image) -> list[str]:
-    """Judge whether a thumbnail has the size that was asked for, and is of the picture that was sent."""
+    """Check that a thumbnail has the requested size and shows the picture that was sent."""
     name = about["artifact"]["name"]
     with Image.open(io.BytesIO(content)) as picture:
         if picture.size != (about["width"], about["height"]) or max(picture.size) != size:
-            return [f"{name} is {picture.width} x {picture.height}, and its longest side should be {size}"]
+            return [f"{name} is {picture.width} x {picture.height}, but its longest side should be {size}"]
         colours = zip(_average(picture.convert("RGB")), _average(original), strict=True)
         if any(abs(ours - theirs) > _COLOUR_TOLERANCE for ours, theirs in colours):
-            return [f"{name} is of another colour than the picture that was sent"]
+            return [f"{name} has another colour than the picture that was sent"]
     return []
 
 
 def mail(message: EmailMessage, subject: str, attachment: dict[str, Any]) -> list[str]:
-    """Judge whether a message that arrived is the one that was sent, with the file that was attached."""
+    """Check that a received message is the one that was sent, with its attachment."""
     wrong = []
     if message["Subject"] != subject:
-        wrong.append(f"its subject is {message['Subject']!r}, not {subject!r}")
+        wrong.append(f"the subject is {message['Subject']!r}, not {subject!r}")
     files = list(message.iter_attachments())
     if len(files) != 1:
-        return [*wrong, f"it has {len(files)} attachments, not 1"]
+        return [*wrong, f"the message has {len(files)} attachments, not 1"]
     content = files[0].get_content()
     if hashlib.sha256(content).hexdigest() != attachment["sha256"]:
-        wrong.append("its attachment is not the PDF that was attached")
+        wrong.append("the attachment is not the PDF that was sent")
     return wrong
 
 
 def most_at_once(spans: Sequence[tuple[float, float]]) -> int:
-    """Return how many spans of time overlap at most; one that ends when another starts does not overlap it."""
+    """Return the highest number of overlapping spans; one that ends when another starts does not overlap it."""
     moments = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
     most = now = 0
     for _, change in moments:

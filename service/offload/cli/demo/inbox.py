@@ -1,4 +1,4 @@
-"""A real SMTP server on loopback, which keeps what it takes, so that the demo can read its own mail."""
+"""An SMTP server on loopback that keeps messages, so that the demo can read its own mail."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from offload.domain.errors import Unavailable
 
 
 class Inbox:
-    """The messages that arrived, and where to send them."""
+    """The received messages, and the URL of the server."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -26,7 +26,7 @@ class Inbox:
 
 @asynccontextmanager
 async def open_inbox() -> AsyncIterator[Inbox]:
-    """Listen on a free port of loopback during the block; raises Unavailable where aiosmtpd is not installed."""
+    """Listen on a free loopback port during the block; raises Unavailable if aiosmtpd is not installed."""
     try:
         from aiosmtpd.smtp import SMTP  # noqa: PLC0415 - only the demo needs it; it is in the extra `demo`
     except ImportError:

@@ -16,20 +16,20 @@ TICK = Schedule("demo.tick", function="demo.tick", every=1.0)
 
 
 class Finish(BaseModel):
-    """Which attempt ended it."""
+    """The attempt that succeeded."""
 
     attempt: int
 
 
 class Tick(BaseModel):
-    """One firing of a schedule, as the job it became."""
+    """One tick of the schedule, as the job it became."""
 
     job_id: str
     attempt: int
 
 
 class NotYet(Exception):
-    """The trouble that `flaky` makes: an ordinary exception, which the retry policy handles."""
+    """The error that `flaky` raises: an ordinary exception, which the retry policy handles."""
 
 
 @job(name="demo.flaky", timeout=10, max_tries=10, backoff=Backoff(base=0.2, limit=1.0))
@@ -43,7 +43,7 @@ async def flaky(ctx: JobContext, fail_times: Annotated[int, Field(ge=0, le=100)]
 
 @job(name="demo.sleep", timeout=3700, max_tries=3)
 async def sleep(ctx: JobContext, seconds: Annotated[float, Field(ge=0, le=3600)]) -> float:
-    """Sleep on the event loop, telling its progress; return the seconds that were really slept."""
+    """Sleep on the event loop and report progress; return the seconds actually slept."""
     started = time.monotonic()
     while (slept := time.monotonic() - started) < seconds:
         ctx.progress(slept / seconds, f"{slept:.1f} of {seconds:g} s")
@@ -54,6 +54,6 @@ async def sleep(ctx: JobContext, seconds: Annotated[float, Field(ge=0, le=3600)]
 
 @job(name="demo.tick", timeout=10, max_tries=1, keep_result=3600)
 async def tick(ctx: JobContext) -> Tick:
-    """Do nothing but say that a schedule fired."""
+    """Log that a schedule fired."""
     ctx.log.info("demo_tick")
     return Tick(job_id=ctx.id, attempt=ctx.attempt)

@@ -1,4 +1,4 @@
-"""Calls `/livez` again and again while the jobs run: a service whose loop is held would be seen here."""
+"""Calls `/livez` again and again while the jobs run: a service with a blocked loop would show here."""
 
 import http.client
 import math

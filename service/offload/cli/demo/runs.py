@@ -1,16 +1,16 @@
-"""What the demo knows of one of its jobs, as the job's events tell it."""
+"""One job of the demo, as its events describe it."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 ENDED = frozenset({"succeeded", "dead", "aborted"})
-_SAID = frozenset({"log", "blocked", "stalled"})
+_NOT_STATES = frozenset({"log", "blocked", "stalled"})
 
 
 @dataclass
 class Run:
-    """One job, from before it is put in to after its result is checked. `expects` is the status it should end in."""
+    """One job, from before it is enqueued until its result is checked. `expects` is its expected final status."""
 
     title: str
     function: str
@@ -25,12 +25,12 @@ class Run:
     problems: list[str] = field(default_factory=list)
     is_checked: bool = False
 
-    def hear(self, name: str, data: dict[str, Any]) -> None:
-        """Take in one event: `progress`, what is said on the way, or the state that was entered."""
+    def take_event(self, name: str, data: dict[str, Any]) -> None:
+        """Apply one event: progress, a log line, or the state that was entered."""
         if name == "progress":
             self.fraction = data.get("fraction")
             self.message = data.get("message") or ""
-        elif name not in _SAID:
+        elif name not in _NOT_STATES:
             self.status = name
             self.attempt = data.get("attempt") or self.attempt
         self.document = data.get("job") or self.document
@@ -42,31 +42,31 @@ class Run:
 
     @property
     def is_right(self) -> bool:
-        """Whether it ended, was checked, and nothing was wrong."""
+        """True if it ended, was checked, and has no problems."""
         return self.is_checked and not self.problems
 
     def attempts(self) -> list[tuple[float, float]]:
         """Return when each attempt started and ended, in seconds since the epoch."""
-        found = [(one["started_at"], one["ended_at"]) for one in self.document.get("attempts", ())]
+        spans = [(one["started_at"], one["ended_at"]) for one in self.document.get("attempts", ())]
         if self.status == "succeeded":
-            found.append((self.document["started_at"], self.document["finished_at"]))
-        return [(_seconds(start), _seconds(end)) for start, end in found if start and end]
+            spans.append((self.document["started_at"], self.document["finished_at"]))
+        return [(_seconds(start), _seconds(end)) for start, end in spans if start and end]
 
     @property
     def wait(self) -> float | None:
-        """Seconds from being put in to the start of the first attempt."""
+        """Seconds between enqueueing and the start of the first attempt."""
         failed = self.document.get("attempts") or [self.document]
         start, enqueued = failed[0].get("started_at"), self.document.get("enqueued_at")
         return _seconds(start) - _seconds(enqueued) if start and enqueued else None
 
     @property
     def ran(self) -> float | None:
-        """Seconds that the last attempt took."""
+        """Duration of the last attempt in seconds."""
         start, end = self.document.get("started_at"), self.document.get("finished_at")
         return _seconds(end) - _seconds(start) if start and end else None
 
     def describe(self) -> dict[str, Any]:
-        """Return it for `--json`."""
+        """Return the document for `--json`."""
         return {
             "title": self.title,
             "function": self.function,

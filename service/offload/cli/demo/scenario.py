@@ -1,4 +1,4 @@
-"""The jobs of the demo: what each is given, and what must have come of it."""
+"""The jobs of the demo, with their input and the checks of their results."""
 
 import asyncio
 import base64
@@ -21,7 +21,7 @@ RECIPIENT = "you@example.com"
 SIZES = [1600, 800, 320, 96]
 ITERATIONS = 600_000
 LLM_AT_ONCE = 2
-PROMPT = "Say in one sentence why slow work belongs into a queue and not into the event loop of a web server."
+PROMPT = "Explain in one sentence why slow work belongs in a queue, not in the event loop of a web server."
 _PASSWORD = "correct horse battery staple"  # noqa: S105 - it must come back masked
 _SALT = "offload-demo"
 _LONG = 60.0
@@ -31,11 +31,11 @@ Check = Callable[[], Awaitable[str]]
 
 
 class Wrong(Exception):
-    """What came of a job is not what should have; each argument is one thing that is wrong."""
+    """The outcome of a job is not as expected; each argument is one problem."""
 
 
 class Scenario:
-    """Runs every job at once. `files` is what the jobs made, by name."""
+    """Runs all jobs at the same time. `files` has the files they made, by name."""
 
     def __init__(self, caller: Caller, url: str, inbox: Inbox, photo: bytes, changed: Callable[[Run], None]) -> None:
         self.files: dict[str, bytes] = {"photo.jpg": photo}
@@ -51,23 +51,25 @@ class Scenario:
         self._steps: list[tuple[Run, Callable[[Run], Awaitable[str]]]] = [
             (self._pdf, self._render),
             (Run("thumbnails of a 24-megapixel picture", "image.thumbnails"), self._thumbnails),
-            (Run("that report by e-mail", "mail.send"), self._mail),
-            (Run("fetch of our own OpenAPI document", "http.request"), self._fetch),
+            (Run("the same report by e-mail", "mail.send"), self._mail),
+            (Run("fetch of the service's OpenAPI document", "http.request"), self._fetch),
             *((run, self._complete) for run in self._llm),
             (Run("password digest", "digest.pbkdf2"), self._digest),
             (Run("fails twice, then succeeds", "demo.flaky"), self._flaky),
             (Run("aborted while it runs", "demo.sleep", expects="aborted"), self._sleep),
-            (Run("a schedule that ticks each second", "demo.tick"), self._tick),
+            (Run("a schedule that fires every second", "demo.tick"), self._tick),
         ]
         self.runs = [run for run, _ in self._steps]
 
     async def play(self) -> None:
-        """Run all jobs at once and check each; what is wrong stands in the runs afterwards."""
+        """Run all jobs at the same time and check each; problems are added to the runs."""
         async with asyncio.TaskGroup() as group:
             for run, step in self._steps:
                 group.create_task(self._play_one(run, step))
         if (at_once := checks.most_at_once([span for run in self._llm for span in run.attempts()])) > LLM_AT_ONCE:
-            self._llm[-1].problems.append(f"{at_once} jobs of queue llm ran at once, and its limit is {LLM_AT_ONCE}")
+            self._llm[-1].problems.append(
+                f"{at_once} jobs of queue llm ran at the same time; the limit is {LLM_AT_ONCE}"
+            )
 
     async def _play_one(self, run: Run, step: Callable[[Run], Awaitable[str]]) -> None:
         try:
@@ -79,10 +81,10 @@ class Scenario:
         run.is_checked = True
         self._changed(run)
 
-    # Each step returns what the job gave, in a few words, or raises Wrong.
+    # Each step returns a short summary of the result, or raises Wrong.
 
     async def _run(self, run: Run, arguments: dict[str, Any], on_event: Callable[[str], Any] | None = None) -> Any:
-        """Run a job to its end and return its result; raises Wrong where it ended in another way than it should."""
+        """Run a job to its end and return its result; raises Wrong if its final status is not the expected one."""
         await self._caller.run(run, arguments, on_event)
         _expect_end(run)
         return run.result
@@ -101,7 +103,7 @@ class Scenario:
         encoded = await asyncio.to_thread(lambda: base64.b64encode(self._photo).decode())
         found = await self._run(run, {"image": {"content_base64": encoded}, "sizes": SIZES})
         original = await asyncio.to_thread(_small, self._photo)
-        wrong = [] if len(found) == len(SIZES) else [f"{len(found)} thumbnails came, not {len(SIZES)}"]
+        wrong = [] if len(found) == len(SIZES) else [f"{len(found)} thumbnails, expected {len(SIZES)}"]
         for size, about in zip(SIZES, found, strict=False):
             content = await self._keep(about["artifact"])
             wrong += await asyncio.to_thread(checks.thumbnail, about, content, size, original)
@@ -122,28 +124,28 @@ class Scenario:
         }
         receipt = await self._run(run, {"message": letter})
         if len(self._inbox.messages) != 1:
-            raise Wrong(f"{len(self._inbox.messages)} messages arrived, not 1")
+            raise Wrong(f"{len(self._inbox.messages)} messages arrived, expected 1")
         recipients, message = self._inbox.messages[0]
         self.files["mail.eml"] = message.as_bytes()
         wrong = checks.mail(message, SUBJECT, attached)
         if not recipients == receipt["accepted"] == [RECIPIENT]:
-            wrong.append(f"it was delivered to {recipients}, and the receipt says {receipt['accepted']}")
+            wrong.append(f"delivered to {recipients}, but the receipt says {receipt['accepted']}")
         _raise_if(wrong)
-        return f"delivered to {RECIPIENT}, the attachment is the PDF byte for byte"
+        return f"delivered to {RECIPIENT} with an identical copy of the PDF"
 
     async def _fetch(self, run: Run) -> str:
         got = await self._run(run, {"request": {"url": f"{self._url}/openapi.json"}})
         ours = await self._caller.get("/openapi.json")
         if got["status"] != 200:
-            raise Wrong(f"it was answered with {got['status']}")
+            raise Wrong(f"status {got['status']}")
         if httpx.Response(200, text=got["body"]).json() != ours:
-            raise Wrong("it is not the document that the service gives")
+            raise Wrong("not the same document as the service returns directly")
         return f"200, OpenAPI {ours['openapi']}, {len(ours['paths'])} paths, {got['size']:,} bytes"
 
     async def _complete(self, run: Run) -> str:
         answer = await self._run(run, {"prompt": PROMPT})
         if answer["exit_code"] != 0 or not answer["text"].strip():
-            raise Wrong("the command gave no answer")
+            raise Wrong("the command printed no answer")
         return f"{answer['lines']} lines in {answer['seconds']:.1f} s"
 
     async def _digest(self, run: Run) -> str:
@@ -152,9 +154,9 @@ class Scenario:
         expected = await asyncio.to_thread(
             hashlib.pbkdf2_hmac, "sha256", _PASSWORD.encode(), _SALT.encode(), ITERATIONS
         )
-        wrong = [] if digest["hex"] == expected.hex() else ["it is not what hashlib computes"]
+        wrong = [] if digest["hex"] == expected.hex() else ["not the digest that hashlib computes"]
         if _PASSWORD in str(run.document):
-            wrong.append("the password can be read in the job's document")
+            wrong.append("the password is visible in the job document")
         _raise_if(wrong)
         return f"{digest['hex'][:16]}..., {ITERATIONS:,} iterations, password masked"
 
@@ -162,21 +164,21 @@ class Scenario:
         result = await self._run(run, {"fail_times": 2})
         failed = len(run.document["attempts"])
         if not (run.attempt == result["attempt"] == 3 and failed == 2):
-            raise Wrong(f"it took {run.attempt} attempts, of which {failed} failed; it should be 3 and 2")
+            raise Wrong(f"{run.attempt} attempts, {failed} failed; expected 3 and 2")
         return "2 attempts failed, attempt 3 succeeded"
 
     async def _sleep(self, run: Run) -> str:
-        told = False
+        is_asked = False
 
         async def abort_once_it_runs(event: str) -> None:
-            nonlocal told
-            if event == "progress" and not told:
-                told = True
+            nonlocal is_asked
+            if event == "progress" and not is_asked:
+                is_asked = True
                 await self._caller.abort(run)
 
         await self._run(run, {"seconds": _LONG}, abort_once_it_runs)
-        if not told or run.ran is None or run.ran > _LONG / 2:
-            raise Wrong("it was not aborted while it ran")
+        if not is_asked or run.ran is None or run.ran > _LONG / 2:
+            raise Wrong("not aborted while running")
         return f"stopped after {run.ran:.1f} of {_LONG:g} s"
 
     async def _tick(self, run: Run) -> str:
@@ -190,14 +192,14 @@ class Scenario:
         run.document = await self._caller.get(f"/v1/jobs/{run.id}")
         _expect_end(run)
         if run.result["job_id"] != run.id:
-            raise Wrong(f"its result names job {run.result['job_id']}")
-        return f"ticked {len(ticks)} times by itself"
+            raise Wrong(f"the result names job {run.result['job_id']}")
+        return f"fired {len(ticks)} times"
 
     def _is_ours(self, job: dict[str, Any]) -> bool:
         return (job["enqueued_at"] or "") >= self._started
 
     async def _keep(self, about: dict[str, Any]) -> bytes:
-        """Fetch what a job made and see that it is that."""
+        """Download and check a file that a job made."""
         content = await self._caller.content(about)
         _raise_if(checks.artifact(about, content))
         self.files[about["name"]] = content
@@ -208,7 +210,7 @@ def _expect_end(run: Run) -> None:
     if run.status != run.expects:
         error = run.document.get("error") or {}
         why = f": {error.get('type')}: {error.get('message')}" if error else ""
-        raise Wrong(f"it is {run.status}, not {run.expects}{why}")
+        raise Wrong(f"the job is {run.status}, expected {run.expects}{why}")
 
 
 def _raise_if(wrong: list[str]) -> None:

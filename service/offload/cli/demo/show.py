@@ -1,4 +1,4 @@
-"""Shows the demo: a live table where there is a terminal, a line for each job where there is none."""
+"""Shows the progress of the demo: a live table on a terminal, else a line for each job."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,14 +19,14 @@ _BAR = 12
 
 
 class Show:
-    """Is told of every change. `quiet` shows nothing, for `--json`."""
+    """Prints every change. `quiet`, for `--json`, prints nothing."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._console = Console(highlight=False)
         self._quiet = quiet
         self._is_live = self._console.is_terminal and not quiet
         self._live: Live | None = None
-        self._told: set[int] = set()
+        self._printed: set[int] = set()
         self.runs: Sequence[Run] = ()
 
     def say(self, text: str) -> None:
@@ -45,15 +45,15 @@ class Show:
             yield
 
     def changed(self, run: Run) -> None:
-        """Hear that more is known of a run; the live table draws itself."""
-        if not self._is_live and run.is_checked and id(run) not in self._told:
-            self._told.add(id(run))
+        """Show a run that changed; the live table redraws itself."""
+        if not self._is_live and run.is_checked and id(run) not in self._printed:
+            self._printed.add(id(run))
             self.say(escape(line(run)))
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-        for name in ("", "job", "function", "state", "tries", "wait", "ran", "result"):
-            right = name in {"tries", "wait", "ran"}
+        for name in ("", "job", "function", "status", "attempt", "wait", "run time", "result"):
+            right = name in {"attempt", "wait", "run time"}
             table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=name != "result")
         for run in self.runs:
             tries = str(run.attempt or "")
@@ -62,17 +62,17 @@ class Show:
 
 
 def line(run: Run) -> str:
-    """Return what came of a run, on one line."""
+    """Return the outcome of a run on one line."""
     wait, ran = _times(run)
     facts = f"{run.status}, attempt {run.attempt}, waited {wait or '-'}, ran {ran or '-'}"
-    return f"{'ok   ' if run.is_right else 'WRONG'} {run.function:<16} {run.title}: {facts}: {_last(run)}"
+    return f"{'ok    ' if run.is_right else 'FAILED'} {run.function:<16} {run.title}: {facts}: {_last(run)}"
 
 
-def latencies(found: Latencies) -> str:
-    """Return how `/livez` was answered meanwhile."""
-    said = found.describe()
-    figures = ", ".join(f"{name} {said[f'{name}_ms']:.1f} ms" for name in ("p50", "p99", "max"))
-    return f"/livez meanwhile: {said['calls']} calls, {figures}, {said['failed']} failed"
+def latencies(measured: Latencies) -> str:
+    """Return the latencies of `/livez` during the demo."""
+    summary = measured.describe()
+    figures = ", ".join(f"{name} {summary[f'{name}_ms']:.1f} ms" for name in ("p50", "p99", "max"))
+    return f"/livez during the demo: {summary['calls']} calls, {figures}, {summary['failed']} failed"
 
 
 def _times(run: Run) -> tuple[str, str]:
@@ -91,7 +91,7 @@ def _state(run: Run) -> str:
 
 
 def _last(run: Run) -> str:
-    """Return the result, what is wrong, or how far it is."""
+    """Return the result, the problems, or the progress."""
     if run.is_checked:
         return "; ".join(run.problems) or run.gave
     if run.fraction is None:

@@ -1,4 +1,4 @@
-"""What the demo stands on: a fresh directory, a mail server, and the service as processes of their own."""
+"""The environment of the demo: a fresh directory, a mail server, and the service as separate processes."""
 
 import asyncio
 import importlib.util
@@ -22,29 +22,29 @@ _LINES_KEPT = 2000
 
 
 class NotReady(OffloadError):
-    """The service did not come up; its transcript says more."""
+    """The service did not start in time; its log says more."""
 
 
 class Transcript:
-    """What the processes said: shown only when something is wrong, since the demo has a table to show."""
+    """The output of the processes, which is printed only if something goes wrong."""
 
     def __init__(self) -> None:
         self.lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._since_start: dict[str, list[str]] = {}
 
-    def starts(self, name: str) -> None:
+    def note_start(self, name: str) -> None:
         """Note that a process is about to start."""
         self._since_start[name] = []
 
-    def tell(self, name: str, line: str) -> None:
+    def note_line(self, name: str, line: str) -> None:
         """Keep one line."""
         self.lines.append(f"{name:<6} | {line}")
         self._since_start[name].append(line)
         del self._since_start[name][:-200]
 
-    def refuses(self, name: str) -> None:
-        """Show why a process cannot work, once."""
-        errors.say("\n".join(self._since_start[name]))
+    def note_refusal(self, name: str) -> None:
+        """Print the reason why a process cannot start."""
+        errors.write_stderr("\n".join(self._since_start[name]))
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,16 @@ class Stage:
 
 
 @asynccontextmanager
-async def on_stage(settings: Settings, folder: Path, said: Transcript) -> AsyncIterator[Stage]:
-    """Start everything in `folder` and yield once it is ready; afterwards nothing of it runs any more."""
-    ours = settings.model_copy(update={"data_dir": folder / "data", "host": "127.0.0.1", "port": 0})
-    ours = ours.model_copy(update={"shutdown_grace": 5.0, "abort_grace": 1.0})
+async def on_stage(settings: Settings, folder: Path, transcript: Transcript) -> AsyncIterator[Stage]:
+    """Run everything in `folder` during the block, which starts once it is ready."""
+    demo_settings = settings.model_copy(update={"data_dir": folder / "data", "host": "127.0.0.1", "port": 0})
+    demo_settings = demo_settings.model_copy(update={"shutdown_grace": 5.0, "abort_grace": 1.0})
     address = settings.redis_url_or("embedded")
-    redis = nullcontext() if address != "embedded" else embedded_redis(ours)
-    with closing(listening.listen(ours)) as listener:
+    redis = nullcontext() if address != "embedded" else embedded_redis(demo_settings)
+    with closing(listening.listen(demo_settings)) as listener:
         async with open_inbox() as inbox, redis as server:
-            plan = Plan(ours, changes=_changes(ours, inbox), cwd=folder)
-            async with running(plan, listener, server.url if server else address, said) as stack:
+            plan = Plan(demo_settings, changes=_changes(demo_settings, inbox), cwd=folder)
+            async with running(plan, listener, server.url if server else address, transcript) as stack:
                 await _ready(stack)
                 yield Stage(stack.url, inbox)
 
@@ -79,7 +79,7 @@ async def _ready(stack: Stack) -> None:
 
 
 def _changes(settings: Settings, inbox: Inbox) -> dict[str, object]:
-    """Return every setting of the children: the defaults but for what the demo needs, whatever the environment says."""
+    """Return every setting of the children: defaults except for what the demo needs; the environment is ignored."""
     defaults: dict[str, object] = dict.fromkeys(Settings.model_fields)
     return defaults | {
         "data_dir": settings.data_dir,
@@ -87,15 +87,15 @@ def _changes(settings: Settings, inbox: Inbox) -> dict[str, object]:
         "shutdown_grace": settings.shutdown_grace,
         "smtp_url": inbox.url,
         "llm_command": settings.llm_command or _standin(),
-        "allow_private_addresses": 1,  # For the fetch of the service's own pages.
-        "max_body_bytes": 16 * _MIB,  # The picture comes in the body.
+        "allow_private_addresses": 1,  # The demo fetches a page of the service itself.
+        "max_body_bytes": 16 * _MIB,  # The picture is in the body.
         "log_format": "console",
     }
 
 
 def _standin() -> str:
-    """Return the command of the small program that answers instead of a language model."""
+    """Return the command of the small program that stands in for a language model."""
     spec = importlib.util.find_spec("offload.jobs")  # Found, not imported: only the worker runs job modules.
     if spec is None or spec.origin is None:
-        raise Unavailable("the job functions that ship with Offload are not installed")
+        raise Unavailable("the shipped job functions are not installed")
     return shlex.join([sys.executable, str(Path(spec.origin).with_name("fake_llm.py"))])

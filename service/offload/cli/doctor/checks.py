@@ -1,4 +1,4 @@
-"""Our own checks of a module's source: what holds an event loop and ruff does not see, and jobs declared amiss.
+"""Our own checks of a module's source: blocking calls that ruff does not find, and invalid job declarations.
 
 | code | what |
 |---|---|
@@ -41,7 +41,7 @@ _AWAITS = (ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Yield, ast.YieldFrom)
 
 
 def check(file: str, tree: ast.Module) -> list[Finding]:
-    """Return what is to be mended in a module."""
+    """Return the findings in a module."""
     return list(_Module(file, tree).findings())
 
 
@@ -71,7 +71,7 @@ class _Module:
         for call in _calls(function):
             if isinstance(call.func, ast.Name) and call.func.id in self._helpers:
                 inner, blocker = self._helpers[call.func.id]
-                what = f"`{_shown(call)}` blocks the event loop, by `{_shown(inner)}` in line {inner.lineno}"
+                what = f"`{_shown(call)}` blocks the event loop with `{_shown(inner)}` in line {inner.lineno}"
                 yield self._at(call, "OFF102", what, hints.instead_of(blocker))
 
     def _job(self, function: Function, decorator: ast.expr) -> Iterator[Finding]:
@@ -79,25 +79,30 @@ class _Module:
         own = list(_own(function.body))
         if isinstance(function, ast.AsyncFunctionDef):
             if not any(isinstance(node, _AWAITS) or _is_async(node) for node in own) and self._does_something(function):
-                what = f"the async job `{function.name}` awaits nothing, so all of it is one step on the event loop"
-                yield self._at(function, "OFF103", what, "make it a `def`, which runs in a thread, or in a process")
+                what = f"the async job `{function.name}` awaits nothing, so it blocks the event loop while it runs"
+                yield self._at(function, "OFF103", what, "make it a `def`, which runs in a thread or a process")
             if "runs_in" in options:
-                what = f"`{function.name}` is async def and runs on the event loop, so `runs_in` cannot hold"
-                yield self._at(function, "OFF106", what, "make it a `def`, or leave `runs_in` out")
+                what = f"`{function.name}` is an async def, which runs on the event loop, so `runs_in` is invalid"
+                yield self._at(function, "OFF106", what, "make it a `def`, or remove `runs_in`")
         else:
             yield from self._starts_a_loop(function)
             if "loop_budget_ms" in options:
-                what = f"`{function.name}` is a `def` and holds no event loop, so `loop_budget_ms` says nothing"
-                yield self._at(function, "OFF106", what, "leave it out, or make it an async def")
+                what = f"`{function.name}` is a `def`, which runs off the event loop, so `loop_budget_ms` has no effect"
+                yield self._at(function, "OFF106", what, "remove it, or make the function an async def")
         if "timeout" not in options and (call := self._waits_for_the_network(function)) is not None:
-            what = f"the job `{function.name}` waits for the network (`{_shown(call)}`), and has no timeout of its own"
-            yield self._at(function, "OFF105", what, "say `@job(timeout=…)`, else OFFLOAD_JOB_TIMEOUT holds, 300 s")
+            what = f"the job `{function.name}` waits for the network (`{_shown(call)}`) without a timeout of its own"
+            yield self._at(
+                function,
+                "OFF105",
+                what,
+                "set `@job(timeout=…)`; otherwise OFFLOAD_JOB_TIMEOUT applies (300 s by default)",
+            )
 
     def _starts_a_loop(self, function: ast.FunctionDef) -> Iterator[Finding]:
         for call in _calls(function):
             if self._name(function, call) in _LOOPS:
-                what = f"the job `{function.name}` starts an event loop of its own: `{_shown(call)}`"
-                yield self._at(call, "OFF104", what, "make it an async def, which runs on the worker's")
+                what = f"the job `{function.name}` starts its own event loop: `{_shown(call)}`"
+                yield self._at(call, "OFF104", what, "make it an async def, which runs on the worker's loop")
 
     def _waits_for_the_network(self, function: Function) -> ast.Call | None:
         context = function.args.args[0].arg if function.args.args else ""
@@ -112,7 +117,7 @@ class _Module:
         return None
 
     def _does_something(self, function: Function) -> bool:
-        """Whether it may hold the loop: what only notes, compares and raises does not."""
+        """Return true if it may block the loop: code that only logs, compares and raises does not."""
         free = {function.args.args[0].arg if function.args.args else "", "log", "logger"}
         own = list(_own(function.body))
         if any(isinstance(node, ast.For | ast.While | ast.comprehension) for node in own):
@@ -141,7 +146,7 @@ _DOTTED_NETWORK = tuple(f"{name}." for name in _NETWORK)
 
 
 def _own(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Walk what runs when a function does, without the functions that it defines."""
+    """Walk the code that runs when a function is called, without the functions that it defines."""
     for node in body:
         if not isinstance(node, _INNER):
             yield node

@@ -1,4 +1,4 @@
-"""The command: which files, what is said of them, and the exit code."""
+"""The command: selects files, prints findings, sets the exit code."""
 
 import ast
 import os
@@ -20,20 +20,28 @@ _NOT_READ = "OFF001"
 
 def doctor(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Files or directories, instead of the job modules.")
+        list[Path] | None,
+        typer.Argument(metavar="PATH", help="Files or directories to check instead of the job modules."),
     ] = None,
     code: Annotated[
-        bool, typer.Option("--code", help="Look at the code: what would hold an event loop, jobs declared amiss.")
+        bool,
+        typer.Option(
+            "--code", help="Check the code for calls that block the event loop and for invalid job declarations."
+        ),
     ] = False,
     as_json: output.Json = False,
 ) -> None:
-    """Look for what would go wrong, before it does: with `--code`, in the modules that OFFLOAD_JOBS names.
+    """Check job code for problems before you deploy.
 
-    Nothing is imported or run. Exits with 1 when something was found. `# noqa: CODE` on a line silences it.
+    Job modules are read, not run; only packages above them are imported. Exits with 1 if anything is found.
+    `# noqa: CODE` silences a line.
+
+    Example: offload doctor --code
     """
     if not code:
-        raise InvalidOptions("say what to look at: `offload doctor --code` looks at the code of the job modules")
-    files = list(_files(paths) if paths else _of_modules(session.settings().jobs))
+        raise InvalidOptions("choose a check: `offload doctor --code` checks the code of the job modules")
+    modules = None if paths else session.job_modules(session.settings())
+    files = list(_files(paths or ()) if modules is None else _of_modules(modules.names))
     found = examine(files)
     if as_json:
         output.print_json({"items": [one.as_dict() for one in found], "next": None})
@@ -41,13 +49,19 @@ def doctor(
         for one in found:
             print(one)
         number = f"{len(files)} file{'s' * (len(files) != 1)}"
-        print(f"{number}: nothing found" if not found else f"{number}: {len(found)} found")
+        print(
+            f"{number}: no problems found"
+            if not found
+            else f"{number}: {len(found)} problem{'s' * (len(found) != 1)} found"
+        )
+        if modules is not None:
+            print(modules)
     if found:
         raise typer.Exit(1)
 
 
 def examine(files: Sequence[Path]) -> list[Finding]:
-    """Return what is to be mended in files, by place; raises LinterMissing."""
+    """Return the findings in files, by place; raises LinterMissing."""
     ours = [one for file in files for one in _examined(file)]
     return merged(ours, lint(files))
 
@@ -63,7 +77,7 @@ def _examined(file: Path) -> Iterator[Finding]:
             getattr(error, "lineno", 1) or 1,
             1,
             _NOT_READ,
-            f"it cannot be read as Python: {getattr(error, 'msg', error)}",
+            f"not valid Python: {getattr(error, 'msg', error)}",
         )
         return
     lines = source.splitlines()
@@ -77,12 +91,12 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
         elif path.is_file():
             yield path
         else:
-            raise InvalidOptions(f"there is no file or directory {str(path)!r}")
+            raise InvalidOptions(f"no such file or directory: {str(path)!r}")
 
 
 def _of_modules(names: Sequence[str]) -> Iterator[Path]:
     """Return the files of modules, and of all modules of packages."""
-    for name in loader.job_modules(names):
+    for name in names:
         spec = loader.find_module(name)
         if spec.submodule_search_locations is not None:
             yield from _files([Path(one) for one in spec.submodule_search_locations])

@@ -1,4 +1,4 @@
-"""What the doctor found, as values; and what a comment in the source says not to tell."""
+"""The doctor's findings as values, and the comments in the source that silence them."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -6,13 +6,13 @@ from typing import Any
 
 _NOQA = re.compile(r"#\s*noqa(?P<codes>\s*:\s*[A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+)*)?", re.IGNORECASE)
 _WHOLE_FILE = re.compile(r"\s*# ruff: noqa(?P<codes>\s*:\s*[A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+)*)?", re.IGNORECASE)
-# Whoever told ruff that a call may block has told us as well.
+# A comment for ruff that a call may block counts for our checks as well.
 _SAME = {"OFF101": "ASYNC2", "OFF102": "ASYNC2"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One thing to mend: where it is, what it is, and what to do instead."""
+    """One problem: its place, a description, and what to do instead."""
 
     file: str
     line: int
@@ -31,7 +31,7 @@ class Finding:
 
 
 def is_silenced(finding: Finding, lines: list[str]) -> bool:
-    """Whether the line has `# noqa`, or one that names the finding's code."""
+    """Return true if the line has `# noqa`, bare or with the finding's code."""
     text = lines[finding.line - 1] if 0 < finding.line <= len(lines) else ""
     said = [found for found in (_NOQA.search(text), *map(_WHOLE_FILE.match, lines)) if found is not None]
     return any(_means(found["codes"], finding.code) for found in said)
@@ -44,10 +44,10 @@ def _means(codes: str | None, code: str) -> bool:
 
 
 def merged(ours: list[Finding], others: list[Finding]) -> list[Finding]:
-    """Return the findings of both; where both have a line, the other's, with our advice on what to do instead."""
+    """Return all findings; for a line that both found, the linter's, with our advice."""
     advice = {(one.file, one.line): one.instead for one in ours if one.code == "OFF101"}
-    told = {(one.file, one.line) for one in others}
-    kept = [one for one in ours if one.code != "OFF101" or (one.file, one.line) not in told]
+    reported = {(one.file, one.line) for one in others}
+    kept = [one for one in ours if one.code != "OFF101" or (one.file, one.line) not in reported]
     improved = [
         Finding(one.file, one.line, one.column, one.code, one.what, advice.get((one.file, one.line), one.instead))
         for one in others

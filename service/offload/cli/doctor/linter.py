@@ -1,4 +1,4 @@
-"""Runs ruff's ASYNC rules (flake8-async) over files, as a program of its own."""
+"""Runs ruff's ASYNC rules (flake8-async) over files in a separate process."""
 
 import importlib.util
 import os
@@ -19,11 +19,11 @@ _TIMEOUT_S = 120
 
 
 class LinterMissing(OffloadError):
-    """Ruff is not installed, or does not do its work."""
+    """Ruff is not installed, or failed."""
 
 
 def lint(files: Sequence[Path]) -> list[Finding]:
-    """Return what ruff finds; raises LinterMissing, which says how to get it."""
+    """Return ruff's findings; raises LinterMissing, which says how to install it."""
     if not files:
         return []
     command = [

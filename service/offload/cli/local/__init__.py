@@ -1,1 +1,1 @@
-"""What `offload up` runs on one machine: Redis, the API and workers as processes."""
+"""Redis, the API and workers as processes on one machine, as `offload up` runs them."""

@@ -1,6 +1,6 @@
-"""One process that another command starts: its output line by line, its end noticed, its whole group killed if need be.
+"""A child process: passes on its output line by line, waits for its end, and can kill its whole process group.
 
-It has a session of its own, so that a Ctrl-C at the terminal reaches its parent alone, which stops things in order.
+It has a session of its own, so that a Ctrl-C at the terminal reaches only the parent, which stops things in order.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-_LAST_WORDS = 0.5  # How long to read on after the end, since a grandchild may hold the pipe for good.
+_DRAIN = 0.5  # How long to read on after the end, since a grandchild may hold the pipe for good.
 _CHUNK = 65_536
 
 
 @dataclass(frozen=True)
 class Command:
-    """What to start: a command of ours, under a name for its lines; `env` is whole, not added to anything."""
+    """An `offload` command to start, with a name for its output lines; `env` is the whole environment."""
 
     name: str
     words: Sequence[str]
@@ -29,29 +29,29 @@ class Command:
 
     @property
     def argv(self) -> list[str]:
-        """The command line. `-P` keeps a `service` in the working directory from being taken for ours."""
+        """The command line. With `-P` an `offload` in the working directory does not replace this package."""
         return [sys.executable, "-P", "-m", "offload", *self.words]
 
 
-class Listener(Protocol):
-    """Hears what children say."""
+class OutputListener(Protocol):
+    """Receives the output lines of children."""
 
-    def starts(self, name: str) -> None:
+    def note_start(self, name: str) -> None:
         """Note that a child is about to start."""
 
-    def tell(self, name: str, line: str) -> None:
-        """Hear one line."""
+    def note_line(self, name: str, line: str) -> None:
+        """Receive one line."""
 
-    def refuses(self, name: str) -> None:
-        """Note that what a child said since it started is the reason why it cannot work."""
+    def note_refusal(self, name: str) -> None:
+        """Note that a child cannot start; its output so far is the reason."""
 
 
 @dataclass
 class Child:
-    """Runs a command, once at a time."""
+    """Runs a command, one process at a time."""
 
     command: Command
-    listener: Listener
+    listener: OutputListener
     _process: asyncio.subprocess.Process | None = field(default=None, init=False)
 
     @property
@@ -61,12 +61,12 @@ class Child:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has been started and has not ended."""
+        """True while a started process has not ended."""
         return self._process is not None and self._process.returncode is None
 
     async def run(self) -> int:
-        """Start it, pass on what it says, and return its exit code; when cancelled, kill it first."""
-        self.listener.starts(self.name)
+        """Start it, pass on its output, and return its exit code; when cancelled, kill it first."""
+        self.listener.note_start(self.name)
         read_end, write_end = os.pipe()
         command = self.command
         try:
@@ -87,11 +87,11 @@ class Child:
             os.close(write_end)
         try:
             async with asyncio.TaskGroup() as group:
-                talk = group.create_task(self._listen(read_end))
+                reading = group.create_task(self._listen(read_end))
                 code = await self._process.wait()
-                self._signal_group(signal.SIGTERM)  # What a process leaves behind when it is killed stops as well.
-                await asyncio.wait([talk], timeout=_LAST_WORDS)
-                talk.cancel()
+                self._signal_group(signal.SIGTERM)  # Processes that it left behind stop as well.
+                await asyncio.wait([reading], timeout=_DRAIN)
+                reading.cancel()
         except BaseException:
             self.kill()
             await self._process.wait()
@@ -104,7 +104,7 @@ class Child:
             self._process.terminate()
 
     def kill(self) -> None:
-        """Kill it, and whatever of its group is still there."""
+        """Kill it and what is left of its process group."""
         self._signal_group(signal.SIGKILL)
 
     def _signal_group(self, number: signal.Signals) -> None:
@@ -114,7 +114,7 @@ class Child:
 
     async def _listen(self, read_end: int) -> None:
         async for line in _lines(read_end):
-            self.listener.tell(self.name, line)
+            self.listener.note_line(self.name, line)
 
 
 async def _lines(read_end: int) -> AsyncIterator[str]:

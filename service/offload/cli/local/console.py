@@ -1,7 +1,7 @@
-"""What the children of `offload up` say, on one terminal: each line with the name of who says it, in a colour.
+"""Prints the output of several processes on one terminal, each line after the coloured name of its process.
 
-What a child says before its first log event is held for a moment: it may be the reason why it cannot start. Two that
-cannot start for one reason then say it once, and as it is, so that a traceback can be copied.
+Output before the first log event is held for a moment, since it may be the reason why a process cannot start. If two
+cannot start for the same reason, it is printed once and without names, so that a traceback can be copied.
 """
 
 import asyncio
@@ -25,13 +25,18 @@ class _Held:
 
 
 class ProcessConsole:
-    """Prints what children say. `plain` lines (JSON) are passed on as they are, for a program reads them."""
+    """Prints the lines of child processes. `plain` lines (JSON, for programs) are printed unchanged."""
 
     def __init__(
-        self, write: Callable[[str], object], *, colours: bool, plain: bool = False, refuse: Callable[[str], object]
+        self,
+        write: Callable[[str], object],
+        *,
+        colours: bool,
+        plain: bool = False,
+        write_refusal: Callable[[str], object],
     ) -> None:
         self._write = write
-        self._refuse = refuse
+        self._write_refusal = write_refusal
         self._colours = colours
         self._plain = plain
         self._held: dict[str, _Held] = {}
@@ -39,14 +44,14 @@ class ProcessConsole:
         self._width = 6
         self._reasons: deque[str] = deque(maxlen=1)
 
-    def starts(self, name: str) -> None:
-        """Hold the child's first lines, for a moment from the first on."""
+    def note_start(self, name: str) -> None:
+        """Hold the first lines of a child, for a moment from the first one on."""
         self._codes.setdefault(name, COLOURS[len(self._codes) % len(COLOURS)])
         self._width = max(self._width, len(name))
         self._release(name)
         self._held[name] = _Held()
 
-    def tell(self, name: str, line: str) -> None:
+    def note_line(self, name: str, line: str) -> None:
         """Print one line, or hold it."""
         if (held := self._held.get(name)) is not None:
             held.lines.append(line)
@@ -57,16 +62,16 @@ class ProcessConsole:
         else:
             self._print(name, line)
 
-    def refuses(self, name: str) -> None:
-        """Print what is held as it is, unless another child said just that."""
+    def note_refusal(self, name: str) -> None:
+        """Print the held lines without names, unless another child had the same."""
         held = self._forget(name)
         reason = "\n".join(held.lines) if held else ""
         if reason and reason not in self._reasons:
             self._reasons.append(reason)
-            self._refuse(reason)
+            self._write_refusal(reason)
 
-    def forget_reasons(self) -> None:
-        """Something has changed: whoever refuses now says why again."""
+    def forget_refusals(self) -> None:
+        """Print reasons again after a change, also known ones."""
         self._reasons.clear()
 
     def _release(self, name: str) -> None:
@@ -90,9 +95,9 @@ class ProcessConsole:
 
 
 def on_terminal(*, colours: bool, plain: bool) -> ProcessConsole:
-    """Return voices that speak on stdout, and give the reason why something cannot start on stderr."""
+    """Return a console that prints lines on stdout, and the reasons why something cannot start on stderr."""
     return ProcessConsole(
-        _line_to_stdout, colours=colours, plain=plain, refuse=lambda text: print(text, file=sys.stderr)
+        _line_to_stdout, colours=colours, plain=plain, write_refusal=lambda text: print(text, file=sys.stderr)
     )
 
 

@@ -1,4 +1,4 @@
-"""Waits for the first of several things."""
+"""Waits for the first of several coroutines."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,9 +6,9 @@ from typing import Any
 
 
 async def first_of(*racers: Coroutine[Any, Any, Any], timeout: float | None = None) -> int | None:
-    """Run all at once, return the place of the first to end and cancel the others; None when the time was up.
+    """Run all at once, return the index of the first to end, and cancel the others; None on a timeout.
 
-    What the first to end raised is raised.
+    An exception of the first to end is raised.
     """
     tasks = [asyncio.ensure_future(racer) for racer in racers]
     try:

@@ -6,22 +6,22 @@ from pathlib import Path
 
 from watchfiles import PythonFilter, awatch
 
-from offload.cli.errors import say
+from offload.cli.errors import write_stderr
 
 
 async def watch(modules: Iterable[str], on_change: Callable[[], None]) -> None:
-    """Call `on_change` whenever a Python file beside or below a job module has changed; runs until cancelled."""
+    """Call `on_change` whenever a Python file in the directory of a job module has changed; runs until cancelled."""
     places = watched(modules)
     async for changes in awatch(*places, watch_filter=PythonFilter()):
         names = sorted({Path(path).name for _, path in changes})
-        say(f"changed: {', '.join(names)}; API and workers start over")
+        write_stderr(f"changed: {', '.join(names)}; restarting API and workers")
         on_change()
 
 
 def watched(modules: Iterable[str]) -> list[Path]:
-    """Return the directories of the job modules: a package's own, and the one that a single module stands in.
+    """Return the directories of the job modules: of a package its own, of a single module the one that contains it.
 
-    A module is found but not imported, and one that cannot be found is looked for in the working directory.
+    Modules are found but not imported; for one that cannot be found it is the working directory.
     """
     return sorted({place for module in modules for place in _places(module.partition(".")[0])})
 

@@ -1,4 +1,4 @@
-"""Keeps a child running: starts it anew when it dies, each time a little later, until it is told to stop."""
+"""Restarts a child process when it dies, after growing pauses, until asked to stop."""
 
 import asyncio
 import signal
@@ -13,10 +13,10 @@ HURRY = 2.0
 
 
 class Restarter:
-    """Owns one child. `start_over` stops it to start it anew, `stop` stops it for good.
+    """Owns one child. `start_over` restarts it, `stop` stops it for good.
 
-    `refused` is set where the child says (exit code 3) that it cannot work, before it ever did; with `waits_for_change`
-    it is started anew by the next `start_over` instead.
+    `refused` is set if the child exits with code 3 before it was ever ready: it cannot start. With `waits_for_change`
+    the next `start_over` starts it again instead.
     """
 
     def __init__(self, child: Child, *, waits_for_change: bool = False) -> None:
@@ -24,7 +24,7 @@ class Restarter:
         self.refused = asyncio.Event()
         self._waits_for_change = waits_for_change
         self._was_ready = False
-        self._fresh = asyncio.Event()
+        self._started = asyncio.Event()
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -36,39 +36,39 @@ class Restarter:
         try:
             while not (self._stopping.is_set() or self.refused.is_set()):
                 self._changed.clear()
-                self._fresh.set()
+                self._started.set()
                 began = time.monotonic()
                 code = await self.child.run()
                 if self._stopping.is_set() or self._changed.is_set():
                     restarts.forget()
                     continue
-                await self._settle(code, restarts.pause_after(time.monotonic() - began))
+                await self._handle_end(code, restarts.pause_after(time.monotonic() - began))
         finally:
             self._ended.set()
 
-    def is_ready(self) -> None:
-        """Note that the child works; from now on it is restarted whatever it dies of."""
+    def note_ready(self) -> None:
+        """Note that the child is ready: from now on it is restarted whatever its exit code."""
         self._was_ready = True
 
-    async def is_started(self) -> None:
-        """Return when the child that was asked for last is the one that runs."""
-        await self._fresh.wait()
+    async def wait_started(self) -> None:
+        """Return when the latest requested child has been started."""
+        await self._started.wait()
 
     def start_over(self) -> None:
-        """Stop the child and start it anew, at once; whether the new one works has to be seen."""
+        """Restart the child at once; the new one is not ready yet."""
         self._was_ready = False
-        self._fresh.clear()
+        self._started.clear()
         self._changed.set()
         self.child.terminate()
 
     async def stop(self, grace: float) -> bool:
-        """Stop the child; return False where it had to be killed, `grace` seconds later or soon after `hurry`."""
+        """Stop the child; return False if it had to be killed, after `grace` seconds or soon after `hurry`."""
         self._stopping.set()
         self._changed.set()
         self.child.terminate()
         await first_of(self._ended.wait(), self._hurry.wait(), timeout=grace)
         if not self._ended.is_set() and self._hurry.is_set():
-            self.child.terminate()  # Asked for a second time, a worker puts its jobs back at once.
+            self.child.terminate()  # Asked a second time, a worker requeues its jobs at once.
             await first_of(self._ended.wait(), timeout=HURRY)
         ended_by_itself = self._ended.is_set()
         if not ended_by_itself:
@@ -80,16 +80,16 @@ class Restarter:
         """Cut the grace short."""
         self._hurry.set()
 
-    async def _settle(self, code: int, pause: float) -> None:
-        """Decide what follows the end of a child that nobody asked to stop."""
+    async def _handle_end(self, code: int, pause: float) -> None:
+        """Decide what to do after a child ended that was not asked to stop."""
         child = self.child
         is_refusal = code == UNREACHABLE and not self._was_ready
         if is_refusal:
-            child.listener.refuses(child.name)
+            child.listener.note_refusal(child.name)
         if is_refusal and not self._waits_for_change:
             self.refused.set()
             return
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         when = "after the next change" if is_refusal else f"in {pause:g} s"
-        child.listener.tell(child.name, f"{child.name} {how}; it starts again {when}")
+        child.listener.note_line(child.name, f"{child.name} {how}; restarting {when}")
         await first_of(self._changed.wait(), timeout=None if is_refusal else pause)

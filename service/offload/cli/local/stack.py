@@ -1,6 +1,6 @@
-"""Redis, API and workers as processes of their own, on one machine: what `offload up` and `offload demo` start.
+"""Redis, API and workers as processes on one machine, for `offload up` and `offload demo`.
 
-They start together and stop in order: the workers first, which put back what they run, then the API, Redis last.
+They start together and stop in order: first the workers, which requeue their running jobs, then the API, Redis last.
 """
 
 import asyncio
@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import socket
+from typing import Any
 
 import httpx
 
 from offload import wiring
 from offload.cli import listening
 from offload.cli.commands.serve import LONGEST_DRAIN
-from offload.cli.local.child import Child, Command, Listener
+from offload.cli.local.child import Child, Command, OutputListener
 from offload.cli.local.race import first_of
 from offload.cli.local.restarter import Restarter
 from offload.domain.catalogue import Catalogue
@@ -27,16 +28,16 @@ from offload.settings import Settings, child_environment
 from offload.store.embedded.server import EmbeddedRedis
 
 _LOOK_AGAIN = 0.05
-_WORKER_MARGIN = 10.0  # What a worker needs after its grace to write how its jobs ended.
+_WORKER_MARGIN = 10.0  # For a worker to write how its jobs ended, after its grace.
 
 
 class Refused(OffloadError):
-    """A process of the stack cannot work as things are; why, it has told its listener."""
+    """A process of the stack cannot start; it has printed the reason."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to start. `changes` are settings of the children that differ from ours, by name; `cwd` is theirs."""
+    """The processes to start. `changes` are the children's settings that differ from ours, by name."""
 
     settings: Settings
     workers: int = 1
@@ -67,45 +68,55 @@ class Stack:
         self._started_ms = now_ms()
 
     @property
-    def keepers(self) -> tuple[Restarter, ...]:
-        """Who keeps the processes."""
+    def restarters(self) -> tuple[Restarter, ...]:
+        """The restarters of all processes."""
         return (self._api, *self._workers)
 
     async def ready(self) -> None:
-        """Return once the API answers and every worker has beaten; raises Refused where one of them cannot work."""
-        if await first_of(self._is_ready(), self.refused()) != 0:
+        """Return once the API answers and every worker has sent a heartbeat; raises Refused if one cannot start."""
+        if await first_of(self._wait_until_ready(), self.refused()) != 0:
             raise Refused("a process of the stack cannot start")
-        for keeper in self.keepers:
-            keeper.is_ready()
+        for restarter in self.restarters:
+            restarter.note_ready()
+
+    async def functions(self) -> list[dict[str, Any]]:
+        """Return the loaded job functions as the API describes them; none where it asks for a key."""
+        async with httpx.AsyncClient(base_url=self.url, timeout=30, trust_env=False) as http:
+            with contextlib.suppress(httpx.TransportError):
+                answer = await http.get("/v1/functions")
+                if answer.is_success:
+                    functions: list[dict[str, Any]] = answer.json()["items"]
+                    return functions
+        return []
 
     async def refused(self) -> None:
-        """Return when one of the processes has said that it cannot work."""
-        await first_of(*(keeper.refused.wait() for keeper in self.keepers))
+        """Return when one of the processes has reported that it cannot start."""
+        await first_of(*(restarter.refused.wait() for restarter in self.restarters))
 
     def start_over(self) -> None:
-        """Stop every process and start it anew; await `ready` once more afterwards."""
+        """Restart every process; await `ready` again afterwards."""
         self._started_ms = now_ms()
-        for keeper in self.keepers:
-            keeper.start_over()
+        for restarter in self.restarters:
+            restarter.start_over()
 
     def hurry(self) -> None:
-        """Give nobody any more time to stop."""
-        for keeper in self.keepers:
-            keeper.hurry()
+        """Cut short the time that processes have to stop."""
+        for restarter in self.restarters:
+            restarter.hurry()
 
     async def stop(self) -> None:
         """Stop the workers, then the API."""
         settings = self._plan.settings
         grace = settings.shutdown_grace + settings.abort_grace + _WORKER_MARGIN
-        await asyncio.gather(*(keeper.stop(grace) for keeper in self._workers))
+        await asyncio.gather(*(restarter.stop(grace) for restarter in self._workers))
         await self._api.stop(LONGEST_DRAIN + 5)
 
-    async def _is_ready(self) -> None:
-        await asyncio.gather(*(keeper.is_started() for keeper in self.keepers))
-        await asyncio.gather(self._api_answers(), self._workers_beat())
+    async def _wait_until_ready(self) -> None:
+        await asyncio.gather(*(restarter.wait_started() for restarter in self.restarters))
+        await asyncio.gather(self._wait_for_api(), self._wait_for_heartbeats())
 
-    async def _api_answers(self) -> None:
-        """Ask until the answer is yes. The port is open already, so the first answer comes when the API is there."""
+    async def _wait_for_api(self) -> None:
+        """Poll until the API is ready. The port is open already, so the first answer comes when the API has started."""
         async with httpx.AsyncClient(base_url=self.url, timeout=30, trust_env=False) as http:
             while True:
                 with contextlib.suppress(httpx.TransportError):
@@ -113,7 +124,7 @@ class Stack:
                         return
                 await asyncio.sleep(_LOOK_AGAIN)
 
-    async def _workers_beat(self) -> None:
+    async def _wait_for_heartbeats(self) -> None:
         settings = self._plan.settings.model_copy(update={"redis_url": self.redis_url})
         async with wiring.connect(settings, Catalogue(), must_answer=False) as offload:
             while True:
@@ -126,18 +137,18 @@ class Stack:
 
 
 @asynccontextmanager
-async def running(plan: Plan, listener: socket, redis_url: str, hears: Listener) -> AsyncIterator[Stack]:
-    """Start API and workers on a Redis that is there, keep them running during the block, and stop them after it."""
+async def running(plan: Plan, listener: socket, redis_url: str, output: OutputListener) -> AsyncIterator[Stack]:
+    """Run API and workers on a running Redis during the block."""
     with Lifeline.create() as line:
         api, workers = plan.commands(listener, line, redis_url)
-        keepers = [Restarter(Child(one, hears), waits_for_change=plan.waits_for_change) for one in (api, *workers)]
-        stack = Stack(plan, listening.url_of(listener), redis_url, keepers[0], keepers[1:])
-        kept = asyncio.gather(*(keeper.run() for keeper in keepers))
+        restarters = [Restarter(Child(one, output), waits_for_change=plan.waits_for_change) for one in (api, *workers)]
+        stack = Stack(plan, listening.url_of(listener), redis_url, restarters[0], restarters[1:])
+        running_restarters = asyncio.gather(*(restarter.run() for restarter in restarters))
         try:
             yield stack
         finally:
             await stack.stop()
-            await kept
+            await running_restarters
 
 
 @asynccontextmanager
@@ -150,7 +161,7 @@ async def embedded_redis(settings: Settings) -> AsyncIterator[EmbeddedRedis]:
         await asyncio.shield(asyncio.to_thread(redis.stop))
 
 
-async def gone(redis: EmbeddedRedis) -> None:
-    """Return when the embedded Redis has ended by itself."""
-    while redis.is_running:  # noqa: ASYNC110 - it is a process, and no event of ours
+async def wait_until_gone(redis: EmbeddedRedis) -> None:
+    """Return when the embedded Redis has died."""
+    while redis.is_running:  # noqa: ASYNC110 - a process, which sets no event
         await asyncio.sleep(0.2)

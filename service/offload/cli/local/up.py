@@ -1,11 +1,13 @@
-"""`offload up`: the whole service on this machine, until Ctrl-C."""
+"""`offload up`: runs the whole service on this machine until Ctrl-C."""
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from pathlib import Path
 from socket import socket
 from typing import Annotated, Any
 
@@ -17,7 +19,9 @@ from offload.cli import errors, listening, published_address, session
 from offload.cli.commands.stalls import FailOnStall, check_watched, exit_if_blamed, recent
 from offload.cli.local import console, reload
 from offload.cli.local.race import first_of
-from offload.cli.local.stack import Plan, Refused, Stack, embedded_redis, gone, running
+from offload.cli.local.stack import Plan, Refused, Stack, embedded_redis, running, wait_until_gone
+from offload.cli.local.suggestion import suggest
+from offload.cli.published_address import RunningUp
 from offload.domain.catalogue import Catalogue
 from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
@@ -26,23 +30,27 @@ from offload.domain.security.addresses import is_loopback
 from offload.settings import Settings, unknown_variables
 from offload.store.embedded.server import EmbeddedRedis
 
-_RELOAD_GRACE = 2.0  # Under --reload a change should show soon: what runs is interrupted, and put back.
+_RELOAD_GRACE = 2.0  # Under --reload a change should show soon: running jobs are interrupted and requeued.
 
 _REDIS_PAUSE = 1.0
 
 
 def up(
-    host: Annotated[str | None, typer.Option(help="Address of the API.  [default: OFFLOAD_HOST]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address of the API.", show_default="OFFLOAD_HOST")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port of the API.  [default: OFFLOAD_PORT]")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the API; 0 picks a free one.", show_default="OFFLOAD_PORT"),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=100, help="How many worker processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=100, help="Number of worker processes.")] = 1,
     reload: Annotated[
-        bool, typer.Option("--reload", help="Start API and workers anew when the jobs' code changes.")
+        bool, typer.Option("--reload", help="Restart the API and workers when the code of the job modules changes.")
     ] = False,
     fail_on_stall: FailOnStall = False,
 ) -> None:
-    """Start Redis, the API and workers, and stay up: http://127.0.0.1:8000."""
+    """Start Redis, the API and workers on this machine, and keep them running until Ctrl-C.
+
+    Redis is embedded unless OFFLOAD_REDIS_URL is set. Other commands in the same directory find it.
+    """
     settings = session.settings(host=host, port=port)
     check_watched(settings, fails=fail_on_stall)
     if not is_loopback(settings.host):
@@ -50,15 +58,15 @@ def up(
 
         check_exposure(settings)
     for warning in unknown_variables():
-        errors.say(f"warning: {warning}")
+        errors.write_stderr(f"warning: {warning}")
     with contextlib.closing(listening.listen(settings)) as listener:
-        one = _Up(settings, listener, workers, reloads=reload, fails=fail_on_stall)
+        run = _Up(settings, listener, workers, reloads=reload, fails=fail_on_stall)
         try:
-            asyncio.run(one.run())
-        except Refused:  # Why, it has said itself.
+            asyncio.run(run.run())
+        except Refused:  # The process has printed the reason.
             raise typer.Exit(errors.UNREACHABLE) from None
     if fail_on_stall:
-        exit_if_blamed(one.stalls)
+        exit_if_blamed(run.stalls)
 
 
 class _Up:
@@ -66,7 +74,9 @@ class _Up:
 
     def __init__(self, settings: Settings, listener: socket, workers: int, *, reloads: bool, fails: bool) -> None:
         is_json = settings.log_format == "json"
+        modules = loader.job_modules(settings.jobs)
         changes: dict[str, object] = {
+            "jobs": modules,
             "host": settings.host,
             "port": listener.getsockname()[1],
             "log_format": "json" if is_json else "console",
@@ -75,7 +85,8 @@ class _Up:
             changes["shutdown_grace"] = min(settings.shutdown_grace, _RELOAD_GRACE)
         self._plan = Plan(settings, workers, changes, waits_for_change=reloads)
         self._listener = listener
-        self._voices = console.on_terminal(colours=Console().color_system is not None, plain=is_json)
+        self._modules = modules
+        self._console = console.on_terminal(colours=Console().color_system is not None, plain=is_json)
         self._is_quiet = is_json
         self._reloads = reloads
         self._stop = asyncio.Event()
@@ -86,84 +97,89 @@ class _Up:
         self.stalls: list[dict[str, Any]] = []
 
     async def run(self) -> None:
-        """Stay up until told to stop; where the embedded Redis dies, start everything anew."""
+        """Run until asked to stop; if the embedded Redis dies, start everything again."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._told_to_stop)
+            loop.add_signal_handler(number, self._request_stop)
         while not self._stop.is_set():
             async with self._redis() as (url, redis):
-                await self._live(url, redis)
+                await self._run_stack(url, redis)
 
-    def _told_to_stop(self) -> None:
+    def _request_stop(self) -> None:
         if self._stop.is_set():
             self._hurry.set()
         else:
-            self._say("\nstopping; once more to stop at once" if sys.stdout.isatty() else "stopping")
+            self._say("\nstopping; press Ctrl-C again to stop at once" if sys.stdout.isatty() else "stopping")
         self._stop.set()
 
     @asynccontextmanager
     async def _redis(self) -> AsyncIterator[tuple[str, EmbeddedRedis | None]]:
-        """Start an embedded Redis, and let others find it, unless there is one at an address."""
+        """Start an embedded Redis unless an address is set, and publish this `up`."""
         settings = self._plan.settings
         url = settings.redis_url_or("embedded")
         if url != "embedded":
-            async with wiring.connect(settings, Catalogue()):  # Raises Unavailable, in one line, where none is there.
+            async with wiring.connect(settings, Catalogue()):  # Raises Unavailable, in one line, if it does not answer.
                 pass
-            yield url, None
+            with self._published(None):
+                yield url, None
             return
         async with embedded_redis(settings) as redis:
-            with published_address.published(settings.data_dir, redis.url):
+            with self._published(redis.url):
                 yield redis.url, redis
 
-    async def _live(self, url: str, redis: EmbeddedRedis | None) -> None:
-        """Run API and workers until told to stop, or until Redis or one of them cannot go on."""
-        async with running(self._plan, self._listener, url, self._voices) as stack:
+    def _published(self, redis_url: str | None) -> AbstractContextManager[None]:
+        """Let other commands find this `up` during a block."""
+        api_url = listening.url_of(self._listener)
+        up = RunningUp(redis_url, tuple(self._modules), str(Path.cwd()), api_url, os.getpid())
+        return published_address.published(self._plan.settings.data_dir, up)
+
+    async def _run_stack(self, url: str, redis: EmbeddedRedis | None) -> None:
+        """Run API and workers until asked to stop, or until Redis or one of them cannot work."""
+        async with running(self._plan, self._listener, url, self._console) as stack:
             ends = [self._stop.wait(), self._serve(stack), stack.refused()]
-            ended = await first_of(*ends, *([gone(redis)] if redis else []))
+            ended = await first_of(*ends, *([wait_until_gone(redis)] if redis else []))
             if ended == 2:
                 raise Refused
             if ended == 3:
-                errors.say("warning: the embedded Redis ended; everything starts anew")
+                errors.write_stderr("warning: the embedded Redis died; restarting everything")
                 stack.hurry()
                 await first_of(self._stop.wait(), timeout=_REDIS_PAUSE)
-            await first_of(stack.stop(), self._hurries(stack))
+            await first_of(stack.stop(), self._hurry_on_request(stack))
             if self._fails:
                 with contextlib.suppress(Unavailable):
                     self.stalls = await self._stalls(url)
 
     async def _stalls(self, url: str) -> list[dict[str, Any]]:
-        """Return what has held a loop since all this began."""
+        """Return the stalls since this `up` started."""
         settings = self._plan.settings.model_copy(update={"redis_url": url})
         async with wiring.connect(settings, Catalogue(), must_answer=False) as offload:
             return await recent(offload, StallFilter(after_ms=self._since_ms))
 
     async def _serve(self, stack: Stack) -> None:
-        """Say when all is ready, and start over at each change of the code."""
+        """Print the banner once all is ready, and restart at each change of the code."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._announce(stack))
             if self._reloads:
-                group.create_task(
-                    reload.watch(loader.job_modules(self._plan.settings.jobs), lambda: self._start_over(stack))
-                )
+                group.create_task(reload.watch(self._modules, lambda: self._start_over(stack)))
             await self._stop.wait()
 
     async def _announce(self, stack: Stack) -> None:
         with contextlib.suppress(Refused):
             await stack.ready()
-            self._say(banner(self._plan, stack))
+            self._say(banner(self._plan, self._modules, stack.url, suggest(await stack.functions())))
             while True:
                 await self._changed.wait()
                 self._changed.clear()
                 await stack.ready()
                 self._say("ready again")
 
-    async def _hurries(self, stack: Stack) -> None:
+    async def _hurry_on_request(self, stack: Stack) -> None:
         await self._hurry.wait()
         stack.hurry()
         await asyncio.Event().wait()
 
     def _start_over(self, stack: Stack) -> None:
-        self._voices.forget_reasons()
+        self._console.forget_refusals()
         stack.start_over()
         self._changed.set()
 
@@ -172,14 +188,15 @@ class _Up:
             print(text, flush=True)
 
 
-def banner(plan: Plan, stack: Stack) -> str:
-    """Return what to say when everything is ready: where to go, and how to try it."""
+def banner(plan: Plan, modules: Sequence[str], url: str, suggestion: str) -> str:
+    """Return the lines that are printed when everything is ready: where to go, and a command to try."""
     is_embedded = plan.settings.redis_url_or("embedded") == "embedded"
     rows = {
-        "API": f"{stack.url}/v1   docs: {stack.url}/docs",
-        "Redis": f"embedded, data in {plan.settings.data_dir}/" if is_embedded else "at OFFLOAD_REDIS_URL",
-        "Workers": f"{plan.workers}, job modules: {', '.join(loader.job_modules(plan.settings.jobs))}",
-        "Try": "offload enqueue demo.sleep seconds=2 --wait",
+        "API": f"{url}/v1  (docs: {url}/docs)",
+        "Redis": f"embedded, data in {plan.settings.data_dir}/" if is_embedded else "set by OFFLOAD_REDIS_URL",
+        "Workers": str(plan.workers),
+        "Jobs": f"loaded from {', '.join(modules)}",
+        "Try": suggestion,
         "Stop": "Ctrl-C",
     }
-    return "\n".join(["", "Offload is up.", *(f"  {name:<8} {said}" for name, said in rows.items()), ""])
+    return "\n".join(["", "Offload is up.", *(f"  {name:<8} {text}" for name, text in rows.items()), ""])

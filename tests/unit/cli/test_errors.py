@@ -1,4 +1,4 @@
-"""What goes wrong becomes a line on stderr and an exit code."""
+"""Errors become a line on stderr and an exit code."""
 
 import pytest
 
@@ -54,13 +54,13 @@ def test_every_invalid_argument_has_a_line():
 
 
 def test_a_fault_of_ours_is_one_line(capsys):
-    """An exception that nobody foresaw is told with its place, and never as a traceback."""
-    code = errors.guarded(lambda: 1 // 0)
+    """An unexpected exception is reported with its place, and never as a traceback."""
+    code = errors.run_guarded(lambda: 1 // 0)
     said = capsys.readouterr().err
 
     assert code == 70
     assert said.count("\n") == 1
-    assert "a fault of Offload's own, at " in said
+    assert "error: internal error at " in said
     assert "ZeroDivisionError" in said
 
 
@@ -72,7 +72,7 @@ def test_a_reader_that_is_gone_is_no_error(capsys, monkeypatch):
 
     monkeypatch.setattr("sys.stdout", None)
 
-    assert errors.guarded(command) == 0
+    assert errors.run_guarded(command) == 0
     assert capsys.readouterr().err == ""
 
 
@@ -82,7 +82,7 @@ def test_ctrl_c_is_quiet():
     def command():
         raise KeyboardInterrupt
 
-    assert errors.guarded(command) == 130
+    assert errors.run_guarded(command) == 130
 
 
 MODULES = {

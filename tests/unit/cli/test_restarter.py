@@ -4,30 +4,30 @@ import asyncio
 
 import pytest
 
-from offload.cli.local import restarter as keepers
+from offload.cli.local import restarter as module
 from offload.cli.local.race import first_of
 from offload.cli.local.restarter import Restarter
 from offload.domain import restarts
 
 
 class FakeChild:
-    """A child that ends when the test says so, and answers signals as told."""
+    """A child that ends when the test says so, and obeys signals if asked to."""
 
     name = "api"
 
     def __init__(self, *, obeys=True):
         self.obeys = obeys
-        self.starts = asyncio.Queue()
+        self.started = asyncio.Queue()
         self.signals = []
         self.said = []
-        self.told = asyncio.Event()
+        self.reported = asyncio.Event()
         self.refusals = []
         self.listener = self
         self._end = None
 
     async def run(self):
         self._end = asyncio.get_running_loop().create_future()
-        self.starts.put_nowait(None)
+        self.started.put_nowait(None)
         return await self._end
 
     def end(self, code):
@@ -43,11 +43,11 @@ class FakeChild:
         self.signals.append("KILL")
         self.end(-9)
 
-    def tell(self, name, line):
+    def note_line(self, name, line):
         self.said.append(line)
-        self.told.set()
+        self.reported.set()
 
-    def refuses(self, name):
+    def note_refusal(self, name):
         self.refusals.append(name)
 
 
@@ -58,29 +58,29 @@ def _no_pauses(monkeypatch):
 
 @pytest.mark.usefixtures("_no_pauses")
 async def test_a_child_that_died_is_started_again():
-    """A child that ends by itself is started anew, and the end is told."""
+    """A child that ends by itself is restarted, and its end is reported."""
     child = FakeChild()
-    keeper = Restarter(child)
+    restarter = Restarter(child)
     async with asyncio.TaskGroup() as group:
-        group.create_task(keeper.run())
-        await child.starts.get()
+        group.create_task(restarter.run())
+        await child.started.get()
         child.end(-9)
-        await child.starts.get()
-        await keeper.stop(1)
+        await child.started.get()
+        await restarter.stop(1)
 
-    assert child.said == ["api was killed by SIGKILL; it starts again in 0 s"]
+    assert child.said == ["api was killed by SIGKILL; restarting in 0 s"]
 
 
 async def test_a_child_that_refuses_at_the_start_is_left_alone():
     """Exit code 3 before the child ever worked is final: what it said is the reason."""
     child = FakeChild()
-    keeper = Restarter(child)
+    restarter = Restarter(child)
     async with asyncio.TaskGroup() as group:
-        group.create_task(keeper.run())
-        await child.starts.get()
+        group.create_task(restarter.run())
+        await child.started.get()
         child.end(3)
 
-    assert keeper.refused.is_set()
+    assert restarter.refused.is_set()
     assert child.refusals == ["api"]
 
 
@@ -88,45 +88,45 @@ async def test_a_child_that_refuses_at_the_start_is_left_alone():
 async def test_a_child_that_worked_is_started_again_whatever_it_dies_of():
     """Exit code 3 after the child was ready, as when Redis is away for a while, is not final."""
     child = FakeChild()
-    keeper = Restarter(child)
+    restarter = Restarter(child)
     async with asyncio.TaskGroup() as group:
-        group.create_task(keeper.run())
-        await child.starts.get()
-        keeper.is_ready()
+        group.create_task(restarter.run())
+        await child.started.get()
+        restarter.note_ready()
         child.end(3)
-        await child.starts.get()
-        await keeper.stop(1)
+        await child.started.get()
+        await restarter.stop(1)
 
-    assert not keeper.refused.is_set()
+    assert not restarter.refused.is_set()
 
 
 async def test_under_reload_a_refusal_waits_for_the_next_change():
     """A module that does not import is tried again when it was changed."""
     child = FakeChild()
-    keeper = Restarter(child, waits_for_change=True)
+    restarter = Restarter(child, waits_for_change=True)
     async with asyncio.TaskGroup() as group:
-        group.create_task(keeper.run())
-        await child.starts.get()
+        group.create_task(restarter.run())
+        await child.started.get()
         child.end(3)
-        await child.told.wait()
-        keeper.start_over()
-        await child.starts.get()
-        await keeper.stop(1)
+        await child.reported.wait()
+        restarter.start_over()
+        await child.started.get()
+        await restarter.stop(1)
 
     assert child.refusals == ["api"]
-    assert child.said == ["api ended with exit code 3; it starts again after the next change"]
+    assert child.said == ["api exited with code 3; restarting after the next change"]
 
 
 async def test_starting_over_stops_first():
-    """`start_over` asks the child to stop, and starts it anew without a word or a pause."""
+    """`start_over` asks the child to stop, and restarts it without a message or a pause."""
     child = FakeChild()
-    keeper = Restarter(child)
+    restarter = Restarter(child)
     async with asyncio.TaskGroup() as group:
-        group.create_task(keeper.run())
-        await child.starts.get()
-        keeper.start_over()
-        await child.starts.get()
-        await keeper.stop(1)
+        group.create_task(restarter.run())
+        await child.started.get()
+        restarter.start_over()
+        await child.started.get()
+        await restarter.stop(1)
 
     assert child.said == []
     assert child.signals == ["TERM", "TERM"]
@@ -135,26 +135,26 @@ async def test_starting_over_stops_first():
 async def test_a_child_that_does_not_stop_is_killed():
     """After the grace a child is killed, and `stop` says so."""
     child = FakeChild(obeys=False)
-    keeper = Restarter(child)
+    restarter = Restarter(child)
     async with asyncio.TaskGroup() as group:
-        group.create_task(keeper.run())
-        await child.starts.get()
-        in_order = await keeper.stop(0.01)
+        group.create_task(restarter.run())
+        await child.started.get()
+        in_order = await restarter.stop(0.01)
 
     assert in_order is False
     assert child.signals == ["TERM", "KILL"]
 
 
 async def test_a_hurry_cuts_the_grace_short(monkeypatch):
-    """Told to hurry, it asks once more, which a worker obeys at once, and kills soon after."""
-    monkeypatch.setattr(keepers, "HURRY", 0.01)
+    """After `hurry` it asks once more, which a worker obeys at once, and kills soon after."""
+    monkeypatch.setattr(module, "HURRY", 0.01)
     child = FakeChild(obeys=False)
-    keeper = Restarter(child)
+    restarter = Restarter(child)
     async with asyncio.TaskGroup() as group:
-        group.create_task(keeper.run())
-        await child.starts.get()
-        keeper.hurry()
-        in_order = await keeper.stop(60)
+        group.create_task(restarter.run())
+        await child.started.get()
+        restarter.hurry()
+        in_order = await restarter.stop(60)
 
     assert in_order is False
     assert child.signals == ["TERM", "TERM", "KILL"]

@@ -35,21 +35,21 @@ def test_all_that_fits_is_counted_aborted_and_put_back(on_redis, jobs):
     aborted = on_redis("jobs", "abort", "--tag", "x", "--json").json
     retried = on_redis("jobs", "retry", "--tag", "x", "--status", "aborted", "--limit", "1").out
 
-    assert (counted, unchanged) == ("2 jobs fit; nothing was changed\n", "no jobs fit\n")
+    assert (counted, unchanged) == ("2 jobs match; nothing was changed\n", "no jobs match\n")
     assert (aborted["matched"], aborted["done"], sorted(aborted["ids"])) == (2, 2, sorted(jobs))
-    assert retried == "retry: 1 of 1 job that fit; there are more\n"
+    assert retried == "retried 1 job (limit); more match\n"
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["abort"], "which jobs?"),
-        (["retry", "--dry-run"], "which jobs?"),
+        (["abort"], "specify job ids or filters"),
+        (["retry", "--dry-run"], "specify job ids or filters"),
         (["retry", "an-id", "--tag", "x"], "not both"),
         (["abort", "an-id", "--dry-run"], "not both"),
         (["retry", "--status", "succeeded"], "no succeeded job can be retried; only dead"),
         (["list", "--error", "KeyError"], "'KeyError' is no fingerprint"),
-        (["list", "--enqueued-after", "soon"], "--enqueued-after: 'soon' is no time"),
+        (["list", "--enqueued-after", "soon"], "--enqueued-after: invalid time 'soon'"),
     ],
 )
 def test_what_names_no_jobs_is_usage(on_redis, words, said):

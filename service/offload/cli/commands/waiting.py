@@ -1,4 +1,4 @@
-"""Waiting for a job from the shell, and telling how it ended."""
+"""Waits for a job from the shell and prints how it ended."""
 
 import math
 
@@ -11,16 +11,18 @@ from offload.domain.states import Status
 from offload.wiring import Backend
 
 
-async def finished(offload: Backend, job_id: str, timeout: float | None) -> JobRecord:
-    """Return the job when it has ended; raises NotFinished after `timeout` seconds (None, infinity: no limit)."""
+async def wait_for_end(offload: Backend, job_id: str, timeout: float | None) -> JobRecord:
+    """Return the job once it has ended; raises NotFinished after `timeout` seconds (None, infinity: no limit)."""
     limit = None if timeout is None or math.isinf(timeout) else timeout
     record = await offload.inspector.wait(job_id, limit)
     if not record.status.is_terminal:
-        raise NotFinished(f"job {job_id} is still {record.status} after {limit:g} s; it goes on")
+        raise NotFinished(
+            f"timed out after {limit:g} s: job {job_id} is still {record.status} (see: offload jobs explain {job_id})"
+        )
     return record
 
 
-def tell_end(record: JobRecord, *, as_json: bool) -> None:
+def print_end(record: JobRecord, *, as_json: bool) -> None:
     """Print the result, or the whole document; raises JobFailed where the job did not succeed."""
     if as_json:
         output.print_json(documents.job(record))
@@ -29,6 +31,6 @@ def tell_end(record: JobRecord, *, as_json: bool) -> None:
     if as_json:
         return
     if record.result is None:
-        errors.say(f"job {record.id} succeeded; its result was not kept")
+        errors.write_stderr(f"job {record.id} succeeded; its result has expired")
     else:
         output.print_json(orjson.loads(record.result))
