@@ -177,7 +177,7 @@ async def test_a_running_job_tells_where_it_runs(explain, enqueue, live, worker)
     assert (why["reason"], why["worker"]["id"]) == ("running", "stand-in")
     assert why["worker"]["since"] == rfc3339(started.claimed_ms)
     assert why["worker"]["beat_at"].endswith("Z")
-    assert "it was told to stop" not in why["sentence"]
+    assert "abort requested" not in why["sentence"]
 
 
 async def test_a_job_whose_worker_lost_its_lease_is_taken_up_again(explain, enqueue, live, worker, redis_client):
@@ -190,7 +190,7 @@ async def test_a_job_whose_worker_lost_its_lease_is_taken_up_again(explain, enqu
     why = await explain(job)
 
     assert (why["reason"], why["also"]) == ("lease-over", ["next"])
-    assert "Worker stand-in had it" in why["sentence"]
+    assert "Worker stand-in lost its lease" in why["sentence"]
 
 
 async def test_a_job_that_a_stock_worker_holds_is_told_apart(explain, enqueue, live, redis_client):

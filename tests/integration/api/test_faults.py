@@ -152,7 +152,7 @@ async def test_a_fault_of_ours_is_500_and_tells_nothing(api, monkeypatch):
     async def broken(*_):
         raise RuntimeError("secret internals")
 
-    monkeypatch.setattr(api.app.state.offload.inspector._records, "page", broken)
+    monkeypatch.setattr(api.app.state.offload.inspector._records, "list_jobs", broken)
     with capture_logs() as logged:
         response = await api.get("/v1/jobs", headers={"X-Request-ID": "abc"})
 
