@@ -78,7 +78,7 @@ def test_a_child_that_dies_is_started_again(up, who):
     named = {"api": r"-m offload api\b", "worker": r"-m offload\.worker\.guardian\.supervisor\b"}[who]
     victim = next(pid for pid, line in up.processes().items() if re.search(named, line))
     os.kill(victim, signal.SIGKILL)
-    up.hear(f"{who} was killed by SIGKILL; restarting in 0.2 s")
+    up.hear(f"{who} was killed by SIGKILL; restarting in 0.1 s")
     up.hear({"api": "api_listening", "worker": "worker_started"}[who])
     answer = httpx.post(f"{up.url}/v1/functions/shop.add/jobs", json={"a": 1, "b": 2}, trust_env=False).json()
     done = httpx.get(f"{up.url}/v1/jobs/{answer['id']}", params={"wait": 20}, timeout=30, trust_env=False).json()
