@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test up check bench stalls chaos fuzz client arq-suite constraints vendor format clean
+.PHONY: help demo test up check ci bench stalls chaos fuzz client arq-suite constraints vendor format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,8 +26,12 @@ help: ## show this list
 demo: $(STAMP) ## run every shipped job on real input, over HTTP, and check each result
 	@$(BIN)/offload demo $(ARGS)
 
-test: $(STAMP) ## run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+# Exit code 5 says that no test was selected, which is as it should be in one of the two steps.
+test: $(STAMP) ## run all tests: several at once, then one by one those that measure time
+	@$(BIN)/python -m pytest -n auto -m "not serial" $(ARGS); most=$$?; \
+	$(BIN)/python -m pytest -m serial $(ARGS); rest=$$?; \
+	case "$$most $$rest" in "0 0"|"0 5"|"5 0") ;; *) \
+	echo "make test: pytest ended with $$most (several at once) and $$rest (one by one)" >&2; exit 1;; esac
 
 up: $(STAMP) ## start Redis, API and worker and stay up: http://127.0.0.1:8000
 	@$(BIN)/offload up $(ARGS)
@@ -37,7 +41,15 @@ check: $(STAMP) ## lint, format, types, import rules, fast tests
 	@$(BIN)/ruff format --quiet --check . || { echo "not formatted: run 'make format'" >&2; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q tests/unit tests/contract
+	@$(BIN)/python -m pytest -q -n auto tests/unit tests/contract
+
+ci: check test demo ## check, test and demo, and the long forms of what the tests do in short
+	@$(MAKE) --no-print-directory chaos
+	@$(MAKE) --no-print-directory fuzz ARGS=--keys
+	@$(MAKE) --no-print-directory arq-suite
+	@$(MAKE) --no-print-directory client
+	@$(MAKE) --no-print-directory stalls
+	@$(MAKE) --no-print-directory bench ARGS=--quick
 
 bench: $(STAMP) ## run the benchmarks, side by side with stock arq
 	@test -d benchmarks || { echo "this version has no benchmarks/ yet" >&2; exit 2; }

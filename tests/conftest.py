@@ -1,5 +1,6 @@
-"""One real Redis for the run, empty for each test, and a check after each that no key was leaked."""
+"""One real Redis a process that runs tests, empty for each test, and a check after each that no key was leaked."""
 
+import os
 import re
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import structlog
 from blockbuster import BlockBuster, blockbuster_ctx
+from xdist.scheduler import LoadScopeScheduling
 
 from offload.store import keys
 from offload.store.connection.connection import client, settings_of
@@ -31,11 +33,31 @@ MAY_BLOCK = {
     "concurrent/futures/process.py": {"wakeup"},
     "multiprocessing/resource_tracker.py": {"unregister"},
 }
+APART = ("tests/e2e/engine/", "tests/e2e/test_up.py")
+"""Tests that take long and share nothing with their neighbours: each may run in another process."""
 
 
 def pytest_configure() -> None:
     """Let children of the tests hear Ctrl-C: a run in a shell's background ignores it, and they would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """With `-n auto` run twice as many processes as there are processors: a test waits for half of its time."""
+    return 2 * min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+
+
+class Scheduling(LoadScopeScheduling):
+    """Gives each process of a parallel run one file after another, so that the fixtures of a module are made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(APART) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """Hand files out in the order of `testpaths`."""
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +90,7 @@ def fresh_log() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
-    """A real server that only this run knows."""
+    """A real server that only this process knows."""
     with EmbeddedRedis.start(tmp_path_factory.mktemp("redis"), durable=False) as server:
         yield server
 

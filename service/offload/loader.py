@@ -15,7 +15,8 @@ from offload.domain.catalogue import Catalogue, collect
 from offload.domain.errors import JobsNotLoaded, OffloadError
 
 _OURS = str(Path(__file__).parent)
-_ALWAYS = "offload.jobs.callback"
+CALLBACKS = "offload.jobs.callback"
+"""The module that is always loaded: the end of a job may enqueue its function."""
 _LISTED = 20
 
 
@@ -25,7 +26,7 @@ def load(names: Iterable[str] = ()) -> Catalogue:
     The delivery of callbacks, which Offload itself enqueues, is always included. Raises InvalidDefinition, and
     JobsNotLoaded with the user's own exception as its `__cause__`.
     """
-    modules = [importlib.import_module(_ALWAYS)]
+    modules = [importlib.import_module(CALLBACKS)]
     for name in job_modules(names):
         _check_name(name)
         modules += _with_submodules(_import(name))

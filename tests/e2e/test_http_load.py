@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from benchmarks.http_load import encoded, load
 
+pytestmark = pytest.mark.serial
 BODY = b'{"a": 1}'
 
 

@@ -8,9 +8,10 @@ import sys
 import structlog
 
 from offload import gc_tuning, lifeline, logs
+from offload.domain import callbacks
 from offload.domain.catalogue import Catalogue
 from offload.domain.errors import InvalidDefinition, JobsNotLoaded, Unavailable
-from offload.loader import load, users_traceback
+from offload.loader import CALLBACKS, job_modules, load, users_traceback
 from offload.settings import get_settings
 from offload.worker.exit_codes import CANNOT_START, RECYCLED
 from offload.worker.options import arq_arguments
@@ -47,8 +48,9 @@ def main() -> int:
 
 def _catalogue(modules: list[str]) -> Catalogue:
     catalogue = load(modules)
-    if not catalogue.functions:
-        raise InvalidDefinition(f"no job functions in {', '.join(modules)} (OFFLOAD_JOBS): a worker has nothing to run")
+    if not catalogue.functions.keys() - {callbacks.FUNCTION} and CALLBACKS not in modules:  # that one is always there
+        names = ", ".join(job_modules(modules))
+        raise InvalidDefinition(f"no job functions in {names} (OFFLOAD_JOBS): a worker has nothing to run")
     return catalogue
 
 

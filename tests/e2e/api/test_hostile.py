@@ -192,6 +192,7 @@ async def test_clients_that_leave_in_the_midst_leave_nothing(api, process):
     await until(lambda: process.files <= before + REDIS)
 
 
+@pytest.mark.serial
 async def test_a_thousand_connections_at_once_are_served(api, process):
     """A thousand clients connect in one moment; each gets its answer, by few connections to Redis."""
     files = process.files
@@ -228,6 +229,7 @@ async def test_half_closed_connections_are_let_go(api, process):
     assert all(answer == b"" for answer in answers)
 
 
+@pytest.mark.serial
 async def test_trickling_bodies_are_given_up_and_hold_up_nobody(api):
     """Fifty clients that send a byte now and then are told 408 in time; others are served meanwhile."""
 

@@ -29,6 +29,7 @@ async def follow(api, path, heard):
 
 
 @pytest.mark.timeout(90)
+@pytest.mark.serial
 async def test_a_thousand_streams_do_not_hold_up_an_enqueue(api, process):
     """Each of a thousand streams hears of every job, and those who enqueue do not notice them."""
     files, memory, heard = process.files, process.memory, [0]

@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 from offload.domain.states import Status
 from offload.store.jobs.codec import Codec
 from offload.store.jobs.enqueue import JobStore, NewJob
@@ -57,6 +59,7 @@ async def test_check_tells_whether_a_worker_is_there(b, arq):
     assert (without, beside, stopped, after) == (1, 0, 0, 1)
 
 
+@pytest.mark.serial
 async def test_a_killed_workers_jobs_are_given_back_at_once_by_its_guardian(b, arq):
     """The guardian outlives the worker by just that, and nobody waits for the lease."""
     first = arq(lease_seconds=60)

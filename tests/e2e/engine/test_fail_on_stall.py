@@ -32,8 +32,7 @@ async def test_a_burst_whose_jobs_held_nothing_succeeds(b, offload):
 async def test_a_worker_that_is_stopped_fails_for_one_that_its_guardian_killed(b, offload):
     """It counts who held a loop for good, whose process is long gone; told to stop, it says so and exits with 1."""
     job_id = await b.enqueue("e.blocks", EnqueueOptions(timeout=0.5), seconds=60)
-    settings = {"lease_seconds": 1, "stuck_grace": 1}
-    worker = offload("--fail-on-stall", **settings)
+    worker = offload("--fail-on-stall", lease_seconds=1, stuck_grace=0.2)
     await worker.until("worker_stuck")
     await b.ended(job_id, 55)
     worker.kill(signal.SIGTERM)

@@ -32,6 +32,7 @@ async def test_a_killed_workers_job_runs_again_on_its_successor(b, offload):
     assert lost.error.details["also_running_count"] == 0
 
 
+@pytest.mark.serial
 async def test_a_killed_workers_job_is_taken_at_once_by_another_worker(b, offload):
     """Nobody waits for a lease or a poll: the jobs are given back when the process has died."""
     first = offload(lease_seconds=60)
@@ -46,6 +47,7 @@ async def test_a_killed_workers_job_is_taken_at_once_by_another_worker(b, offloa
     assert record.started_ms - record.attempts[0].ended_ms < 1000
 
 
+@pytest.mark.serial
 async def test_a_killed_machines_jobs_run_elsewhere_within_a_lease(b, offload):
     """Worker and guardian die together: the job is due when its lease is over, for whoever is there."""
     first = offload(lease_seconds=LEASE)

@@ -54,7 +54,7 @@ async def test_attempts_are_kept_through_an_outage_of_three_leases(b, server, st
 
     assert [(one.status, one.result, one.attempts) for one in records] == [(Status.SUCCEEDED, b"1", ())] * 2
     assert after.status is Status.SUCCEEDED
-    assert said == [["redis_unavailable"] * 2 + ["redis_recovered"] * 2] * 2
+    assert said == [["redis_recovered"] * 2 + ["redis_unavailable"] * 2] * 2
     assert all(OUTAGE * 0.8 < one < OUTAGE + 4 for one in lasted)
 
 

@@ -4,6 +4,8 @@ import asyncio
 import signal
 from collections import Counter, defaultdict
 
+import pytest
+
 from offload.domain.functions import EnqueueOptions
 from offload.domain.states import Status
 
@@ -50,6 +52,7 @@ def waits_of(stored_at, told):
     return [at - since for since, at in zip(ready, (at for what, at in told if what == "started"), strict=True)]
 
 
+@pytest.mark.serial
 async def test_a_rolling_restart_costs_no_attempt_and_holds_up_no_job(b, offload):
     """Three workers are stopped and replaced in turn: every job succeeds as attempt 1, and none starts late."""
     workers = [offload(shutdown_grace=GRACE) for _ in range(WORKERS)]

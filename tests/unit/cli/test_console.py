@@ -50,6 +50,21 @@ async def test_two_that_refuse_for_one_reason_say_it_once():
     assert heard.lines == []
 
 
+async def test_a_child_that_starts_slowly_refuses_in_its_own_words(monkeypatch):
+    """Its lines are held from the first on, however long it took to say anything."""
+    import asyncio
+
+    monkeypatch.setattr(console, "HELD_FOR", 0.0)
+    heard = Heard()
+    heard.console.note_start("worker")
+    await asyncio.sleep(0.01)
+    monkeypatch.setattr(console, "HELD_FOR", 60.0)
+    heard.console.note_line("worker", "error: broken")
+    heard.console.note_refusal("worker")
+
+    assert (heard.reasons, heard.lines) == (["error: broken"], [])
+
+
 async def test_after_a_change_the_reason_is_told_again():
     """A module that is still broken after a change says so again."""
     heard = Heard()

@@ -45,20 +45,20 @@ class ProcessConsole:
         self._reasons: deque[str] = deque(maxlen=1)
 
     def note_start(self, name: str) -> None:
-        """Hold the output of a child from now on, for a moment."""
+        """Hold the first lines of a child, for a moment from the first one on."""
         self._codes.setdefault(name, COLOURS[len(self._codes) % len(COLOURS)])
         self._width = max(self._width, len(name))
         self._release(name)
-        held = self._held[name] = _Held()
-        held.timer = asyncio.get_running_loop().call_later(HELD_FOR, self._release, name)
+        self._held[name] = _Held()
 
     def note_line(self, name: str, line: str) -> None:
         """Print one line, or hold it."""
         if (held := self._held.get(name)) is not None:
             held.lines.append(line)
-            if not _EVENT.search(line):
-                return
-            self._release(name)
+            if _EVENT.search(line):
+                self._release(name)
+            elif held.timer is None:  # only now: on a busy machine it may take long until the child says anything
+                held.timer = asyncio.get_running_loop().call_later(HELD_FOR, self._release, name)
         else:
             self._print(name, line)
 
