@@ -91,7 +91,7 @@ def test_the_demo_names_what_is_wrong(wrong):
     """A job that does not do what it should makes the demo fail, and is named."""
     assert wrong.returncode == 1
     assert "FAILED:" in wrong.stderr
-    assert "llm.complete (language model, prompt 1): job is dead, expected succeeded" in wrong.stderr
+    assert "llm.complete (language model, prompt 1): the job is dead, expected succeeded" in wrong.stderr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

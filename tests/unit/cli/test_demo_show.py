@@ -8,7 +8,7 @@ from offload.cli.demo.runs import Run
 
 @pytest.mark.parametrize(
     ("is_checked", "problems", "mark"),
-    [(True, [], "ok    "), (True, ["job is dead, expected succeeded"], "FAILED"), (False, [], "FAILED")],
+    [(True, [], "ok    "), (True, ["the job is dead, expected succeeded"], "FAILED"), (False, [], "FAILED")],
 )
 def test_only_a_job_that_was_checked_and_found_right_is_told_as_right(is_checked, problems, mark):
     """In its line, with whatever was wrong, as in `--json`."""
