@@ -53,8 +53,11 @@ def read(path: Path, deeds: Deeds) -> dict[str, list[Attempt]]:
         own[-1].ended, own[-1].how = float(at), what
     for one in (one for each in attempts.values() for one in each):
         died = [at for at, _ in deeds.killed[one.group] if one.started - SLACK <= at < one.ended]
+        orphaned = [at for at, _ in deeds.killed[one.group] if one.claimed <= at < one.started]
         if died and not one.how:
             one.ended, one.how = min(died), "killed"
+        elif orphaned and not one.how:  # a child that read its job as its worker died, and ended with the pipe
+            one.ended, one.how = one.started, "orphaned"
     return {job: sorted(each, key=lambda one: one.claimed) for job, each in attempts.items()}
 
 

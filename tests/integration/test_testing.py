@@ -201,6 +201,7 @@ async def holds(ctx: JobContext) -> None:
     time.sleep(0.25)  # noqa: ASYNC251 - as above
 
 
+@pytest.mark.serial
 async def test_a_worker_in_the_test_is_watched_as_well(bench, blocking):
     """Its watch counts for the job, that of the test fails the test."""
     blocking.deactivate()

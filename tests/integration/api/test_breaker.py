@@ -70,6 +70,7 @@ async def test_service_resumes_by_itself_when_packets_pass_again(far, proxy):
     assert [response.status_code for response in answers] == [200, 202, 200]
 
 
+@pytest.mark.serial
 async def test_one_slow_call_does_not_cut_off_the_others(far, monkeypatch):
     """Where a call took too long and Redis answers all the same, nobody else is refused."""
     inspector = far.app.state.offload.inspector

@@ -135,9 +135,9 @@ async def test_a_call_that_has_begun_is_awaited_and_then_unfinished():
         return "done"
 
     with pytest.raises(Unfinished):
-        await asyncio.to_thread(call_on_loop, opens(), loop, 0.01, 0.01)
-    late = asyncio.create_task(asyncio.to_thread(call_on_loop, opens(), loop, 0.01, 10))
-    await asyncio.sleep(0.05)
+        await asyncio.to_thread(call_on_loop, opens(), loop, 0.5, 0.01)
+    late = asyncio.create_task(asyncio.to_thread(call_on_loop, opens(), loop, 0.5, 10))
+    await asyncio.sleep(0.6)
     gate.set()
 
     assert await late == "done"

@@ -108,8 +108,8 @@ def test_it_works_where_the_system_tells_less(monkeypatch):
     monkeypatch.setattr(loop_state, "_THREAD", None)
     monkeypatch.setattr("offload.loopwatch.verdicts.COUNTS_SWITCHES", False)
     monkeypatch.setattr(suspects, "clock_of", lambda thread: None)
-    monkeypatch.setattr("offload.loopwatch.watch.clock_of", lambda thread: None)
-    monkeypatch.setattr(samples.Kernel, "__init__", lambda self, native_id: setattr(self, "_fd", None))
+    monkeypatch.setattr("offload.loopwatch.loop_state.clock_of", lambda thread: None)
+    monkeypatch.setattr(samples.SchedStat, "__init__", lambda self, native_id: setattr(self, "_fd", None))
 
     async def work(watch):
         await asyncio.sleep(0.02)

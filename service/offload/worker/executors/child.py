@@ -3,6 +3,7 @@
 A thread reads the pipe. When the worker has gone the pipe ends, and so does the process.
 """
 
+import contextlib
 import importlib
 import itertools
 import os
@@ -136,10 +137,11 @@ def main(pipe: Connection, artifacts: Path) -> None:
     os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel, files = Channel(pipe), ArtifactFiles(artifacts)
-    channel.send(messages.Ready())
-    while (call := channel.next_call()) is not None:
-        _run(channel, files, call)
-        del call
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the worker has gone; so does this process
+        channel.send(messages.Ready())
+        while (call := channel.next_call()) is not None:
+            _run(channel, files, call)
+            del call
 
 
 def _run(channel: Channel, files: ArtifactFiles, call: messages.Call) -> None:

@@ -56,6 +56,8 @@ class ChildProcess:
         self._current: _Call | None = None
         self._sending = threading.Lock()
         self._has_started = False
+        self._ends: list[int] = []  # descriptors that are readable once the process has ended; none when that is known
+        self._watching = threading.Lock()
         self._is_asked_to_stop = False  # such a child is never used again
         self._is_killed = False
         threading.Thread(target=self._live, name="offload-child", daemon=True).start()
@@ -70,7 +72,8 @@ class ChildProcess:
     @property
     def is_alive(self) -> bool:
         """True while the process runs, or is about to."""
-        return not self._has_started or not wait([self._process.sentinel], 0)
+        with self._watching:
+            return not self._has_started or (bool(self._ends) and not wait(self._ends, 0))
 
     def ask_to_stop(self) -> None:
         """Let the job see `ctx.aborted`; a call that waits for its process to start is cancelled."""
@@ -131,6 +134,9 @@ class ChildProcess:
                 self._process.start()
         finally:
             self._childs_pipe.close()
+        self._ends.append(self._process.sentinel)
+        with contextlib.suppress(AttributeError, OSError):  # Linux; the sentinel is later, it waits for the fork server
+            self._ends.append(os.pidfd_open(self._process.pid))
         self._has_started = True
         _alive.add(self)
         if self._is_killed:  # while it was starting
@@ -196,6 +202,10 @@ class ChildProcess:
             code = self._process.exitcode
         with self._sending:
             self._pipe.close()
+        with self._watching:
+            for pidfd in self._ends[1:]:
+                os.close(pidfd)
+            self._ends.clear()
         _alive.discard(self)
         if code is None or code >= 0:
             return f"its process ended with exit code {code}"
