@@ -385,7 +385,7 @@ def test_the_scripts_do_what_the_model_says(redis_server: Any, request: pytest.F
     steps = request.config.getoption("--model-steps", None) or 50
     machine = type("ScriptsHere", (Scripts,), {"url": redis_server.url})
     profile = settings(
-        max_examples=wanted or 150,
+        max_examples=wanted or 100,
         stateful_step_count=steps,
         derandomize=not wanted,
         database=None,
