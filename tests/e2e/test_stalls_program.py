@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).parents[2]
 EXACT = {
     "right job, six kinds, ≥ 100 ms",
@@ -18,6 +20,7 @@ EXACT = {
 }
 
 
+@pytest.mark.serial
 async def test_every_stall_has_its_job_and_its_line_and_nobody_else_is_blamed(tmp_path):
     """Six kinds and the GIL held in C, on both loops; a busy loop, and too small a machine."""
     found = tmp_path / "found.json"

@@ -92,7 +92,8 @@ class Bench:
             "artifacts": self.artifacts,
             "queues": self.catalogue.queue_names,
             "callbacks": CALLBACKS,
-            "has_guardian": False,  # a test is over before a lease is
+            "has_guardian": False,  # nobody renews a lease
+            "lease_seconds": 60.0,  # so a test must be over before it is, on a slow machine too
             **options,
         }
         defaults = {

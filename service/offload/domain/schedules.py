@@ -51,7 +51,8 @@ class Schedule:
             step = round(self.every * 1000)
             return (at_ms // step + 1) * step
         local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(self.timezone))
-        return to_ms(next(CronSim(str(self.cron), local)))
+        ticks = map(to_ms, CronSim(str(self.cron), local))
+        return next(tick for tick in ticks if tick > at_ms)  # in a repeated hour cronsim may name the earlier one
 
     def describe(self) -> str:
         """Return the plan as a short text, for lists."""

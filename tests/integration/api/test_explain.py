@@ -261,6 +261,7 @@ def in_process(ctx: JobContext, path: str) -> None:
     _while_there(ctx, path)
 
 
+@pytest.mark.serial  # a child that starts beside many tests has little of a processor
 @pytest.mark.parametrize("function", [in_thread, in_process], ids=["thread", "process"])
 async def test_a_job_that_waits_in_its_worker_says_for_what(bench, tmp_path, function):
     """A claimed job for which its worker has no free thread, or process, is told apart from one that runs."""
@@ -275,7 +276,7 @@ async def test_a_job_that_waits_in_its_worker_says_for_what(bench, tmp_path, fun
         gate.unlink()
         await b.ended(first)
         await b.ended(second)
-        left = [await b.redis.hget(keys.RECORD + job_id, "waits") for job_id in (first, second)]
+        left = [await b.redis.hget(keys.RECORD + job_id, "waits_for") for job_id in (first, second)]
 
     assert {why.facts.waits_for for why in reasons} == {None, function.runs_in}
     assert {why.facts.record.worker for why in reasons} == {worker.worker_id}
