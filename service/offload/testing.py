@@ -110,6 +110,6 @@ async def _keep_pace(slot: Slot) -> None:
 
 
 def _complaint(measured: list[Stall]) -> str:
-    """Return the complaint about stalls that blame someone, empty where there are none."""
+    """Return the complaint about stalls that blame someone, empty without such stalls."""
     records = stalls.blaming(describe.record(stall, "test", None) for stall in measured if stall.is_over)
     return stalls.complaint(records, str(Path.cwd())) if records else ""

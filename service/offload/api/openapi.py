@@ -25,7 +25,7 @@ Document = dict[str, Any]
 
 
 class OffloadAPI(FastAPI):
-    """An application whose OpenAPI document has the job functions of a catalogue."""
+    """An application with the job functions of a catalogue in its OpenAPI document."""
 
     def __init__(
         self,
@@ -269,7 +269,7 @@ def _resolved(schema: Document, schemas: Document) -> Document:
 
 
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
-    """Return a schema whose references follow the new names of components."""
+    """Return a schema with its references changed to the new names of components."""
     if isinstance(schema, list):
         return [_renamed(part, names) for part in schema]
     if not isinstance(schema, dict):

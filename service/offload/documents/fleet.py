@@ -67,7 +67,7 @@ class ExecutorDocument(TypedDict):
 class WorkerDocument(TypedDict):
     """A live worker, as of its last heartbeat; `loop` is null where its event loop is not watched.
 
-    `executors` has its threads and processes, for each queue whose jobs run there.
+    `executors` has its threads and processes, for each queue with jobs that run there.
     """
 
     id: str

@@ -112,7 +112,9 @@ class StallFilter:
 
     def __post_init__(self) -> None:
         if self.fingerprint is not None and not is_fingerprint(self.fingerprint):
-            msg = f"fingerprint: {self.fingerprint!r} is none; it is the 12 hex digits of `fingerprint` of a stall"
+            msg = (
+                f"fingerprint: {self.fingerprint!r} is not a fingerprint: 12 hex digits, as in `fingerprint` of a stall"
+            )
             raise InvalidOptions(msg)
         if self.after_ms is not None and self.before_ms is not None and self.after_ms >= self.before_ms:
             msg = "after is not before before; no stall can fit both"

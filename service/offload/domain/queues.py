@@ -39,7 +39,7 @@ class Queue:
 def check_queue_name(name: str) -> str:
     """Return the name; raises InvalidDefinition, with the rule, for a bad one."""
     if not _NAME.fullmatch(name):
-        msg = f"{name!r} is no queue name: letters, digits and _ . : - up to 100, starting with a letter or digit"
+        msg = f"{name!r} is not a queue name: up to 100 letters, digits and _ . : - that begin with a letter or digit"
         raise InvalidDefinition(msg)
     return name
 

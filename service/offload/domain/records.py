@@ -36,8 +36,8 @@ class JobRecord:
 
     `args` are the JSON arguments with secrets masked; None once they are no longer kept.
     `callback_url` gets a webhook at each end; the job `callback_id` delivers the last one.
-    `result` holds raw JSON, None while there is none or when its TTL has passed (`result_expired`). Where it is
-    encrypted by a key that this process does not have, `args` and `result` are None and `missing_key` is the id of it.
+    `result` holds raw JSON, None before the job has succeeded or after its TTL has passed (`result_expired`). If it is
+    encrypted with a key that this process does not have, `args` and `result` are None and `missing_key` has its id.
     """
 
     id: str

@@ -28,7 +28,7 @@ class RedisAddress:
 
 
 def parse(url: str) -> RedisAddress:
-    """Return the parts of an address; raises InvalidOptions, whose message does not show the password.
+    """Return the parts of an address; raises InvalidOptions, with a message that does not show the password.
 
     `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS), `unix:///path?db=0`,
     `redis+sentinel://[user:password@]host:port,host:port/master[/db][?sentinel_username=…&sentinel_password=…]`.

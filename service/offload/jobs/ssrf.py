@@ -27,7 +27,7 @@ class AddressRefused(GiveUp):
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """Return the addresses of a host in the system's order; raise OSError if there is none."""
+    """Return the addresses of a host in the system's order; raise OSError if it has no address."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 

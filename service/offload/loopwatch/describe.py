@@ -48,7 +48,7 @@ def is_foreign(code: CodeType) -> bool:
 
 
 def user_place(sample: Sample) -> Place | None:
-    """Return the innermost place of the user's own code; the innermost of all where there is none."""
+    """Return the innermost place of the user's own code; the innermost place of all if the stack has no user code."""
     if not sample.stack:
         return None
     return next((place for place in sample.stack if not is_foreign(place[0])), sample.stack[0])

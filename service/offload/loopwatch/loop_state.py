@@ -37,7 +37,7 @@ class Beat(NamedTuple):
 class LoopFigures:
     """Lag and load of one loop, for metrics and for the list of workers; each call begins a new interval.
 
-    `lag_ms` is how late the last beat was, or how overdue the next is; `max_lag_ms` the maximum in the interval.
+    `lag_ms` is how late the latest beat was, or how overdue the next is; `max_lag_ms` the maximum in the interval.
     `busy` is the share (0 to 1) of the interval in which steps of jobs and requests held the loop. `loop_ns` is the
     loop time of each job function or route (`GET /v1/jobs`) since the watch began; beyond 200 names the rest is
     `other`.

@@ -126,7 +126,7 @@ class Watchdog(threading.Thread):
     def _settle(self, last: Beat) -> bool:
         """Judge the stalls that are over; return whether there was a new beat to judge by.
 
-        Samples taken after the last beat belong to a stall that lasts, and stay.
+        Samples taken after the latest beat belong to a stall that goes on, and stay.
         """
         state, slot = self._state, self._state.slot
         if last.at_ns == self._judged_ns:

@@ -252,7 +252,7 @@ class Settings(BaseSettings):
 
     @property
     def callbacks(self) -> Callbacks:
-        """What a callback URL may be here."""
+        """The rules for callback URLs: whether they are accepted, and whether private addresses are."""
         return Callbacks(bool(self.webhook_secrets), self.allow_private_addresses)
 
     def redis_url_or(self, default: str) -> str:

@@ -98,7 +98,7 @@ def test_every_invalid_argument_is_named_by_its_path(on_redis):
         (["enqueue", "demo.sleep", "--args", "{"], "--args is not JSON"),
         (["enqueue", "demo.tick", "--delay", "soon"], "--delay"),
         (["enqueue", "demo.tick", "--max-tries", "0"], "max_tries=0 must be from 1 to 1000"),
-        (["enqueue", "demo.tick", "--queue", "?"], "'?' is no queue name"),
+        (["enqueue", "demo.tick", "--queue", "?"], "'?' is not a queue name"),
         (["jobs", "show", "nosuchjob"], "job 'nosuchjob' not found"),
         (["jobs", "wait", "nosuchjob"], "job 'nosuchjob' not found"),
         (["jobs", "abort", "nosuchjob"], "job 'nosuchjob' not found"),

@@ -117,7 +117,7 @@ class _Body:
 
 @coroutine
 def _rest(begun: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
-    """Go on with a coroutine whose first step was made by hand, and which waits for what that step gave."""
+    """Continue a coroutine after its first step; `waits_for` is the value that this step yielded."""
     while True:
         try:
             value = yield waits_for

@@ -4,8 +4,8 @@ What it buys: uvicorn's httptools protocol limits neither the size of a request'
 must arrive, nor the time for which a client may leave its answer unread, and refuses a connection beyond the limit only
 when its request has arrived. Here a connection is open only while its request arrives within a limit, is being
 answered, or waits a few seconds for the next one. Smaller limits are the application's own
-(`offload.api.middleware.limits`), whose refusals are logged. What it costs is within the figures of
-`benchmarks/README.md`, "The HTTP API": 1.02 of the rate of an empty FastAPI POST on plain uvicorn.
+(`offload.api.middleware.limits`), which logs its refusals. The cost is part of the figures of `benchmarks/README.md`,
+"The HTTP API": 1.02 of the rate of an empty FastAPI POST on plain uvicorn.
 
 To do without: `uvicorn --factory offload.app:create_app` behind a proxy that has these limits (docs/security.md).
 This file stands on the inside of uvicorn; `tests/contract/test_library_internals.py` fails first when that moves.
@@ -236,7 +236,7 @@ def protocol(limits: ProtocolLimits) -> type[HttpToolsProtocol]:
 
 
 def _set_user_timeout(transport: asyncio.Transport, seconds: float) -> None:
-    """Have the system close a connection whose peer confirms nothing for so long: RFC 5482."""
+    """Have the system close the connection after `seconds` without an acknowledgement of sent data: RFC 5482."""
     connection: Any = transport.get_extra_info("socket")
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if option is not None and connection.family in (socket.AF_INET, socket.AF_INET6):

@@ -83,7 +83,7 @@ class Keyring:
         return self.with_digest(hashlib.sha256(presented).digest())
 
     def with_digest(self, digest: bytes) -> ApiKey | None:
-        """Return the key whose secret has this SHA-256, or None; as `find` does."""
+        """Return the key by the SHA-256 of its secret, or None; as `find` does."""
         found = None
         for key in self._keys:
             if hmac.compare_digest(digest, key.digest):

@@ -135,7 +135,7 @@ _SYSTEM = (
     Blocker("input", "an argument of the job: a worker has no terminal", calls="input"),
     Blocker("getpass", "an argument of the job: a worker has no terminal", calls="getpass"),
     Blocker("print", "a log, and check the reader of the output: it is too slow, or gone"),
-    Blocker("logging", "logging.handlers.QueueHandler, whose listener writes in a thread of its own"),
+    Blocker("logging", "logging.handlers.QueueHandler; its listener writes in a thread of its own"),
 )
 
 # What computes.

@@ -2,7 +2,7 @@
 
 Readers that want the same share one bounded list, each with a place in it, so memory does not grow with readers. Many
 readers are woken a few at a time, and a round of that is followed by a rest of three times its length, at most 1 s:
-telling a thousand of them leaves most of the event loop to others, and the busier it is the more each is told at once.
+waking a thousand of them leaves most of the event loop to others, and on a busy loop each gets more events at once.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ _NAMED = 5  # other jobs that an explanation names
 
 
 async def gather(redis: RedisClient, record: JobRecord) -> Facts:
-    """Return the facts of a job, whose record was just read."""
+    """Return the facts of a job, given its record."""
     name, offered = await _where(redis, record)
     key, running = keys.queue_key(name), keys.RUNNING_ON + name
     with reaching_redis():

@@ -18,7 +18,7 @@ from offload.store.connection.connection import RedisClient, reaching_redis
 from offload.store.fleet import capped_stream
 
 FRESH_S = 15
-"""So long it is believed that a loop is held when its process says no more."""
+"""Seconds until a stall under way expires without a new report of its process."""
 _WAITING = 200  # records that one process keeps for a Redis that is away
 _AGAIN_S = 2.0  # until it tries again: meanwhile others are only logged, and wait for no Redis
 _LATE_MS = 1000  # a record that is written later than this brings its own time

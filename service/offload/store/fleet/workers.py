@@ -48,7 +48,7 @@ async def everyone(redis: RedisClient) -> list[dict[str, Any]]:
 
 
 async def clock_ms(redis: RedisClient) -> int:
-    """Return the time by the clock of Redis, against which the age of a heartbeat is told."""
+    """Return the time by the clock of Redis, against which the age of a heartbeat is measured."""
     with reaching_redis():
         seconds, microseconds = await redis.time()
     return int(seconds) * 1000 + int(microseconds) // 1000

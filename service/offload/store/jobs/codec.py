@@ -112,7 +112,7 @@ class Codec:
         return self.sealer.seal(json_serializer(document) if self.kind == "json" else self.dumps(document))
 
     def deserialize(self, data: bytes) -> dict[str, Any]:
-        """Read what `serialize` wrote, and what stood there before it was encrypted; raises Undecodable."""
+        """Read the output of `serialize`, and data written before encryption was configured; raises Undecodable."""
         return self._load(data)
 
     def decode_job(self, data: bytes) -> Payload:

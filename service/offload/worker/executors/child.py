@@ -179,7 +179,7 @@ def _run_job(work: JobWork, port: ChildPort) -> Outcome:
 
 
 def find(module: str, qualname: str) -> JobFunction[Any, Any]:
-    """Import the job function of that name at the top of a module; raises TypeError where it is none."""
+    """Import the job function of that name at the top of a module; raises TypeError if it is not one."""
     value: Any = importlib.import_module(module)
     for part in qualname.split("."):
         value = getattr(value, part)

@@ -180,7 +180,7 @@ class ChildProcess:
         self._send(messages.Answer(request.number, content, is_error))
 
     def _receive(self) -> Any:
-        """Return the next message; raises EOFError when the process has ended and there is none."""
+        """Return the next message; raises EOFError when the process has ended and no message is left."""
         if self._pipe not in wait([self._pipe, self._process.sentinel]):
             raise EOFError
         return self._pipe.recv()

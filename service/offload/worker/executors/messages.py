@@ -160,8 +160,8 @@ def unpickled(content: bytes, *, is_error: bool) -> Any:
 def pickled_error(error: BaseException) -> bytes:
     """Pickle an exception with the text of its traceback, so that the other process can raise an equal one.
 
-    One whose constructor does not take its `args` is made without it. One that cannot pass at all becomes a
-    RuntimeError of its text.
+    An error with a constructor that does not take its `args` is made without calling it. An error that cannot be
+    pickled at all becomes a RuntimeError of its text.
     """
     text = "".join(traceback.format_exception(error)) if error.__traceback__ is not None else ""
     for candidate in (error, _Rebuilt(error)):

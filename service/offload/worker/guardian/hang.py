@@ -42,7 +42,7 @@ class Hang:
 
 
 def end_worker(pid: int, page: SharedPage, held_s: float) -> Hang:
-    """Ask a worker whose loop is held for its stack and a sign of life, and kill it.
+    """Ask a worker with a held loop for its stack and a sign of life, and kill it.
 
     SIGTERM would be of no use, since its handler needs the loop. A process that is stopped cannot answer.
     """

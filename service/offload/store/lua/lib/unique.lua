@@ -3,7 +3,7 @@
 local function unique_key(hash) return 'offload:unique:' .. hash end
 
 -- True if the holder of a key still keeps others out. A job that ends frees its key, unless a stock worker, which knows of
--- no keys, ends it: the queue shows that. A job that was forgotten, or whose id is another's by now, holds nothing.
+-- no keys, ends it: the queue shows that. A forgotten job, or one that ended and left its id to a new job, holds nothing.
 local function holds(id, key)
   write_sets()
   local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'unique', 'unique_until')
