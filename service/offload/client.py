@@ -168,7 +168,7 @@ class Client:
     async def begin_request(self, who: str, key: str, fingerprint: str) -> Mark | tuple[str, ...]:
         """Begin a request that came with an idempotency key, or return the ids of the jobs that it enqueued before.
 
-        Keys of one `who` do not meet those of another. The mark is for `enqueue_checked`, `enqueue_all`, or
+        The keys of different callers (`who`) are separate. The mark is for `enqueue_checked`, `enqueue_all`, or
         `abandon_request`. Raises IdempotencyKeyInUse where the same request is under way, IdempotencyKeyReused where
         the key came with another request.
         """
@@ -200,7 +200,7 @@ class Client:
         await self._actions.replay(job_id)
 
     async def forget(self, job_id: str) -> None:
-        """Remove all that is kept of a job that has ended. Raises NotFound, Conflict."""
+        """Remove a job that has ended, with all its data. Raises NotFound, Conflict."""
         await self._actions.forget(job_id)
 
     async def abort_all(self, which: Filter, limit: int, *, dry_run: bool = False) -> BulkOutcome:

@@ -68,7 +68,7 @@ def watch(fd: int, grace: float) -> threading.Thread:
     if not is_pipe:
         from offload.settings import SettingsError  # noqa: PLC0415 - a supervisor does without the settings
 
-        raise SettingsError(f"{VARIABLE}: {fd} is no open pipe; only `offload up` sets it")
+        raise SettingsError(f"{VARIABLE}: {fd} is not an open pipe; only `offload up` sets it")
     os.set_inheritable(fd, False)  # noqa: FBT003  (the standard library takes it by position only)
     thread = threading.Thread(target=_wait_for_the_end, args=(fd, grace), name="offload-lifeline", daemon=True)
     thread.start()

@@ -33,7 +33,7 @@ Reason = TypeAliasType(
             "behind-others",
             "next",
         ],
-        Named("Reason", "Why a job stands where it stands; none of these words ever changes."),
+        Named("Reason", "The reason why a job has its status; these words never change."),
     ],
 )
 

@@ -13,7 +13,7 @@ Status = TypeAliasType(
     "Status",
     Annotated[
         Literal["deferred", "queued", "running", "retrying", "succeeded", "dead", "aborted"],
-        Named("Status", "Where a job stands."),
+        Named("Status", "The status of a job."),
     ],
 )
 

@@ -11,7 +11,7 @@ MISSED = "missed"
 class Event:
     """Something that happened to a job: `name` is the state entered, or `progress`, or `log`.
 
-    `blocked` and `stalled` are about an event loop: `job_id` is the job that held it, empty where it was none.
+    `blocked` and `stalled` are about an event loop: `job_id` is the job that held it, empty if no job did.
 
     `id` is its place in the feed (`<ms>-<n>.<i>`), from which a reader resumes; `missed` has none.
     """

@@ -36,7 +36,7 @@ class Filter:
 
     def __post_init__(self) -> None:
         if self.error is not None and not is_fingerprint(self.error):
-            msg = f"error: {self.error!r} is no fingerprint; it is the 12 hex digits of `error.fingerprint` of a job"
+            msg = f"error: {self.error!r} is not a fingerprint: 12 hex digits, as in `error.fingerprint` of a job"
             raise InvalidOptions(msg)
         after, before = self.enqueued_after_ms, self.enqueued_before_ms
         if after is not None and before is not None and after >= before:
@@ -77,9 +77,9 @@ IDS_SHOWN = 100
 class BulkOutcome:
     """The outcome of a bulk call.
 
-    `matched` counts the jobs that fit and that the action can be about: in a dry run all that could be counted, else
-    those that were selected, at most the limit. `done` counts the jobs on which the action worked; the others had moved
-    on. `ids` are the first hundred of those matched. With `has_more` there may be others: call again.
+    `matched` counts the jobs that fit and allow the action: in a dry run all that could be counted, else those that
+    were selected, at most the limit. `done` counts the jobs on which the action worked; the others had moved on. `ids`
+    are the first hundred of those matched. With `has_more` there may be others: call again.
     """
 
     matched: int

@@ -67,7 +67,7 @@ class HangReport:
         return replace(self, code=code or None)
 
     def sentence(self) -> str:
-        """Say what held the loop, where, for how long, and in which state the process was."""
+        """Return a sentence: what held the loop, where, for how long, and the state of the process."""
         holder = f"`{self.code}`" if self.code else "a step"
         place = f" in {'/'.join(PurePath(self.at.file).parts[-2:])}:{self.at.line}" if self.at else ""
         if self.verdict is Verdict.STOPPED:

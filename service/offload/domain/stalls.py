@@ -12,7 +12,7 @@ from offload.domain.hangs import frames
 
 Stall = Mapping[str, Any]
 BLAMING = frozenset({"step", "callback"})
-"""The kinds that blame a job, a route or a line; the others are the doing of the machine, or of many short steps."""
+"""The kinds that blame a job, a route or a line; the others are caused by the machine, or by many short steps."""
 _EVENT_MEMBERS = (
     "kind",
     "process",

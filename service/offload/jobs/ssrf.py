@@ -2,7 +2,7 @@
 
 A name is resolved here, its addresses are checked here, and the connection goes to the very address that was checked,
 so a name that resolves to something else a moment later (DNS rebinding) gains nothing. Every redirect hop passes again.
-Proxies from the environment are not used: behind one, nobody knows which address is reached.
+Proxies from the environment are not used: behind one, the address that is reached is unknown.
 """
 
 import asyncio

@@ -102,7 +102,7 @@ def _ms(ns: int) -> float:
 
 
 def _is_exact(stall: Stall, innermost: Place) -> bool:
-    """Tell whether the sample is of the very line: a C call that holds the GIL is sampled as it returns.
+    """Return True if the sample is of the line itself: a C call that holds the GIL is sampled as it returns.
 
     After an operator the loop's thread gives up the GIL only at the next call or jump.
     """

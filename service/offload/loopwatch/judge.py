@@ -72,7 +72,7 @@ def _outside_cause(evidence: Evidence) -> StallKind | None:
 
 
 def _was_stopped(evidence: Evidence) -> bool:
-    """Tell whether the whole process stood still (SIGSTOP, a debugger): the watchdog too, not waiting for the GIL."""
+    """Return True if the whole process was stopped (SIGSTOP, a debugger): the watchdog too, not waiting for the GIL."""
     if evidence.watchdog_switches < 0 or evidence.cpu_ns > evidence.held_ns // 2:
         return False
     late_ns = evidence.watchdog_late_ns

@@ -69,7 +69,7 @@ class Settings(BaseSettings):
         default=[],
         description="Python modules that define job functions, comma-separated; a package includes all its modules. "
         "The working directory is searched first. Unset: `jobs`, or `offload.jobs` if there is no module `jobs`. "
-        "Beside a running `offload up`, other commands in its directory use the modules that it loaded.",
+        "While `offload up` runs, other commands in its directory use the modules that it loaded.",
     )
     host: str = Field(
         default="127.0.0.1",
@@ -144,7 +144,7 @@ class Settings(BaseSettings):
         gt=0,
         le=4,
         description="How long an enqueue call waits for these confirmations before it fails with 503, although the job "
-        "is stored and may run. Must be well over a second if Redis writes its disk once a second.",
+        "is stored and may run. Must be well over a second if Redis writes to disk once a second.",
     )
     lease_seconds: float = Field(
         default=10,

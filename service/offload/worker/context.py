@@ -101,7 +101,7 @@ class JobLogger:
         self._write("warning", event, fields)
 
     def error(self, event: str, **fields: Any) -> None:
-        """Write a line about a loss."""
+        """Write a line about a failure."""
         self._write("error", event, fields)
 
     def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
@@ -139,12 +139,12 @@ class JobContext:
 
     @property
     def attempt(self) -> int:
-        """Which run of the job this is, from 1."""
+        """The number of this attempt, from 1."""
         return self._attempt_info.attempt
 
     @property
     def max_tries(self) -> int:
-        """How many attempts the job has at most."""
+        """The maximum number of attempts of the job."""
         return self._attempt_info.max_tries
 
     @property
@@ -191,9 +191,9 @@ class JobContext:
 
         Raises UnknownFunction, InvalidArguments. Raises MaybeEnqueued where Redis did not confirm it: the job may be
         stored all the same. Its `id` is in the error, and enqueuing again with that id adds no second one. Raises
-        plain Unavailable in a `def` job where the worker did not take the request up in time; nothing is then enqueued,
-        also not later. A job id of your own, `EnqueueOptions(job_id=f"{ctx.id}-mail")`, is enqueued once over all
-        attempts of this job.
+        plain Unavailable in a `def` job if the worker did not accept the request in time; nothing is enqueued then, nor
+        later. A job id of your own, `EnqueueOptions(job_id=f"{ctx.id}-mail")`, is enqueued once over all attempts of
+        this job.
         """
         return self._port.enqueue(function, arguments, _options or EnqueueOptions())
 

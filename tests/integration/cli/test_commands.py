@@ -104,7 +104,7 @@ def test_every_invalid_argument_is_named_by_its_path(on_redis):
         (["jobs", "abort", "nosuchjob"], "job 'nosuchjob' not found"),
         (["jobs", "retry", "nosuchjob"], "job 'nosuchjob' not found"),
         (["jobs", "list", "--status", "done"], "--status"),
-        (["jobs", "list", "--cursor", "xyz"], "'xyz' is no cursor"),
+        (["jobs", "list", "--cursor", "xyz"], "'xyz' is not a cursor"),
         (["functions", "demo.slep"], "did you mean 'demo.sleep'?"),
     ],
 )

@@ -96,7 +96,7 @@ async def respond(error: OffloadError, scope: Scope, receive: Receive, send: Sen
 
 
 def internal(scope: Scope) -> Response:
-    """Build the answer to an unexpected error; it tells nothing of the inside."""
+    """Build the answer to an unexpected error; it reveals nothing internal."""
     return problem(scope, INTERNAL, "internal error; the service's log has details under the request id")
 
 

@@ -74,7 +74,7 @@ def die_with_parent() -> None:
 
 
 def report(server: int) -> bool:
-    """Tell the parent the server's process id; return False when nobody is there to hear it."""
+    """Print the server's process id for the parent; return False if the parent is gone."""
     try:
         os.write(1, f"{server}\n".encode())
     except BrokenPipeError:
@@ -83,7 +83,7 @@ def report(server: int) -> bool:
 
 
 def wait(server: int, parent: int, wake: int) -> bool:
-    """Return True when the server must be stopped, False when it is gone by itself."""
+    """Return True when the server must be stopped, False when it has ended by itself."""
     poll = select.poll()
     poll.register(0, select.POLLIN | select.POLLHUP)
     poll.register(wake, select.POLLIN)

@@ -1,4 +1,4 @@
-"""From one feed to many readers: what is kept for the slow, and how those who wait are woken without holding the loop.
+"""From one feed to many readers: events are kept for slow readers, and waiting ones woken without holding the loop.
 
 Readers that want the same share one bounded list, each with a place in it, so memory does not grow with readers. Many
 readers are woken a few at a time, and a round of that is followed by a rest of three times its length, at most 1 s:

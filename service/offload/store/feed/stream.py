@@ -42,7 +42,7 @@ class Feed:
 
     @contextlib.asynccontextmanager
     async def listen(self, job_id: str | None = None, wanted: EventFilter | None = None) -> AsyncIterator[Reader]:
-        """Listen to one job, to what is wanted, or to all; events from now on reach the reader.
+        """Listen to the events of one job, to wanted ones, or to all, from now on.
 
         Raises Unavailable when Redis is away.
         """
@@ -159,10 +159,10 @@ def _events(row_id: bytes, fields: dict[bytes, bytes]) -> list[Event]:
 
 
 def place(event_id: str) -> tuple[int, int, int]:
-    """Return an event id as a value that sorts in feed order; raises InvalidOptions for what is no event id."""
+    """Return an event id as a value that sorts in feed order; raises InvalidOptions for an invalid event id."""
     found = _EVENT_ID.fullmatch(event_id)
     if found is None:
-        msg = f"{event_id!r} is no event id; they look like 1763785298123-0.2"
+        msg = f"{event_id!r} is not an event id, such as 1763785298123-0.2"
         raise InvalidOptions(msg)
     ms, n, index = found.groups()
     return int(ms), int(n), -1 if index is None else int(index)

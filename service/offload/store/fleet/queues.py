@@ -33,7 +33,7 @@ async def declare(redis: RedisClient, queues: Iterable[Queue], served: Iterable[
 async def pause(redis: RedisClient, name: str, *, paused: bool, who: str = "") -> bool:
     """Stop claims from a queue, or allow them again at once; return True if something changed.
 
-    Running jobs go on. A pause lasts over restarts, until somebody resumes the queue.
+    Running jobs go on. A pause survives restarts, until somebody resumes the queue.
     """
     return bool(await scripts.run(redis, "pause", queue=name, is_paused=int(paused), who=who))
 
@@ -58,7 +58,7 @@ async def states(redis: RedisClient, names: Iterable[str], now_ms: int) -> list[
 async def _oldest(redis: RedisClient, name: str, head: list[tuple[bytes, float]], now_ms: int) -> int | None:
     """Return since when the longest waiting due job of a queue is due; `head` is the first job of the queue.
 
-    Where that has a priority, jobs of lower ones that stand behind it may wait for longer.
+    Where that has a priority, jobs of lower priorities behind it may have waited for longer.
     """
     if not head or head[0][1] > now_ms:
         return None

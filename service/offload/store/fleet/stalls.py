@@ -30,7 +30,7 @@ EVERY = StallFilter()
 async def list_stalls(
     redis: RedisClient, limit: int, cursor: str | None, which: StallFilter = EVERY
 ) -> tuple[list[Stall], str | None]:
-    """Return a page of the stalls that fit, newest first; raises InvalidOptions for what is no cursor."""
+    """Return a page of the stalls that fit, newest first; raises InvalidOptions for an invalid cursor."""
 
     def fits(stall: Stall) -> bool:
         return which.matches(stall) and which.is_in_window(stall["at"])
@@ -192,6 +192,6 @@ def _group(fingerprint: str, row: Mapping[bytes, bytes]) -> StallGroup:
 def _place(cursor: str) -> tuple[int, str]:
     held, dash, fingerprint = cursor.partition("-")
     if not (dash and held.isascii() and held.isdigit() and len(held) <= 18):
-        msg = f"{cursor!r} is no cursor; pass the `next` of a page as it is"
+        msg = f"{cursor!r} is not a cursor; pass the `next` of a page unchanged"
         raise InvalidOptions(msg)
     return int(held), fingerprint

@@ -57,7 +57,7 @@ class Actions:
             raise Conflict(msg)
 
     async def forget(self, job_id: str) -> None:
-        """Remove all that is kept of a job that has ended; raises NotFound, Conflict."""
+        """Remove a job that has ended, with all its data; raises NotFound, Conflict."""
         [said] = await self._run("forget", [job_id])
         if said == "unknown":
             raise NotFound("job", job_id)

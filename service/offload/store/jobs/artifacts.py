@@ -71,7 +71,7 @@ class ArtifactFiles:
         return sum(self.remove_older_of(self.names(folder), before_s) for folder in self.folders())
 
     def folders(self) -> list[str]:
-        """Return the folders that files lie in; none where the directory is not there yet."""
+        """Return the folders that files lie in; none if the directory does not exist yet."""
         try:
             return [path.name for path in self.directory.iterdir() if _FOLDER.fullmatch(path.name)]
         except FileNotFoundError:

@@ -46,7 +46,7 @@ class Confirm:
 
 
 class Confirming:
-    """Stores jobs as one script does, and returns when whoever was asked for has them."""
+    """Stores jobs as one script does, and returns when the required copies exist."""
 
     def __init__(self, redis: RedisClient, confirm: Confirm) -> None:
         self._redis = redis
@@ -78,7 +78,7 @@ class Confirming:
             raise Unconfirmed(ids, missing)
 
     async def _check(self, one: RedisClient) -> None:
-        """Raise Unavailable, before anything is stored, where the server can confirm no disk."""
+        """Raise Unavailable, before anything is stored, if the server cannot confirm a write to disk."""
         try:
             await one.execute_command("WAITAOF", 1, 0, 1)
         except faults.ReadOnlyError:
@@ -106,5 +106,5 @@ class Confirming:
         except faults.ResponseError as error:
             return f"that could not be confirmed: {error}"
         except (faults.RedisError, OSError):  # what they say has the address
-            return "Redis went away before that was confirmed"
+            return "Redis became unavailable before that was confirmed"
         return None

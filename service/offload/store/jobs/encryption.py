@@ -1,7 +1,8 @@
 """Encryption at rest: a job's arguments and result in Redis are unreadable without the key.
 
-AES-256-GCM-SIV (RFC 8452) as the `cryptography` package has it: with random nonces it stands any number of texts that
-a queue can make, where plain AES-GCM may seal 2^32 under one key, which a busy one does in two days. A sealed text is
+AES-256-GCM-SIV (RFC 8452) as the `cryptography` package has it: with random nonces it is safe for any number of texts
+that a queue can make, where plain AES-GCM may seal 2^32 under one key, which a busy one does in two days. A sealed
+text is
 
     magic "OFS1" | key id, 4 bytes | nonce, 12 bytes | ciphertext and tag, 16 bytes longer than the plain text
 """

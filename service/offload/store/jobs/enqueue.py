@@ -141,7 +141,7 @@ def _stored(answer: int | bytes) -> Stored:
 
 
 def _refuse(batch: Sequence[_Waiting], error: Exception) -> None:
-    """Tell each caller that waits; where the jobs are stored but not confirmed, each about its own."""
+    """Answer each waiting caller; if the jobs are stored but not confirmed, with an error that names its own."""
     for job, stored in batch:
         if not stored.done():
             stored.set_exception(Unconfirmed([job.id], error.why) if isinstance(error, Unconfirmed) else error)

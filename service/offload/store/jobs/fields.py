@@ -49,7 +49,7 @@ def said(options: EnqueueOptions) -> dict[str, Any]:
 
 
 def _unique(function: str, options: EnqueueOptions, args: Mapping[str, Any]) -> str:
-    """Return the name in Redis of what a job is alone in: the key given, or else its arguments in any order."""
+    """Return the name of a unique key in Redis: of the given key, or of the arguments in any order."""
     if options.unique_key is not None:
         about = f"{function}\0key\0{options.unique_key}".encode()
     else:

@@ -36,7 +36,7 @@ class Cursor:
             return cls()
         score, found, job_id = text.partition("~")
         if not found or not (score.isascii() and score.isdigit()) or len(score) > 15:
-            msg = f"{text!r} is no cursor; pass the `next` of a page as it is"
+            msg = f"{text!r} is not a cursor; pass the `next` of a page unchanged"
             raise InvalidOptions(msg)
         return cls(score, job_id)
 

@@ -74,7 +74,7 @@ def budget_of(
 def within(budget: Budget | None, why: str | None, outcome: Outcome, policy: RetryPolicy) -> Outcome:
     """Return the outcome of an attempt with regard to its budget; `why` it was stopped, None where it was not yet.
 
-    An attempt over its budget has failed, whatever it made of its cancellation. An error of its own takes precedence
+    An attempt over its budget has failed, even if it handled its cancellation. An error of its own takes precedence
     where it was raised in the very step, and so does a Retry or GiveUp.
     """
     if budget is None or budget.exceeded is None or why not in (None, "over_budget"):

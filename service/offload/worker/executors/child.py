@@ -184,6 +184,6 @@ def find(module: str, qualname: str) -> JobFunction[Any, Any]:
     for part in qualname.split("."):
         value = getattr(value, part)
     if not isinstance(value, JobFunction):
-        msg = f"{module}.{qualname} is no job function here; a job that runs in a process must be importable"
+        msg = f"{module}.{qualname} is not a job function here; a job that runs in a process must be importable"
         raise TypeError(msg)
     return value

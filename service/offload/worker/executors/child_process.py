@@ -236,7 +236,7 @@ def _set(future: "asyncio.Future[CallEnd]", end: CallEnd | BaseException) -> Non
 
 
 def _kill_all() -> None:
-    """Let no idle child hold up the exit of the interpreter, which waits for each."""
+    """Keep idle children from delaying the exit of the interpreter, which waits for each."""
     for process in list(_alive):
         process.kill()
 

@@ -118,7 +118,7 @@ class Threads:
 
     @property
     def busy(self) -> int:
-        """How many places are taken; of leaked calls only those count that are more than there are places."""
+        """The number of places taken; a leaked call takes one only beyond the first `size` leaked calls."""
         return min(self._taken, self.size)
 
     @property

@@ -157,7 +157,7 @@ class Guardian:
         return self._report
 
     def release_jobs(self, how: str, **details: Any) -> None:
-        """Release the jobs of the dead worker, trying for a lease while Redis is unavailable; then they are due anyhow.
+        """Release the jobs of the dead worker, for one lease while Redis is unavailable: then they are due anyway.
 
         `details` of its end are `signal` or `exit_code`. Where one job is known to have held the loop, only its attempt
         counts.
@@ -234,7 +234,7 @@ def main() -> None:
             elif os.read(0, 1024):
                 return
             else:
-                guardian.release_jobs(f"(process {pid}) died without a word")
+                guardian.release_jobs(f"(process {pid}) ended without a report")
                 return
 
 

@@ -15,7 +15,7 @@ from offload.worker.guardian.shared_page import SharedPage
 
 
 class Launch:
-    """A worker process that has been started; it runs nothing, and Redis hears nothing of it, before `begin`."""
+    """A worker process that has been started; it runs nothing, and does not connect to Redis, before `begin`."""
 
     def __init__(self, arguments: Sequence[str], lifeline_fd: int | None) -> None:
         self.worker = new_worker_id()

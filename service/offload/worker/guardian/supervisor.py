@@ -174,7 +174,7 @@ class Supervisor:
 
 
 def describe_end(code: int) -> str:
-    """Say how a process ended."""
+    """Return in words how a process ended."""
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 

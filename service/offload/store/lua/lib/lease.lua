@@ -1,5 +1,5 @@
 -- @include fetch
--- Taking one job. The in-progress key decides: set only where nobody's stands, ours or a stock worker's.
+-- Taking one job. The in-progress key decides: it is set only if no worker, ours or stock, holds it.
 local lease = tonumber(ARGV.lease_ms)
 local function take(id, q, key, worker, aborting)
   local token = worker .. ':' .. ARGV.sequence

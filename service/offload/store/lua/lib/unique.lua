@@ -1,5 +1,6 @@
--- One job at a time for each unique key: offload:unique:<hash> holds its id from its enqueue to its end or, where it
--- was given longer, until then. A record has the hash as `unique` and, where there is a longer time, `unique_until` in ms.
+-- One job at a time for each unique key: offload:unique:<hash> holds its id from its enqueue to its end or, if it has a
+-- longer time, until that is over. A record has the hash as `unique` and, where there is a longer time, `unique_until`
+-- in ms.
 local function unique_key(hash) return 'offload:unique:' .. hash end
 
 -- True if the holder of a key still keeps others out. A job that ends frees its key, unless a stock worker, which knows of
