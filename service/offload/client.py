@@ -23,7 +23,7 @@ from offload.domain.states import Status
 from offload.store.jobs import idempotency
 from offload.store.jobs.actions import Actions
 from offload.store.jobs.enqueue import JobStore, NewJob, Stored
-from offload.store.jobs.fields import record_fields, said
+from offload.store.jobs.fields import record_fields, stored_options
 from offload.store.jobs.ids import new_id, new_ids
 
 ONE_STEP = 1000
@@ -163,7 +163,7 @@ class Client:
             jobs = [self._prepare(one, made_ms, job_id) for one, job_id in zip(checked, ids, strict=True)]
         at_ms, stored = await self._store.enqueue_many(jobs, mark)
         with gc_tuning.paused():
-            return [Enqueued(job, one, at_ms, said) for job, one, said in zip(jobs, checked, stored, strict=True)]
+            return [Enqueued(job, one, at_ms, outcome) for job, one, outcome in zip(jobs, checked, stored, strict=True)]
 
     async def begin_request(self, who: str, key: str, fingerprint: str) -> Mark | tuple[str, ...]:
         """Begin a request that came with an idempotency key, or return the ids of the jobs that it enqueued before.
@@ -253,10 +253,10 @@ class Client:
     def _callback(self, job_id: str, options: EnqueueOptions, at_ms: int) -> dict[str, str | int | bytes]:
         """Prepare the callback job; the script that ends this job enqueues it (lib/callback.lua)."""
         function = self._catalogue.function(callbacks.FUNCTION)
-        told = EnqueueOptions(parent=job_id, traceparent=options.traceparent)
-        its_options = {**said(told), "callback": {"job": job_id}}
+        its_options = EnqueueOptions(parent=job_id, traceparent=options.traceparent)
+        options_json = {**stored_options(its_options), "callback": {"job": job_id}}
         flat = [str(part) for pair in record_fields(function, NO_OPTIONS, {}).items() for part in pair]
         return {
             "callback": self._store.codec.encode_job(function.name, {"url": options.callback_url}, at_ms),
-            "callback_job": orjson.dumps({"queue": function.queue, "fields": flat, "options": its_options}),
+            "callback_job": orjson.dumps({"queue": function.queue, "fields": flat, "options": options_json}),
         }

@@ -117,7 +117,7 @@ def frames(stack: str) -> list[Frame]:
 
 
 def innermost_user_frame(stack: Sequence[Frame], foreign: Sequence[str]) -> Frame | None:
-    """Return the innermost frame of the user's code: of a file that lies under none of the `foreign` directories."""
+    """Return the innermost frame of the user's code: of a file outside the `foreign` directories."""
     return next((frame for frame in stack if not frame.file.startswith((*foreign, "<"))), None)
 
 
@@ -141,7 +141,7 @@ def responsible_job(stack: Sequence[Frame], suspects: Sequence[Suspect]) -> Susp
 def diagnose(
     verdict: Verdict, held_s: float, stack: str, suspects: Sequence[Suspect], foreign: Sequence[str]
 ) -> HangReport:
-    """Report which job held a loop and where, from the stack and from what the worker ran."""
+    """Return the job that held a loop, and the line, from the stack and the running jobs."""
     lines = frames(stack)
     at, job = innermost_user_frame(lines, foreign), responsible_job(lines, suspects)
     innermost = lines[0] if lines else None

@@ -49,7 +49,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The job function returned; `result` is its value in JSON, `value` the object itself where it is at hand."""
+    """The job function returned; `result` is its value in JSON, `value` the object itself if available."""
 
     result: bytes
     value: Any = None
@@ -59,7 +59,7 @@ class Returned:
 class Raised:
     """The job function raised; `again` is True where the policy allows a retry, `after` its delay in seconds.
 
-    `exception` is the object itself where it is at hand: arq's pickled results carry it.
+    `exception` is the object itself if available: arq's pickled results carry it.
     """
 
     error: ErrorInfo

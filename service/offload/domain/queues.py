@@ -48,7 +48,7 @@ def parse_rate(rate: str) -> tuple[int, int]:
     """Return `(count, window_ms)` of a rate such as `10/s` or `5/30s`."""
     match = _RATE.fullmatch(rate)
     if not match or int(match[1]) < 1 or match[2] == "0":
-        msg = f"rate {rate!r} is not understood: write '10/s', '100/m' or '5/30s'"
+        msg = f"rate {rate!r} is not valid: use a form such as '10/s', '100/m' or '5/30s'"
         raise InvalidDefinition(msg)
     return int(match[1]), int(match[2] or 1) * _SECONDS[match[3]] * 1000
 

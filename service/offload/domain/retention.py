@@ -1,9 +1,9 @@
-"""How long results, records and dead jobs are kept after a job has ended."""
+"""The times for which results, records and dead jobs are kept after a job has ended."""
 
 from dataclasses import dataclass
 
 _FOREVER_MS = 10 * 365 * 86_400_000
-"""The record of a job with a result that is kept for ever: Redis has to have some time."""
+"""TTL of the record of a job with a result that is kept for ever: Redis needs some time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,7 +247,7 @@ class Settings(BaseSettings):
 
     @property
     def retention(self) -> Retention:
-        """How long results, records and dead jobs are kept."""
+        """The times for which results, records and dead jobs are kept."""
         return Retention.of(self.keep_result, self.keep_records, self.keep_dead)
 
     @property

@@ -92,7 +92,7 @@ class EmbeddedRedis:
         return self._supervisor.poll() is None
 
     def stop(self) -> None:
-        """End the server after it has written what it holds; return when it is gone. May be called again."""
+        """End the server after it has written its data; return when it is gone. May be called again."""
         _end(self._supervisor, self.socket_path.parent)
 
     def __enter__(self) -> Self:
@@ -248,7 +248,7 @@ def _wait_for_answer(
 
 
 def _state(client: Any) -> Literal["ready", "loading", "silent"]:
-    """Return how far a starting server is."""
+    """Return the progress of a starting server."""
     try:
         client.ping()
     except faults.BusyLoadingError:

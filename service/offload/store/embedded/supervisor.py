@@ -113,7 +113,7 @@ def open_process(process: int) -> int | None:
 
 
 def stop(server: int, grace: float) -> None:
-    """Let the server write what it has and end; kill it when it takes longer than `grace` seconds."""
+    """Let the server write its data and end; kill it if that takes longer than `grace` seconds."""
     os.kill(server, signal.SIGTERM)
     deadline = time.monotonic() + grace
     while not os.waitpid(server, os.WNOHANG)[0]:

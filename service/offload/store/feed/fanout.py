@@ -39,7 +39,7 @@ class Channel:
         self._kept.append(event)
         self.end += 1
 
-    def told(self) -> None:
+    def wake(self) -> None:
         """Wake the readers: at once where they are few."""
         if len(self.readers) <= AT_ONCE:
             for reader in self.readers:
@@ -94,7 +94,7 @@ class Reader:
         self._woken = woken = loop.create_future()
         timer = None if timeout is None else loop.call_later(timeout, self.wake)
         if behind:
-            self._channel.told()
+            self._channel.wake()
         try:
             await woken
         finally:
@@ -120,7 +120,7 @@ class Rounds:
             self._next = asyncio.get_running_loop().call_soon(self._begin)
 
     def stop(self) -> None:
-        """Wake nobody any more."""
+        """Stop waking readers."""
         if self._next is not None:
             self._next.cancel()
             self._next = None

@@ -44,7 +44,7 @@ class Feed:
     async def listen(self, job_id: str | None = None, wanted: EventFilter | None = None) -> AsyncIterator[Reader]:
         """Listen to the events of one job, to wanted ones, or to all, from now on.
 
-        Raises Unavailable when Redis is away.
+        Raises Unavailable if Redis is unavailable.
         """
         channel = self._channel(wanted or EventFilter(job_id))
         reader = Reader(channel)
@@ -138,14 +138,14 @@ class Feed:
                     self._deliver(_events(row_id, fields))
 
     def _deliver(self, events: list[Event]) -> None:
-        told: set[Channel] = set()
+        changed: set[Channel] = set()
         for event in events:
             for channel in (*self._by_job.get(event.job_id, ()), *self._of_all):
                 if channel.wanted.matches(event):
                     channel.offer(event)
-                    told.add(channel)
-        for channel in told:
-            channel.told()
+                    changed.add(channel)
+        for channel in changed:
+            channel.wake()
 
 
 def _events(row_id: bytes, fields: dict[bytes, bytes]) -> list[Event]:

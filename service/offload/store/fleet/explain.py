@@ -1,4 +1,4 @@
-"""Gathers what an explanation is made from: a handful of round trips, none of which grows with the queue."""
+"""Gathers the facts for an explanation: a handful of round trips, none of which grows with the queue."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -58,7 +58,7 @@ async def gather(redis: RedisClient, record: JobRecord) -> Facts:
 
 
 async def _where(redis: RedisClient, record: JobRecord) -> tuple[str, int | None]:
-    """Return the queue that has the job and when it offers it; a stock producer's job has no record that says where."""
+    """Return the queue that has the job and when it offers it; a stock producer's job has no record with its queue."""
     with reaching_redis():
         score = await redis.zscore(keys.queue_key(record.queue), record.id)
         if score is None and not record.status.is_terminal:

@@ -39,7 +39,7 @@ async def pause(redis: RedisClient, name: str, *, paused: bool, who: str = "") -
 
 
 async def states(redis: RedisClient, names: Iterable[str], now_ms: int) -> list[QueueState]:
-    """Return each queue's depth, what runs, how old the oldest waiting job is, and its limits."""
+    """Return the depth of each queue, its running jobs, the age of the oldest waiting job, and its limits."""
     ordered = sorted(set(names))
     with reaching_redis():
         pipe = redis.pipeline(transaction=False)
@@ -56,7 +56,7 @@ async def states(redis: RedisClient, names: Iterable[str], now_ms: int) -> list[
 
 
 async def _oldest(redis: RedisClient, name: str, head: list[tuple[bytes, float]], now_ms: int) -> int | None:
-    """Return since when the longest waiting due job of a queue is due; `head` is the first job of the queue.
+    """Return when the longest waiting due job of a queue became due; `head` is the first job of the queue.
 
     Where that has a priority, jobs of lower priorities behind it may have waited for longer.
     """

@@ -16,7 +16,7 @@ _RAN, _OVER = "ms", "over"
 
 
 async def counts_by_status(redis: RedisClient) -> dict[str, int]:
-    """Return how many kept jobs there are of each stored status."""
+    """Return the number of kept jobs of each stored status."""
     with reaching_redis():
         pipe = redis.pipeline(transaction=False)
         for status in Status:

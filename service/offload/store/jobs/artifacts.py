@@ -31,7 +31,7 @@ class ArtifactFiles:
             return cls(default)
         parts = urlsplit(url)
         if parts.scheme != "file" or not parts.path:
-            msg = f"OFFLOAD_ARTIFACTS_URL {url!r} is not understood: write file:///a/directory"
+            msg = f"OFFLOAD_ARTIFACTS_URL {url!r} is not supported: use file:///a/directory"
             raise InvalidOptions(msg)
         return cls(Path(unquote(parts.path)))
 

@@ -36,7 +36,7 @@ class Confirm:
 
     @property
     def at_once(self) -> int:
-        """How many batches of one process may be under way."""
+        """The maximum number of batches of one process under way."""
         return _AT_ONCE if self.is_asked else 1
 
     @property
@@ -68,7 +68,7 @@ class Confirming:
         return answer
 
     async def again(self, ids: Sequence[str]) -> None:
-        """Wait once more for what was stored before; raises Unavailable, Unconfirmed."""
+        """Wait again for the confirmation of stored jobs; raises Unavailable, Unconfirmed."""
         if not self._confirm.is_asked:
             return
         with reaching_redis():

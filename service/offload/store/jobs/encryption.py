@@ -49,14 +49,14 @@ class Sealer:
         return self._first is not None
 
     def seal(self, text: bytes) -> bytes:
-        """Return the text sealed, or as it is where there is no key."""
+        """Return the text sealed, or unchanged if there is no key."""
         if self._first is None:
             return text
         nonce = os.urandom(_NONCE)
         return b"".join((self._head, nonce, self._first.encrypt(nonce, text, self._head)))
 
     def open(self, data: bytes) -> bytes:
-        """Return what was sealed; data that is not sealed is returned as it is. Raises CannotOpen."""
+        """Return the text of sealed data; other data is returned unchanged. Raises CannotOpen."""
         if not is_sealed(data):
             return data
         head, nonce = data[:_HEAD], data[_HEAD : _HEAD + _NONCE]

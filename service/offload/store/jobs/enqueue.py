@@ -59,7 +59,7 @@ class JobStore:
         self._flushing: set[asyncio.Task[None]] = set()
 
     async def enqueue(self, job: NewJob) -> tuple[int, Stored]:
-        """Store one job; return when (ms, Redis' clock) and what became of it.
+        """Store one job; return the time (ms, Redis' clock) and the outcome.
 
         Raises IdempotencyKeyInUse where its mark no longer holds, Unavailable, and Unconfirmed where it is stored but
         not confirmed in time.
@@ -73,7 +73,7 @@ class JobStore:
         return await stored
 
     async def enqueue_many(self, jobs: Sequence[NewJob], mark: Mark | None = None) -> tuple[int, list[Stored]]:
-        """Store many jobs in one step, all or none; return when, and what became of each. Raises as `enqueue` does."""
+        """Store many jobs in one step, all or none; return time and outcomes. Raises as `enqueue` does."""
         argv = [part for job in jobs for part in job.argv()]
         if mark is not None:
             argv = [*_marked(mark, len(jobs)), *argv]

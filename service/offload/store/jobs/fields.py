@@ -28,12 +28,12 @@ def record_fields(
         fields["unique"] = _unique(function.name, options, args)
         if options.unique_for:
             fields["unique_for"] = round(options.unique_for * 1000)
-    if told := said(options):
-        fields["options"] = orjson.dumps(told)
+    if stored := stored_options(options):
+        fields["options"] = orjson.dumps(stored)
     return fields
 
 
-def said(options: EnqueueOptions) -> dict[str, Any]:
+def stored_options(options: EnqueueOptions) -> dict[str, Any]:
     """Return the options that the record keeps as they are; scripts read others from fields of their own."""
     every = {
         "max_tries": options.max_tries,

@@ -46,7 +46,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some ids of a walk, newest first; `following` is where it goes on, None at its end."""
+    """Some ids of a walk, newest first; `following` is the position to continue from, None at its end."""
 
     ids: tuple[str, ...]
     following: Cursor | None

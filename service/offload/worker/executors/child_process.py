@@ -163,7 +163,7 @@ class ChildProcess:
         self._current = None
 
     def _handle(self, call: _Call, message: messages.ToWorker) -> None:
-        """Deal with a note or a request; one with another number is of a thread that an earlier job left behind."""
+        """Handle a note or a request; one with another number comes from a thread that an earlier job left behind."""
         match message:
             case messages.Note() if message.call == call.number and call.serve is not None:
                 call.serve(message)
@@ -190,7 +190,7 @@ class ChildProcess:
             self._loop.call_soon_threadsafe(_set, call.end, end)
 
     def _end(self) -> str:
-        """Wait for the end of the process, kill it where it takes too long, and return how it ended."""
+        """Wait for the end of the process, kill it if that takes too long, and return its exit code in words."""
         if not self._has_started:
             self._pipe.close()
             return ""

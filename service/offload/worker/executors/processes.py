@@ -36,7 +36,7 @@ class Processes:
 
     @property
     def busy(self) -> int:
-        """How many children are running something."""
+        """The number of children that run something."""
         return len(self._busy)
 
     @property

@@ -113,7 +113,7 @@ class Threads:
 
     @property
     def leaked(self) -> int:
-        """How many calls have leaked and still run."""
+        """The number of leaked calls that still run."""
         return len(self._leaked)
 
     @property
@@ -123,7 +123,7 @@ class Threads:
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for a thread."""
+        """The number of calls that wait for a thread."""
         return self._taken - self.busy
 
     @property

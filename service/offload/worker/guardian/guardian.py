@@ -104,7 +104,7 @@ class Guardian:
         return wait
 
     def _held_s(self) -> float:
-        """Return for how long the loop has not turned, as far as this process was awake to see it."""
+        """Return the time for which the loop has not turned, not counting times when this process was suspended."""
         at = self._page.last_beat()
         return 0.0 if at is None else time.monotonic() - max(at, self._awake_since)
 

@@ -48,7 +48,7 @@ local function add_payloads(jobs)
   for i, job in ipairs(jobs) do job[4] = payloads[names[i]] end
 end
 
--- Jobs of this worker that somebody asked to abort, by us or by arq's Job.abort().
+-- Jobs of this worker with an abort request, of ours or of arq's Job.abort().
 local function aborts(worker)
   local ids = {}
   for _, id in ipairs(redis.call('ZRANGE', 'arq:abort', 0, -1)) do
