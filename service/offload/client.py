@@ -55,7 +55,7 @@ class Checked:
 
 
 class Enqueued:
-    """A stored job. `is_new` is False where one exists already, with that id or that unique key.
+    """A stored job. `is_new` is False if one exists already, with that id or that unique key.
 
     `id` is that of the existing job; `record` describes the requested one.
     """
@@ -120,7 +120,7 @@ class Client:
     ) -> Enqueued:
         """Store one job; it is durable when this returns.
 
-        Raises UnknownFunction, InvalidArguments (each field named), Unavailable, and Unconfirmed where it is stored
+        Raises UnknownFunction, InvalidArguments (each field named), Unavailable, and Unconfirmed if it is stored
         but replicas or disks that were to confirm it did not in time.
         """
         return await self.enqueue_checked(self.check(Request(function, args or {}, options or NO_OPTIONS)))
@@ -169,8 +169,8 @@ class Client:
         """Begin a request that came with an idempotency key, or return the ids of the jobs that it enqueued before.
 
         The keys of different callers (`who`) are separate. The mark is for `enqueue_checked`, `enqueue_all`, or
-        `abandon_request`. Raises IdempotencyKeyInUse where the same request is under way, IdempotencyKeyReused where
-        the key came with another request.
+        `abandon_request`. Raises IdempotencyKeyInUse if the same request is under way, IdempotencyKeyReused if the key
+        came with another request.
         """
         stands_ms = _UNDER_WAY_MS + round(self.longest_confirmation * 1000)
         return await idempotency.begin(self._store.redis, who, key, fingerprint, stands_ms)
@@ -189,7 +189,7 @@ class Client:
         return self._store.confirm.longest
 
     async def abort(self, job_id: str) -> str:
-        """Stop a job: return `aborted` at once where it waits, `aborting` where it runs, else its terminal status.
+        """Stop a job: return `aborted` at once if it waits, `aborting` if it runs, else its terminal status.
 
         Raises NotFound.
         """

@@ -25,7 +25,7 @@ def callback_id(job_id: str, end: int) -> str:
 
 
 def check_callback_url(url: str) -> str:
-    """Return the URL, or raise ValueError where it is not a complete http(s) one that may be shown to anybody."""
+    """Return the URL, or raise ValueError if it is not a complete http(s) one that may be shown to anybody."""
     if len(url) > LONGEST_URL:
         msg = f"has {len(url)} characters; it may have {LONGEST_URL}"
         raise ValueError(msg)

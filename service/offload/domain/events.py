@@ -33,7 +33,7 @@ class EventFilter:
     names: frozenset[str] | None = None
 
     def matches(self, event: Event) -> bool:
-        """Return True where the event fits; one without a function or queue does not fit a filter that has one."""
+        """Return True if the event fits; one without a function or queue does not fit a filter that has one."""
         return (
             (self.names is None or event.name in self.names)
             and (self.functions is None or event.data.get("function") in self.functions)

@@ -55,7 +55,7 @@ class Filter:
     def among(
         self, statuses: tuple[Status, ...], verb: str, unless_named: tuple[Status, ...] = ()
     ) -> tuple[Status, ...]:
-        """Return the statuses that fit; raises InvalidOptions where the filter names another one.
+        """Return the statuses that fit; raises InvalidOptions if the filter names another one.
 
         A filter without a status fits all of them, or those of `unless_named`.
         """
@@ -121,7 +121,7 @@ class StallFilter:
             raise InvalidOptions(msg)
 
     def matches(self, stall: Mapping[str, Any]) -> bool:
-        """Return True where a stall fits, whenever it was."""
+        """Return True if a stall fits, whenever it was."""
         names = ("kind", "function", "route", "worker", "job_id", "fingerprint")
         return all(getattr(self, name) in (None, stall.get(name)) for name in names)
 

@@ -92,7 +92,7 @@ def job(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     narrow that. One step of an `async def` that holds the event loop for longer than `loop_budget_ms` is logged and
     counted; with `over_budget="fail"` the attempt ends with LoopBudgetExceeded.
 
-    Raises InvalidDefinition where the declaration cannot work, at import.
+    Raises InvalidDefinition if the declaration cannot work, at import.
     """
     if fn is None:
         return lambda decorated: define(decorated, **options)

@@ -1,7 +1,7 @@
 """The cause of a hang: the line and the job that held an event loop until its worker was killed, as far as is known.
 
-No job is named on a guess: it is named where the step clock names it, or where the stack, or the lack of other jobs,
-leaves no doubt.
+No job is named on a guess: it is named if the step clock names it, or if the stack, or the lack of other jobs, leaves
+no doubt.
 """
 
 import re
@@ -124,7 +124,7 @@ def innermost_user_frame(stack: Sequence[Frame], foreign: Sequence[str]) -> Fram
 def responsible_job(stack: Sequence[Frame], suspects: Sequence[Suspect]) -> Suspect | None:
     """Return the job that the step clock named, or else the one with its function on the stack.
 
-    None where several jobs are possible and nothing tells them apart.
+    None if several jobs are possible and nothing tells them apart.
     """
     named = [suspect for suspect in suspects if suspect.is_known]
     if len(named) == 1:

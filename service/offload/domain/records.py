@@ -10,7 +10,7 @@ from offload.domain.states import Status
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The progress that a job reported: `fraction` from 0 to 1, or None where it is unknown."""
+    """The progress that a job reported: `fraction` from 0 to 1, or None if it is unknown."""
 
     fraction: float | None
     message: str | None
@@ -91,7 +91,7 @@ class Page:
 class QueueState:
     """One queue; `oldest_ms` is when its longest waiting due job became due.
 
-    `paused_by` and `paused_ms` are None where it is not paused, or where they are unknown.
+    `paused_by` and `paused_ms` are None if it is not paused, or if they are unknown.
     """
 
     name: str

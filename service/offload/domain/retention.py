@@ -10,7 +10,7 @@ _FOREVER_MS = 10 * 365 * 86_400_000
 class Retention:
     """Times to live in ms, as Redis takes them: of a result, of a record beyond its result, of a dead or aborted job.
 
-    `result_ttl_ms` holds where neither the job nor its function has a time of its own.
+    `result_ttl_ms` applies if neither the job nor its function has a time of its own.
     """
 
     result_ttl_ms: int = 3_600_000

@@ -25,7 +25,7 @@ _WAITS = ("threading.py", "queue.py", "selectors.py", "socket.py", "ssl.py", "su
 
 
 def position(code: CodeType, lasti: int) -> tuple[int, int, int, int]:
-    """Return first line, last line, first and last column of the instruction; 0 where the compiler kept none."""
+    """Return first line, last line, first and last column of the instruction; 0 if the compiler kept none."""
     positions = list(code.co_positions())
     index = lasti // 2
     first, last, left, right = positions[index] if 0 <= index < len(positions) else (None, None, None, None)

@@ -36,7 +36,7 @@ class Evidence:
 def judge(
     evidence: Evidence, step: SlowStep | None, samples: Sequence[Sample], *, is_startup: bool = False
 ) -> StallKind:
-    """Return the kind of a stall; causes that are no step's are checked first.
+    """Return the kind of a stall; causes other than steps are checked first.
 
     A step of a job or a request is exact even while the process starts, so it stays a `step`.
     """

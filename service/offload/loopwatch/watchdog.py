@@ -1,7 +1,7 @@
 """The watchdog: samples the loop's thread while its beat is overdue, and has stalls judged once they are over.
 
-Between waking up and reading the frames nothing may release the GIL: where C code has held it, the loop's thread hands
-it over as the call returns, and its frame shows the call only until it gets the GIL back.
+Between waking up and reading the frames nothing may release the GIL: if C code has held it, the loop's thread hands it
+over as the call returns, and its frame shows the call only until it gets the GIL back.
 """
 
 import contextlib

@@ -41,7 +41,7 @@ class FieldError:
 class OffloadAPIError(Exception):
     """A call that did not succeed.
 
-    `type` is stable (`/problems/not-found`, see docs/problems.md), and empty where no problem was sent. `detail` is for
+    `type` is stable (`/problems/not-found`, see docs/problems.md), and empty if no problem was sent. `detail` is for
     a person, `request_id` finds the call in the service's log, `retry_after` is in seconds, None without `Retry-After`.
     """
 

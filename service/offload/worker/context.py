@@ -189,7 +189,7 @@ class JobContext:
     def enqueue(self, function: str, /, _options: EnqueueOptions | None = None, **arguments: Any) -> JobHandle:
         """Enqueue another job. In `def` jobs it is stored when this returns; on the loop, when the handle is awaited.
 
-        Raises UnknownFunction, InvalidArguments. Raises MaybeEnqueued where Redis did not confirm it: the job may be
+        Raises UnknownFunction, InvalidArguments. Raises MaybeEnqueued if Redis did not confirm it: the job may be
         stored all the same. Its `id` is in the error, and enqueuing again with that id adds no second one. Raises
         plain Unavailable in a `def` job if the worker did not accept the request in time; nothing is enqueued then, nor
         later. A job id of your own, `EnqueueOptions(job_id=f"{ctx.id}-mail")`, is enqueued once over all attempts of
@@ -234,7 +234,7 @@ class JobContext:
     async def callback_event(self) -> dict[str, Any]:
         """Return the content of a callback: `type` and `timestamp` of the end that enqueued it, `data` of that job.
 
-        `data` is the document of the job that ended, as it is now. Raises NotFound where this job was not enqueued by
+        `data` is the document of the job that ended, as it is now. Raises NotFound if this job was not enqueued by
         the end of another, or where that one is no longer kept.
         """
         return await self._on_loop("callback_event").callback_event()

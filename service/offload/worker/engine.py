@@ -60,7 +60,7 @@ _FOREVER_MS = 10 * 365 * 86_400_000
 class WorkerCalls(NamedTuple):
     """Calls from the engine into the worker that owns it.
 
-    `burst_jobs_left` returns None where there is no limit; `recycle` takes the number of leaked threads; `orphaned` is
+    `burst_jobs_left` returns None if there is no limit; `recycle` takes the number of leaked threads; `orphaned` is
     called when the supervisor is gone.
     """
 

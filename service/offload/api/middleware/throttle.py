@@ -2,7 +2,7 @@
 
 The limit must stop those who guess without stopping those who happen to share their address (an office, a proxy). So an
 address over its limit is still admitted with a key that cannot be a guess: one of the form of a generated key (256
-random bits), or one that this address was let in with before. All other keys are refused: only a guesser sends those.
+random bits), or one that was valid from this address before. All other keys are refused: only a guesser sends those.
 """
 
 from collections import OrderedDict

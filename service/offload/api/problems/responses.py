@@ -58,7 +58,7 @@ def problem(
 
 
 def refusal(scope: Scope, error: OffloadError) -> Response | None:
-    """Build the problem of an error, or return None where the table has none."""
+    """Build the problem of an error, or return None if the table has none."""
     kind = kind_of(error)
     if kind is None:
         return None

@@ -41,7 +41,7 @@ EVERY_SCOPE = frozenset(Scope)
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A caller. `name` is shown in the audit; `digest` is the SHA-256 of the secret, empty where no key is needed."""
+    """A caller. `name` is shown in the audit; `digest` is the SHA-256 of the secret, empty if no key is needed."""
 
     name: str
     scopes: frozenset[Scope] = EVERY_SCOPE

@@ -13,9 +13,9 @@ Gil = Literal["freed", "held"]
 class Blocker(NamedTuple):
     """One library or function that blocks a loop.
 
-    `name` is the beginning of a dotted name, or of the module of a frame. `instead` is the asynchronous counterpart,
-    where there is one. `gil` says if the GIL is freed or held while it computes, None where it mostly waits. `calls`
-    are the names of calls that block with any arguments, `*` for all: these are found in source code alone.
+    `name` is the beginning of a dotted name, or of the module of a frame. `instead` is the asynchronous counterpart, if
+    there is one. `gil` says if the GIL is freed or held while it computes, None if it mostly waits. `calls` are the
+    names of calls that block with any arguments, `*` for all: these are found in source code alone.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Blocker(NamedTuple):
 
     @property
     def is_network(self) -> bool:
-        """True where it waits for another system, which may never answer."""
+        """True if it waits for another system, which may never answer."""
         return self.name in _NETWORK
 
 

@@ -2,7 +2,7 @@
 
 It listens on a unix socket in a private directory, and on no port. Its data is appended to disk once a second, so jobs
 survive a restart. Between parent and server stands `supervisor`, which ends the server when the parent is gone,
-be it by SIGKILL. A lock, held by the server itself, keeps two servers off one data directory.
+even by SIGKILL. A lock, held by the server itself, keeps two servers off one data directory.
 """
 
 import errno

@@ -102,7 +102,7 @@ def wait(server: int, parent: int, wake: int) -> bool:
 
 
 def open_process(process: int) -> int | None:
-    """Return a descriptor that is readable once the process is gone, where the system has such a thing (Linux 5.3).
+    """Return a descriptor that is readable once the process is gone, if the system has such descriptors (Linux 5.3).
 
     The pipe says the same, unless a fork of the parent, by some library, still holds its other end.
     """

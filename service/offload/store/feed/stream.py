@@ -63,7 +63,7 @@ class Feed:
     ) -> AsyncGenerator[list[Event], None]:
         """Yield what the feed still holds after an event id, up to and with the id `until`, some at a time.
 
-        It begins with `missed` where the feed no longer reaches back to the event. Raises InvalidOptions.
+        It begins with `missed` if the feed no longer reaches back to the event. Raises InvalidOptions.
         """
         wanted = wanted or EventFilter()
         after, last = place(event_id), place(until) if until else None

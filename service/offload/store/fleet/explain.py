@@ -97,7 +97,7 @@ def _one(job_id: bytes, function: bytes | None, worker: bytes | None, started: b
 async def _next_start(
     redis: RedisClient, state: QueueState, rate: bytes | None, window: bytes | None, now_ms: int
 ) -> int | None:
-    """Return when the queue's rate allows another start, None where it does now: when enough starts are old enough."""
+    """Return when the queue's rate allows another start, None if it does now: when enough starts are old enough."""
     if rate is None or window is None:
         return None
     key, since = keys.RATE + state.name, f"({now_ms - int(window)}"

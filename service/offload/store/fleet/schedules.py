@@ -66,7 +66,7 @@ async def pause(redis: RedisClient, schedule: str, *, paused: bool) -> None:
 
 
 async def states(redis: RedisClient, names: Sequence[str]) -> list[ScheduleState]:
-    """Return the states of schedules, in one round trip; all None where no worker has seen one yet."""
+    """Return the states of schedules, in one round trip; all None if no worker has seen one yet."""
     with reaching_redis():
         pipe = redis.pipeline(transaction=False)
         for name in names:
@@ -75,7 +75,7 @@ async def states(redis: RedisClient, names: Sequence[str]) -> list[ScheduleState
 
 
 async def state(redis: RedisClient, schedule: str) -> ScheduleState:
-    """Return a schedule's state; all None where no worker has seen it yet."""
+    """Return a schedule's state; all None if no worker has seen it yet."""
     with reaching_redis():
         found = await redis.hgetall(keys.SCHEDULE + schedule)
     return _state(found)

@@ -54,7 +54,7 @@ class Confirming:
         self._is_able = confirm.fsync == "off"
 
     async def enqueue(self, ids: Sequence[str], argv: Sequence[scripts.Arg]) -> list[Any]:
-        """Run enqueue.lua and return its answer; raises Unavailable, or Unconfirmed where it has run."""
+        """Run enqueue.lua and return its answer; raises Unavailable, or Unconfirmed if it has run."""
         if not self._confirm.is_asked:
             return list(await scripts.run(self._redis, "enqueue", *argv))
         with reaching_redis():

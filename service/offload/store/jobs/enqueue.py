@@ -36,7 +36,7 @@ class NewJob:
 
 
 Stored = bool | str
-"""True for a new job, False where its id exists, or the id of the job that has its unique key."""
+"""True for a new job, False if its id exists, or the id of the job that has its unique key."""
 
 
 def _marked(mark: Mark, jobs: int) -> list[scripts.Arg]:
@@ -61,7 +61,7 @@ class JobStore:
     async def enqueue(self, job: NewJob) -> tuple[int, Stored]:
         """Store one job; return the time (ms, Redis' clock) and the outcome.
 
-        Raises IdempotencyKeyInUse where its mark no longer holds, Unavailable, and Unconfirmed where it is stored but
+        Raises IdempotencyKeyInUse if its mark no longer holds, Unavailable, and Unconfirmed where it is stored but
         not confirmed in time.
         """
         if self._was_alone and not self._flushing:

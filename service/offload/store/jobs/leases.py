@@ -182,7 +182,7 @@ async def renew(redis: RedisClient, worker: str, lease_ms: int) -> tuple[list[st
 
 
 async def finish(redis: RedisClient, worker: str, endings: Sequence[AttemptEnd]) -> list[bool]:
-    """Write how attempts ended; False where this worker no longer held the job and nothing was written."""
+    """Write how attempts ended; False if this worker no longer held the job and nothing was written."""
     argv = [part for ending in endings for part in ending.argv()]
     return [flag == 1 for flag in await scripts.run(redis, "finish", *argv, worker=worker)]
 

@@ -53,7 +53,7 @@ class Piece:
 
 
 def lists(which: Filter) -> list[str]:
-    """Return the lists that a job must be in, as the scripts name them; none where all jobs are wanted."""
+    """Return the lists that a job must be in, as the scripts name them; none if all jobs are wanted."""
     named = (
         (keys.JOBS, which.status),
         (keys.OF_FUNCTION, which.function),

@@ -62,7 +62,7 @@ class Channel:
     def request(self, call: int, content: messages.RequestContent) -> Any:
         """Ask the worker for something, and return its answer or raise its error.
 
-        Raises Unanswered where the worker does not answer in time.
+        Raises Unanswered if the worker does not answer in time.
         """
         number = next(self._numbers)
         answers = self._answers[number] = queue.SimpleQueue()

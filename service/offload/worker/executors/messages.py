@@ -1,7 +1,7 @@
 """Messages between a worker and one of its child processes, in both directions of their one pipe.
 
 A call has a number. Notes and requests carry it, so that a thread which a job left behind cannot speak for the next
-job. The work of a call and its end are pickled by themselves: where one of them cannot be read, that call fails alone.
+job. The work of a call and its end are pickled by themselves: if one of them cannot be read, that call fails alone.
 """
 
 import pickle

@@ -202,7 +202,7 @@ class Guardian:
 
 
 def rss_bytes(pid: int) -> int | None:
-    """Return the resident memory of a process in bytes; None where there is no /proc."""
+    """Return the resident memory of a process in bytes; None if there is no /proc."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):

@@ -74,7 +74,7 @@ def _kill(pid: int) -> None:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Return True where a signal or a debugger has stopped the process; False where there is no /proc."""
+    """Return True if a signal or a debugger has stopped the process; False where there is no /proc."""
     with contextlib.suppress(OSError, IndexError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
     return False

@@ -1,7 +1,7 @@
 """Starting one worker process: its arguments, and the pipe that carries the order to begin.
 
-A process takes its time to load Python and the user's modules: half a second on a quiet machine, seconds where they
-are many. So one that may soon be needed is started early and waits, with everything loaded, for a byte on a pipe.
+A process takes its time to load Python and the user's modules: half a second on a quiet machine, seconds if they are
+many. So one that may soon be needed is started early and waits, with everything loaded, for a byte on a pipe.
 """
 
 import contextlib

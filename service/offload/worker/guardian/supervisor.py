@@ -190,7 +190,7 @@ def become(config: SupervisorConfig, environment: Mapping[str, str]) -> NoReturn
 
 
 def main() -> int:
-    """Run `offload worker`; return its exit code: 0, 3 when the worker cannot start, 1 where it fails on stalls."""
+    """Run `offload worker`; return its exit code: 0, 3 when the worker cannot start, 1 if it fails on stalls."""
     with open(int(sys.argv[1]), encoding="utf-8") as pipe:  # noqa: PTH123 - a descriptor
         config = SupervisorConfig(**json.load(pipe))
     logs.configure(config.log_level, config.log_format)
