@@ -16,7 +16,7 @@ class ExecutorUsage:
     peak_rss: int | None = None
 
     def add(self, cpu_ns: int, peak_rss: int) -> None:
-        """Add what a process used."""
+        """Add the usage of a process."""
         self.cpu_ns = (self.cpu_ns or 0) + cpu_ns
         self.peak_rss = max(self.peak_rss or 0, peak_rss)
 

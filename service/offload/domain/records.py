@@ -30,7 +30,7 @@ class FailedAttempt:
 
 @dataclass(slots=True)
 class JobRecord:
-    """One job; times in ms since the epoch, None for what has not happened.
+    """One job; times in ms since the epoch, None for events that have not happened.
 
     Never changed, but not frozen: one is made for each job that is shown, and frozen ones are slower to make.
 

@@ -41,8 +41,9 @@ class JobCalls:
         """Enqueue one job and return it; it is stored then. `args` are the arguments of the function, by name.
 
         However often the call is repeated, it adds one job: the service recognises its idempotency key for 24 hours.
-        Give your own key if another process may make the same call. With `wait`, up to 60 seconds, the job is returned
-        once it has ended, if it ends in time. Raises UnknownFunction, InvalidArguments, InvalidCall, KeyReused.
+        Give your own key if another process may make the same call.
+        With `wait`, up to 60 seconds, the job is returned once it has ended, if it ends in time.
+        Raises UnknownFunction, InvalidArguments, InvalidCall, KeyReused.
         """
         named = {"tag" if name == "tags" else name: value for name, value in options.items()}
         query = as_query({**named, "wait": wait})

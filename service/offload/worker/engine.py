@@ -164,7 +164,7 @@ class Engine:
         )
 
     async def start(self) -> None:
-        """Start the tasks beside the claim loop, and ask Redis where functions are to run."""
+        """Start the tasks beside the claim loop, and read the overrides from Redis."""
         start, options = self._side_tasks.start, self._options
         await asyncio.to_thread(self.shared_page.answer_guardian)
         if not await self._is_declared():

@@ -95,7 +95,7 @@ class Worker(ArqWorker):
             raise
 
     async def close(self) -> None:
-        """Requeue or finish what runs, write every ending, remove the worker from Redis, and close what was opened."""
+        """Requeue or finish the running jobs, write every ending, remove the worker from Redis, disconnect."""
         if not self._handle_signals and not self._is_stopping:
             self.handle_sig(signal.SIGUSR1)
         if not self._pool:
@@ -128,7 +128,7 @@ class Worker(ArqWorker):
             self.on_stop(sig)
 
     def handle_sig_wait_for_completion(self, signum: Signals) -> None:
-        """Claim no more and wait for what runs, up to `job_completion_wait`; a second signal stops at once."""
+        """Claim no more and wait for the running jobs, up to `job_completion_wait`; a second signal stops at once."""
         if self._is_stopping:
             self.handle_sig(signum)
             return
@@ -137,7 +137,7 @@ class Worker(ArqWorker):
         self._side_tasks.start(self._stop_when_done(signum))
 
     def stop_in_time(self) -> None:
-        """Claim no more and wait for what runs; asked again, go on waiting."""
+        """Claim no more and wait for the running jobs; a second request changes nothing."""
         if not self._is_stopping:
             self.handle_sig_wait_for_completion(signal.SIGTERM)
 

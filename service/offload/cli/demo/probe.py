@@ -31,7 +31,7 @@ class Latencies:
 
 
 class Probe:
-    """A thread of its own, so that what the demo itself does between two calls is not measured."""
+    """A thread of its own, so that the demo's own work between two calls is not measured."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)

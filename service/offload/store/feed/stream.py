@@ -61,7 +61,7 @@ class Feed:
     async def since(
         self, event_id: str, wanted: EventFilter | None = None, until: str = ""
     ) -> AsyncGenerator[list[Event], None]:
-        """Yield what the feed still holds after an event id, up to and with the id `until`, some at a time.
+        """Yield the events of the feed after an event id, up to and including the id `until`, in lists.
 
         It begins with `missed` if the feed no longer reaches back to the event. Raises InvalidOptions.
         """

@@ -13,7 +13,7 @@ from offload.store.connection.connection import RedisClient, reaching_redis
 async def declare(redis: RedisClient, queues: Iterable[Queue], served: Iterable[str] = ()) -> None:
     """Write the limits that the code of a worker declares; those of the worker that started last hold.
 
-    `served` names queues that are to be known although they may have no limits: a stock producer declares none.
+    `served` names queues to register even without limits: a stock producer declares none.
     """
     with reaching_redis():
         pipe = redis.pipeline(transaction=False)

@@ -89,7 +89,7 @@ class Confirming:
         self._is_able = True
 
     async def _missing(self, one: RedisClient, *, has_written: bool) -> str | None:
-        """Wait for the confirmations; return what is missing, None when nothing is."""
+        """Wait for the confirmations; return in words which are missing, None if none is."""
         confirm, ms = self._confirm, max(1, round(self._confirm.timeout * 1000))
         try:
             if not has_written:  # a job that was there already: Redis waits for nothing where nothing was written

@@ -87,7 +87,7 @@ class JobStore:
         await self._confirming.again(ids)
 
     async def _enqueue_alone(self, job: NewJob) -> tuple[int, Stored]:
-        """Store one job without a task for it, which is half of what a caller that comes alone each time waits for."""
+        """Store one job without a task for it: a task is half of the waiting time of a single caller."""
         self._was_alone = False  # whoever comes meanwhile shares a batch with others
         now_ms, [answer] = await self._enqueue_all([job])
         self._was_alone = not self._flushing

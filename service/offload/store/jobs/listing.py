@@ -1,7 +1,7 @@
 """Walks of the lists of jobs: the jobs that match a filter, newest first, a bounded piece at a time.
 
 Each piece is one call of list.lua, which looks at a few thousand candidates of the smallest list. Where lists hold many
-jobs but share few, a walk ends when its time is up, with what it has, and a cursor to go on from.
+jobs but share few, a walk ends when its time is up, with the jobs found so far and a cursor to continue from.
 """
 
 import asyncio

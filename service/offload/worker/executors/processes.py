@@ -127,7 +127,7 @@ class Processes:
 
 
 def _forget(call: "asyncio.Future[CallEnd]") -> None:
-    """Mark what a call raises as seen; nobody awaits it any more."""
+    """Mark the error of a call as seen, since nothing awaits the call any more."""
     if not call.cancelled():
         call.exception()
 

@@ -32,7 +32,7 @@ class Hang:
     mark: int
 
     def report(self, running: Sequence[tuple[str, str | None]], overdue: Sequence[str]) -> HangReport:
-        """Report the job and the line; `running` has ids and functions of what the worker runs."""
+        """Report the job and the line; `running` has ids and functions of the jobs that the worker runs."""
         suspects = [
             Suspect(job_id, function, job_id in overdue, bool(self.mark) and mark_of(job_id) == self.mark)
             for job_id, function in running
