@@ -23,7 +23,7 @@ from offload.domain.states import Status
 from offload.store.jobs import idempotency
 from offload.store.jobs.actions import Actions
 from offload.store.jobs.enqueue import JobStore, NewJob, Stored
-from offload.store.jobs.fields import record_fields, said
+from offload.store.jobs.fields import record_fields, stored_options
 from offload.store.jobs.ids import new_id, new_ids
 
 ONE_STEP = 1000
@@ -55,7 +55,7 @@ class Checked:
 
 
 class Enqueued:
-    """A stored job. `is_new` is False where one exists already, with that id or that unique key.
+    """A stored job. `is_new` is False if one exists already, with that id or that unique key.
 
     `id` is that of the existing job; `record` describes the requested one.
     """
@@ -120,7 +120,7 @@ class Client:
     ) -> Enqueued:
         """Store one job; it is durable when this returns.
 
-        Raises UnknownFunction, InvalidArguments (each field named), Unavailable, and Unconfirmed where it is stored
+        Raises UnknownFunction, InvalidArguments (each field named), Unavailable, and Unconfirmed if it is stored
         but replicas or disks that were to confirm it did not in time.
         """
         return await self.enqueue_checked(self.check(Request(function, args or {}, options or NO_OPTIONS)))
@@ -163,14 +163,14 @@ class Client:
             jobs = [self._prepare(one, made_ms, job_id) for one, job_id in zip(checked, ids, strict=True)]
         at_ms, stored = await self._store.enqueue_many(jobs, mark)
         with gc_tuning.paused():
-            return [Enqueued(job, one, at_ms, said) for job, one, said in zip(jobs, checked, stored, strict=True)]
+            return [Enqueued(job, one, at_ms, outcome) for job, one, outcome in zip(jobs, checked, stored, strict=True)]
 
     async def begin_request(self, who: str, key: str, fingerprint: str) -> Mark | tuple[str, ...]:
         """Begin a request that came with an idempotency key, or return the ids of the jobs that it enqueued before.
 
-        Keys of one `who` do not meet those of another. The mark is for `enqueue_checked`, `enqueue_all`, or
-        `abandon_request`. Raises IdempotencyKeyInUse where the same request is under way, IdempotencyKeyReused where
-        the key came with another request.
+        The keys of different callers (`who`) are separate. The mark is for `enqueue_checked`, `enqueue_all`, or
+        `abandon_request`. Raises IdempotencyKeyInUse if the same request is under way, IdempotencyKeyReused if the key
+        came with another request.
         """
         stands_ms = _UNDER_WAY_MS + round(self.longest_confirmation * 1000)
         return await idempotency.begin(self._store.redis, who, key, fingerprint, stands_ms)
@@ -189,7 +189,7 @@ class Client:
         return self._store.confirm.longest
 
     async def abort(self, job_id: str) -> str:
-        """Stop a job: return `aborted` at once where it waits, `aborting` where it runs, else its terminal status.
+        """Stop a job: return `aborted` at once if it waits, `aborting` if it runs, else its terminal status.
 
         Raises NotFound.
         """
@@ -200,7 +200,7 @@ class Client:
         await self._actions.replay(job_id)
 
     async def forget(self, job_id: str) -> None:
-        """Remove all that is kept of a job that has ended. Raises NotFound, Conflict."""
+        """Remove a job that has ended, with all its data. Raises NotFound, Conflict."""
         await self._actions.forget(job_id)
 
     async def abort_all(self, which: Filter, limit: int, *, dry_run: bool = False) -> BulkOutcome:
@@ -253,10 +253,10 @@ class Client:
     def _callback(self, job_id: str, options: EnqueueOptions, at_ms: int) -> dict[str, str | int | bytes]:
         """Prepare the callback job; the script that ends this job enqueues it (lib/callback.lua)."""
         function = self._catalogue.function(callbacks.FUNCTION)
-        told = EnqueueOptions(parent=job_id, traceparent=options.traceparent)
-        its_options = {**said(told), "callback": {"job": job_id}}
+        its_options = EnqueueOptions(parent=job_id, traceparent=options.traceparent)
+        options_json = {**stored_options(its_options), "callback": {"job": job_id}}
         flat = [str(part) for pair in record_fields(function, NO_OPTIONS, {}).items() for part in pair]
         return {
             "callback": self._store.codec.encode_job(function.name, {"url": options.callback_url}, at_ms),
-            "callback_job": orjson.dumps({"queue": function.queue, "fields": flat, "options": its_options}),
+            "callback_job": orjson.dumps({"queue": function.queue, "fields": flat, "options": options_json}),
         }

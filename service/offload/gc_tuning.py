@@ -1,6 +1,6 @@
 """Settings of Python's garbage collector, in processes that are ours alone and while many lasting objects are made.
 
-A look through all objects holds the event loop, and was a third of what a large batch took.
+A collection of all objects holds the event loop; it took a third of the time of a large batch.
 """
 
 import contextlib

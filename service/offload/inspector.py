@@ -66,7 +66,7 @@ class Inspector:
     async def list_jobs(self, which: Filter = Filter(), limit: int = 50, cursor: str | None = None) -> Page:  # noqa: B008 - a value
         """Return a page of the jobs that match, newest first; `cursor` is the `next` of the page before.
 
-        Raises InvalidOptions for what is no cursor.
+        Raises InvalidOptions for an invalid cursor.
         """
         items, follow = await self._records.list_jobs(which, limit, cursor, now_ms())
         return Page(tuple(items), follow)
@@ -87,7 +87,7 @@ class Inspector:
         return record.result
 
     async def wait(self, job_id: str, timeout: float | None = None) -> JobRecord:
-        """Return the job when it has ended, or as it stands after `timeout` seconds; raises NotFound."""
+        """Return the job when it has ended, or as it is after `timeout` seconds; raises NotFound."""
         loop = asyncio.get_running_loop()
         ends = None if timeout is None else loop.time() + timeout
         async with self._feed.listen(wanted=EventFilter(job_id, names=follow.ENDINGS)) as reader:
@@ -101,20 +101,20 @@ class Inspector:
     def events(
         self, job_id: str, after: str | None = None, keep_alive: float = 15.0
     ) -> AsyncGenerator[Event | None, None]:
-        """Yield the job's state, then what happens to it, up to its end; None when `keep_alive` s were quiet.
+        """Yield the job's state, then its events up to its end; None after `keep_alive` s without events.
 
-        `after` is the id of the last event a reader saw: it gets what it missed, as far as the feed still holds it;
-        `missed`, and the state, where it holds less. A slow reader gets `missed` in place of what it was too slow for.
-        Raises InvalidOptions, NotFound, Unavailable.
+        `after` is the id of the last event that a reader received: it gets the events after that, or `missed` and the
+        state if the feed does not hold all of them. A slow reader gets `missed` in place of the events it lost. Raises
+        InvalidOptions, NotFound, Unavailable.
         """
         return follow.one_job(self._feed, self.get, job_id, after, keep_alive)
 
     def all_events(
         self, wanted: EventFilter, after: str | None = None, keep_alive: float = 15.0
     ) -> AsyncGenerator[list[Event], None]:
-        """Yield what is wanted of what happens to all jobs, some events at a time; [] when `keep_alive` s were quiet.
+        """Yield the wanted events of all jobs, in lists; [] after `keep_alive` s without events.
 
-        The first is [], as soon as nothing can be missed any more. `after` and `missed` are as for `events`.
+        The first list is empty; it comes as soon as no event can be missed. `after` and `missed` are as for `events`.
         Raises InvalidOptions, Unavailable.
         """
         return follow.all_jobs(self._feed, wanted, after, keep_alive)
@@ -156,7 +156,7 @@ class Inspector:
         return await workers.clock_ms(self._redis)
 
     async def artifact(self, artifact_id: str) -> tuple[Artifact, Path]:
-        """Return a file that a job made: what it is and where it lies; raises NotFound."""
+        """Return the description and the path of a file that a job made; raises NotFound."""
         path = self._files.path(artifact_id)
         artifact = await artifacts.find(self._redis, artifact_id)
         if not await asyncio.to_thread(path.is_file):
@@ -168,7 +168,7 @@ class Inspector:
         return await overrides.everything(self._redis)
 
     async def recent(self) -> dict[str, FunctionStats]:
-        """Return per function how it did in the last 24 hours."""
+        """Return the endings and the mean run time of each function in the last 24 hours."""
         return await stats.recent(self._redis, now_ms())
 
     async def series(self, step: Literal["minute", "hour"]) -> list[Point]:
@@ -176,7 +176,7 @@ class Inspector:
         return await stats.series(self._redis, now_ms(), step)
 
     async def fleet_metrics(self) -> FleetMetrics:
-        """Return what a scrape of metrics shows; its cost is bounded, however many jobs and queues there are."""
+        """Return the fleet's metrics for a scrape; the cost is bounded, however many jobs and queues there are."""
         names = sorted(await queues.known(self._redis) - set(self.catalogue.queue_names))
         shown = [*self.catalogue.queue_names, *names][:_MOST_QUEUES]
         endings, ran_ms, over_budget = await stats.totals(self._redis)

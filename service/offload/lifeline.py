@@ -58,8 +58,8 @@ class Lifeline:
 def watch(fd: int, grace: float) -> threading.Thread:
     """Stop this process when the holder of the line is gone: SIGTERM, and SIGKILL if it is here `grace` seconds later.
 
-    A daemon thread, which also ends a process whose event loop is blocked. A child of this process that calls `watch`
-    too must be given the descriptor (`pass_fds=(fd,)`). Raises SettingsError where `fd` is no pipe.
+    A daemon thread, which also ends a process with a blocked event loop. A child of this process that calls `watch` too
+    must be given the descriptor (`pass_fds=(fd,)`). Raises SettingsError if `fd` is not a pipe.
     """
     try:
         is_pipe = stat.S_ISFIFO(os.fstat(fd).st_mode)
@@ -68,7 +68,7 @@ def watch(fd: int, grace: float) -> threading.Thread:
     if not is_pipe:
         from offload.settings import SettingsError  # noqa: PLC0415 - a supervisor does without the settings
 
-        raise SettingsError(f"{VARIABLE}: {fd} is no open pipe; only `offload up` sets it")
+        raise SettingsError(f"{VARIABLE}: {fd} is not an open pipe; only `offload up` sets it")
     os.set_inheritable(fd, False)  # noqa: FBT003  (the standard library takes it by position only)
     thread = threading.Thread(target=_wait_for_the_end, args=(fd, grace), name="offload-lifeline", daemon=True)
     thread.start()

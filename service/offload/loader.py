@@ -135,7 +135,7 @@ def _with_submodules(module: ModuleType) -> list[ModuleType]:
 def users_traceback(error: OffloadError) -> str:
     """Return the traceback of a job module that does not import, ending in a newline.
 
-    Our frames, and those of the import machinery, are removed; it is empty where no frame of the user's is left.
+    Our frames, and those of the import machinery, are removed; it is empty if no frame of the user's is left.
     """
     cause = error.__cause__
     if not isinstance(error, JobsNotLoaded) or cause is None:

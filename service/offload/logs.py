@@ -48,7 +48,7 @@ def configure(
     """Send every event of this process to stderr, from `level` up; may be called again, the last call holds.
 
     `auto` is `console` when stderr is a terminal, else `json`. `colors` of None means: when stderr is a terminal.
-    Tracebacks never show local variables, for they hold arguments.
+    Tracebacks never show local variables, since they hold arguments.
     """
     is_terminal = sys.stderr.isatty()
     as_json = log_format == "json" or (log_format == "auto" and not is_terminal)

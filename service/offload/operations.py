@@ -34,7 +34,7 @@ class Operations:
     async def move_function(self, name: str, runs_in: MovableTo | None, who: str) -> bool:
         """Run a `def` job function in a thread or a process from its next start on, over the whole fleet.
 
-        This lasts over restarts, until None undoes it; running jobs go on. Returns True if something changed. Raises
+        This survives restarts, until None undoes it; running jobs go on. Returns True if something changed. Raises
         UnknownFunction, NotMovable.
         """
         function = self._catalogue.function(name)
@@ -50,7 +50,7 @@ class Operations:
         return job.id
 
     async def pause_schedule(self, name: str) -> None:
-        """Skip the ticks of a schedule until it is resumed; none is caught up. Raises NotFound."""
+        """Skip the ticks of a schedule until it is resumed; they are not made up. Raises NotFound."""
         await schedules.pause(self._redis, self._schedule(name).name, paused=True)
 
     async def resume_schedule(self, name: str) -> None:

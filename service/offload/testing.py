@@ -34,8 +34,8 @@ class _NoStalls:
     def __call__(self, threshold: float = 0.1) -> AbstractAsyncContextManager[None]:
         """Watch the running loop during the block: `async with no_stalls(threshold=0.1): …`.
 
-        Raises LoopHeld at its end where something held the loop for `threshold` seconds or longer. An error that the
-        block raises is passed on, with a note of the stalls.
+        Raises LoopHeld at its end if something held the loop for `threshold` seconds or longer. An error that the block
+        raises is passed on, with a note of the stalls.
         """
         return _watching(threshold)
 
@@ -110,6 +110,6 @@ async def _keep_pace(slot: Slot) -> None:
 
 
 def _complaint(measured: list[Stall]) -> str:
-    """Return the complaint about stalls that blame someone, empty where there are none."""
+    """Return the complaint about stalls that blame someone, empty without such stalls."""
     records = stalls.blaming(describe.record(stall, "test", None) for stall in measured if stall.is_over)
     return stalls.complaint(records, str(Path.cwd())) if records else ""

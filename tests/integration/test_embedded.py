@@ -259,7 +259,7 @@ def test_no_server_program_names_the_extra(tmp_path, monkeypatch):
 
 def test_a_wrong_server_program_names_the_setting(tmp_path):
     """A program that is not there is an error that names OFFLOAD_REDIS_SERVER."""
-    with pytest.raises(EmbeddedRedisError, match=r"'/nowhere/redis-server' \(OFFLOAD_REDIS_SERVER\) is no program"):
+    with pytest.raises(EmbeddedRedisError, match=r"'/nowhere/redis-server' \(OFFLOAD_REDIS_SERVER\) is not a program"):
         EmbeddedRedis.start(tmp_path, server=Path("/nowhere/redis-server"))
 
 

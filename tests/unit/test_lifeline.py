@@ -102,5 +102,5 @@ def test_closing_twice_is_harmless():
 
 def test_a_number_that_is_no_pipe_is_refused():
     """A stray OFFLOAD_LIFELINE_FD is named as the fault, and nothing is killed by it."""
-    with Path(os.devnull).open() as file, pytest.raises(SettingsError, match=r"_FD: \d+ is no open pipe"):
+    with Path(os.devnull).open() as file, pytest.raises(SettingsError, match=r"_FD: \d+ is not an open pipe"):
         lifeline.watch(file.fileno(), 1)

@@ -28,7 +28,7 @@ class Answer:
 
 
 async def body_of(receive: Receive) -> bytes:
-    """Return the whole body; raises ClientDisconnect if the client leaves before it was received."""
+    """Return the whole body; raises ClientDisconnect if the client disconnects first."""
     parts: list[bytes] = []
     while True:
         message = await receive()

@@ -24,7 +24,7 @@ LIMIT_S = 5.0
 
 
 class BackgroundWork:
-    """Collects work for after the answer. A request that fails does none of it; no failure of it fails a request."""
+    """Collects work for after the answer. None is done if the request fails; its failure does not fail a request."""
 
     def __init__(self, request: Request, tasks: BackgroundTasks) -> None:
         self._request = request
@@ -32,7 +32,7 @@ class BackgroundWork:
 
     @property
     def who(self) -> str:
-        """The name of the caller's key; `anonymous` where the API asks for none."""
+        """The name of the caller's key; `anonymous` if the API requires none."""
         return caller(self._request).name
 
     def add(self, name: str, work: Callable[[], Awaitable[object]]) -> None:

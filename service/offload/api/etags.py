@@ -14,7 +14,7 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
 
 
 def conditional(request: Request, document: object) -> Response:
-    """Answer with the document and its strong `ETag`, or 304 without it where `If-None-Match` names that."""
+    """Answer with the document and its strong `ETag`, or with 304 and no body if `If-None-Match` names that tag."""
     return answer(orjson.dumps(document), request.headers.get("if-none-match"))
 
 

@@ -1,8 +1,8 @@
 """The fast path: the few routes that are called most, served in front of FastAPI, which only describes them.
 
-FastAPI's way to a handler (its exit stack, its router, its dependencies, its response) costs a call as much as all
-that an enqueue does here. So these routes are ASGI applications, matched by Starlette after the middleware.
-Everything else, other methods of their paths included, is FastAPI's. To do without: mount the same routes in FastAPI.
+FastAPI's path to a handler (its exit stack, its router, its dependencies, its response) costs a call as much as a whole
+enqueue does here. So these routes are ASGI applications, matched by Starlette after the middleware. Everything else,
+other methods of their paths included, is FastAPI's. To do without: mount the same routes in FastAPI.
 """
 
 from collections.abc import Sequence

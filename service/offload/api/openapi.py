@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 of the whole API: what FastAPI knows of its routes, and one typed operation for each job function."""
+"""OpenAPI 3.1 of the whole API: FastAPI's routes, and one typed operation for each job function."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ Document = dict[str, Any]
 
 
 class OffloadAPI(FastAPI):
-    """An application whose OpenAPI document has the job functions of a catalogue."""
+    """An application with the job functions of a catalogue in its OpenAPI document."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ def _never_null(paths: Document) -> Document:
     """Return the paths with no parameter that can be null.
 
     FastAPI describes an optional parameter as Python sees it. Over HTTP it is left out, never null; a client generated
-    from the document, or a tool that tests by it, would send the word.
+    from the document, or a tool that tests by it, would send `null`.
     """
     return {path: {method: _without_null(about) for method, about in item.items()} for path, item in paths.items()}
 
@@ -106,7 +106,7 @@ def _without_null(about: Document) -> Document:
 
 
 def _never_null_parameter(parameter: Document) -> Document:
-    """Take `null` out of the schema of a parameter, and the default that says it."""
+    """Remove `null` from the schema of a parameter, as a type and as the default."""
     schema = parameter.get("schema", {})
     kinds = [kind for kind in schema.get("anyOf", ()) if kind.get("type") != "null"]
     if len(kinds) == len(schema.get("anyOf", ())):
@@ -249,12 +249,12 @@ _HEADERS: Document = {
         pattern=r"^[!-~]([ -~]*[!-~])?$",
     ),
     "Prefer": _header("Prefer", "`wait=N` (RFC 7240) is as `wait` in the query, for up to 60 s."),
-    "traceparent": _header("traceparent", "The W3C trace context, which goes on to the worker with the job."),
+    "traceparent": _header("traceparent", "The W3C trace context, which is passed on to the worker with the job."),
 }
 
 
 def _example(schema: Document, schemas: Document) -> Any:
-    """Return an example of a value: the schema's own, or one made of its properties' where all needed ones have one."""
+    """Return the example of a schema, or one made from its properties; None if a required one has none."""
     shape = _resolved(schema, schemas)
     if shape.get("examples"):
         return shape["examples"][0]
@@ -269,7 +269,7 @@ def _resolved(schema: Document, schemas: Document) -> Document:
 
 
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
-    """Return a schema whose references follow the new names of components."""
+    """Return a schema with its references changed to the new names of components."""
     if isinstance(schema, list):
         return [_renamed(part, names) for part in schema]
     if not isinstance(schema, dict):

@@ -47,7 +47,7 @@ class SseEncoder:
         return frame
 
     async def ending(self, event: Event, document: Callable[[str], Awaitable[JobDocument | None]]) -> bytes:
-        """Return a job's terminal event with the job's document, which is asked for once for all who follow it."""
+        """Return a job's terminal event with the job's document, which is read once for all who follow it."""
         key = (event.id, event.name, event.job_id)
         if known := self._endings.get(key):
             return known
@@ -75,7 +75,7 @@ def _encoded(event: Event, more: dict[str, JobDocument | None] | None) -> bytes:
 
 
 def described(event: Event) -> dict[str, Any]:
-    """Describe an event: what it brings, with times as everywhere."""
+    """Return the document of an event, with times in RFC 3339."""
     data = {name: value for name, value in event.data.items() if name != "due"}
     if "due" in event.data:
         data["run_at"] = rfc3339(event.data["due"])

@@ -36,7 +36,7 @@ class State:
     encoder: SseEncoder = field(default_factory=SseEncoder)
 
     async def promptly(self, answer: Awaitable[T], wait: float = 0, part: Literal["reads", "writes"] = "reads") -> T:
-        """Return Redis' answer; raises Unavailable if there is none, 3 s after the requested `wait`.
+        """Return the answer of Redis; raises Unavailable if it does not come within 3 s and the requested `wait`.
 
         While Redis is known to hang, calls are refused at once. A Redis out of memory serves reads and refuses writes,
         so an outage is recorded for either apart.

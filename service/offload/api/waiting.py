@@ -50,7 +50,7 @@ def preferred(prefer: bytes | None) -> int | None:
 async def while_connected(receive: Receive, answer: Awaitable[T]) -> T:
     """Return the answer; if the client disconnects first, cancel it and raise ClientDisconnect.
 
-    Only for a request whose body has been read.
+    Only for a request after its body was read.
     """
     limit = asyncio.timeout(None)
 

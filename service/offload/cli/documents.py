@@ -41,7 +41,7 @@ def jobs(records: tuple[JobRecord, ...]) -> list[Any]:
 
 
 def bulk(outcome: BulkOutcome) -> Any:
-    """Return what became of all jobs that fit a filter."""
+    """Return the outcome of an action on all jobs that fit a filter."""
     return views.bulk(outcome)
 
 
@@ -56,7 +56,7 @@ def workers(beats: Iterable[Mapping[str, Any]]) -> list[Any]:
 
 
 def function(function: JobFunction[Any, Any], settings: Settings, observed: Observed | None) -> dict[str, Any]:
-    """Return one job function; what only Redis knows is left out where none was asked."""
+    """Return one job function; without `observed` it has only what its code declares."""
     defaults = views.Defaults(settings.max_tries, settings.job_timeout, settings.keep_result, settings.loop_budget_ms)
     if observed is not None:
         recent, override = observed.recent.get(function.name), observed.overrides.get(function.name)

@@ -19,7 +19,7 @@ NAME = "up.json"
 
 @dataclass(frozen=True)
 class RunningUp:
-    """A running `offload up`. `redis_url` is None where it uses a Redis that is not its own: that may hold a secret."""
+    """A running `offload up`. `redis_url` is None if it uses a Redis that is not its own: that may hold a secret."""
 
     redis_url: str | None
     jobs: tuple[str, ...]

@@ -33,13 +33,13 @@ Reason = TypeAliasType(
             "behind-others",
             "next",
         ],
-        Named("Reason", "Why a job stands where it stands; none of these words ever changes."),
+        Named("Reason", "The reason why a job has its status; these words never change."),
     ],
 )
 
 
 class JobRefDocument(TypedDict):
-    """Another job that an explanation names; `worker` and `since` are null where it does not run."""
+    """Another job that an explanation names; `worker` and `since` are null if it does not run."""
 
     id: str
     function: str | None
@@ -50,7 +50,7 @@ class JobRefDocument(TypedDict):
 class LimitsDocument(TypedDict):
     """The limits of the queue; `holders` are up to five of its running jobs.
 
-    `next_start_at` is when its rate allows another start, null where it does now.
+    `next_start_at` is when its rate allows another start, null if it does now.
     """
 
     paused: bool
@@ -109,7 +109,7 @@ class ExplanationDocument(TypedDict):
     """Why a job is not running: `reason` is a stable word, `sentence` for a person, the rest the facts behind both.
 
     `also` names further reasons that hold it back after that. `position` is the number of jobs before it in its queue,
-    and `before` the first five of them; null where it is not due. `run_at` is when its queue offers it.
+    and `before` the first five of them; null if it is not due. `run_at` is when its queue offers it.
     """
 
     job_id: str

@@ -65,9 +65,9 @@ class ExecutorDocument(TypedDict):
     executors=[{"queue": "mail", "kind": "thread", "size": 6, "busy": 2, "waiting": 0, "leaked": 0}],
 )
 class WorkerDocument(TypedDict):
-    """A live worker, as of its last heartbeat; `loop` is null where its event loop is not watched.
+    """A live worker, as of its last heartbeat; `loop` is null if its event loop is not watched.
 
-    `executors` has its threads and processes, for each queue whose jobs run there.
+    `executors` has its threads and processes, for each queue with jobs that run there.
     """
 
     id: str

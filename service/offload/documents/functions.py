@@ -47,7 +47,7 @@ class OverrideDocument(TypedDict):
 class FunctionDocument(TypedDict):
     """One job function; `arguments` and `result` are JSON schemas.
 
-    `runs_in` is where it runs, by its code or by `override`, which is null where nobody moved it. `recent` counts its
+    `runs_in` is where it runs, by its code or by `override`, which is null if nobody moved it. `recent` counts its
     endings of the last 24 hours; `mean_ms` is the mean run time of the attempts that succeeded.
     """
 

@@ -13,13 +13,13 @@ Status = TypeAliasType(
     "Status",
     Annotated[
         Literal["deferred", "queued", "running", "retrying", "succeeded", "dead", "aborted"],
-        Named("Status", "Where a job stands."),
+        Named("Status", "The status of a job."),
     ],
 )
 
 
 class ErrorDocument(TypedDict):
-    """An exception as data; jobs that failed in the same way share its `fingerprint`, null where no attempt failed."""
+    """An exception as data; jobs that failed in the same way share its `fingerprint`, null if no attempt failed."""
 
     type: str
     message: str
@@ -29,7 +29,7 @@ class ErrorDocument(TypedDict):
 
 
 class ProgressDocument(TypedDict):
-    """The progress that a job reported; `fraction` is from 0 to 1, or null where it is unknown."""
+    """The progress that a job reported; `fraction` is from 0 to 1, or null if it is unknown."""
 
     fraction: float | None
     message: str | None

@@ -19,7 +19,7 @@ def example(**members: Any) -> Callable[[type[_Shape]], type[_Shape]]:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Title and description of a named type in OpenAPI; stands in its `Annotated`."""
+    """Title and description of a named type in OpenAPI; part of its `Annotated`."""
 
     title: str
     description: str

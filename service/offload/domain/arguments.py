@@ -43,7 +43,7 @@ class Arguments:
 
     @classmethod
     def from_signature(cls, function: str, fn: Callable[..., Any]) -> "Arguments":
-        """Read the parameters after the context; raise InvalidDefinition where one has no schema."""
+        """Read the parameters after the context; raise InvalidDefinition if one has no schema."""
         try:
             parameters = list(inspect.signature(fn, eval_str=True).parameters.values())
         except NameError as error:
@@ -97,7 +97,7 @@ class Arguments:
 
     @cached_property
     def is_empty(self) -> bool:
-        """True where a call without arguments needs no check."""
+        """True if a call without arguments needs no check."""
         return self.model is None or not self._fields
 
     def check(self, given: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ def callback_id(job_id: str, end: int) -> str:
 
 
 def check_callback_url(url: str) -> str:
-    """Return the URL, or raise ValueError where it is not a complete http(s) one that may be shown to anybody."""
+    """Return the URL, or raise ValueError if it is not a complete http(s) one that may be shown to anybody."""
     if len(url) > LONGEST_URL:
         msg = f"has {len(url)} characters; it may have {LONGEST_URL}"
         raise ValueError(msg)
@@ -40,7 +40,7 @@ def check_callback_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be a complete http: or https: URL, as in https://example.com/hooks/jobs")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("must have no user and password in it: it stands in documents; deliveries are signed instead")
+        raise ValueError("must not contain a user or password, since documents show it; deliveries are signed instead")
     return url
 
 

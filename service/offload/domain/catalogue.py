@@ -43,7 +43,7 @@ class Catalogue:
 def collect(modules: Iterable[ModuleType]) -> Catalogue:
     """Collect JobFunctions, Queues and Schedules from module namespaces, and the functions of an arq `WorkerSettings`.
 
-    Raises InvalidDefinition where two functions, queues or schedules share a name, or a schedule names no function.
+    Raises InvalidDefinition if two functions, queues or schedules share a name, or a schedule names no function.
     """
     functions: dict[str, JobFunction[Any, Any]] = {}
     queues: dict[str, Queue] = {}

@@ -140,7 +140,7 @@ class JobNotKept(Conflict):
 
 
 class NotMovable(Conflict):
-    """The code of a job function cannot run in the executor that was asked for."""
+    """The code of a job function cannot run in the requested executor."""
 
 
 class IdempotencyKeyInUse(Conflict):

@@ -11,7 +11,7 @@ MISSED = "missed"
 class Event:
     """Something that happened to a job: `name` is the state entered, or `progress`, or `log`.
 
-    `blocked` and `stalled` are about an event loop: `job_id` is the job that held it, empty where it was none.
+    `blocked` and `stalled` are about an event loop: `job_id` is the job that held it, empty if no job did.
 
     `id` is its place in the feed (`<ms>-<n>.<i>`), from which a reader resumes; `missed` has none.
     """
@@ -33,7 +33,7 @@ class EventFilter:
     names: frozenset[str] | None = None
 
     def matches(self, event: Event) -> bool:
-        """Return True where the event fits; one without a function or queue does not fit a filter that has one."""
+        """Return True if the event fits; one without a function or queue does not fit a filter that has one."""
         return (
             (self.names is None or event.name in self.names)
             and (self.functions is None or event.data.get("function") in self.functions)

@@ -16,19 +16,26 @@ class ExecutorUsage:
     peak_rss: int | None = None
 
     def add(self, cpu_ns: int, peak_rss: int) -> None:
-        """Add what a process used."""
+        """Add the usage of a process."""
         self.cpu_ns = (self.cpu_ns or 0) + cpu_ns
         self.peak_rss = max(self.peak_rss or 0, peak_rss)
 
     def as_json(self) -> bytes:
-        """Return this as the record of a job keeps it, by the names that the record has for it."""
-        return orjson.dumps(
-            {
-                "executor_wait_ms": self.waited_ns // 1000 / 1000,
-                "cpu_ms": None if self.cpu_ns is None else self.cpu_ns // 1000 / 1000,
-                "peak_rss_bytes": self.peak_rss or None,
-            }
-        )
+        """Return this as the record of a job keeps it; short, since 64 bytes are the limit of a compact record."""
+        usage = {"wait_us": self.waited_ns // 1000}
+        if self.cpu_ns is not None:
+            usage |= {"cpu_us": self.cpu_ns // 1000, "rss": self.peak_rss or 0}
+        return orjson.dumps(usage)
+
+
+def usage_fields(data: bytes) -> dict[str, Any]:
+    """Return what `ExecutorUsage.as_json` wrote, by the names of a job's record."""
+    usage = orjson.loads(data)
+    return {
+        "executor_wait_ms": usage["wait_us"] / 1000,
+        "cpu_ms": usage["cpu_us"] / 1000 if "cpu_us" in usage else None,
+        "peak_rss_bytes": usage.get("rss") or None,
+    }
 
 
 def total(workers: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, int]]:

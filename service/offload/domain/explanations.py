@@ -261,7 +261,7 @@ def _plural(place: str) -> str:
 
 
 def _span(ms: int) -> str:
-    """Say a duration: `0.4 s`, `12 s`, `5 min`, `2.5 h`, `3 d`."""
+    """Format a duration: `0.4 s`, `12 s`, `5 min`, `2.5 h`, `3 d`."""
     seconds = max(0, ms) / 1000
     for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
         if seconds < limit:

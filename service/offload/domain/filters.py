@@ -36,7 +36,7 @@ class Filter:
 
     def __post_init__(self) -> None:
         if self.error is not None and not is_fingerprint(self.error):
-            msg = f"error: {self.error!r} is no fingerprint; it is the 12 hex digits of `error.fingerprint` of a job"
+            msg = f"error: {self.error!r} is not a fingerprint: 12 hex digits, as in `error.fingerprint` of a job"
             raise InvalidOptions(msg)
         after, before = self.enqueued_after_ms, self.enqueued_before_ms
         if after is not None and before is not None and after >= before:
@@ -55,7 +55,7 @@ class Filter:
     def among(
         self, statuses: tuple[Status, ...], verb: str, unless_named: tuple[Status, ...] = ()
     ) -> tuple[Status, ...]:
-        """Return the statuses that fit; raises InvalidOptions where the filter names another one.
+        """Return the statuses that fit; raises InvalidOptions if the filter names another one.
 
         A filter without a status fits all of them, or those of `unless_named`.
         """
@@ -77,9 +77,9 @@ IDS_SHOWN = 100
 class BulkOutcome:
     """The outcome of a bulk call.
 
-    `matched` counts the jobs that fit and that the action can be about: in a dry run all that could be counted, else
-    those that were selected, at most the limit. `done` counts the jobs on which the action worked; the others had moved
-    on. `ids` are the first hundred of those matched. With `has_more` there may be others: call again.
+    `matched` counts the jobs that fit and allow the action: in a dry run all that could be counted, else those that
+    were selected, at most the limit. `done` counts the jobs on which the action worked; the others had moved on. `ids`
+    are the first hundred of those matched. With `has_more` there may be others: call again.
     """
 
     matched: int
@@ -112,14 +112,16 @@ class StallFilter:
 
     def __post_init__(self) -> None:
         if self.fingerprint is not None and not is_fingerprint(self.fingerprint):
-            msg = f"fingerprint: {self.fingerprint!r} is none; it is the 12 hex digits of `fingerprint` of a stall"
+            msg = (
+                f"fingerprint: {self.fingerprint!r} is not a fingerprint: 12 hex digits, as in `fingerprint` of a stall"
+            )
             raise InvalidOptions(msg)
         if self.after_ms is not None and self.before_ms is not None and self.after_ms >= self.before_ms:
             msg = "after is not before before; no stall can fit both"
             raise InvalidOptions(msg)
 
     def matches(self, stall: Mapping[str, Any]) -> bool:
-        """Return True where a stall fits, whenever it was."""
+        """Return True if a stall fits, whenever it was."""
         names = ("kind", "function", "route", "worker", "job_id", "fingerprint")
         return all(getattr(self, name) in (None, stall.get(name)) for name in names)
 

@@ -28,8 +28,8 @@ def fingerprint(function: str, error_type: str, message: str, traceback: str = "
     """Return 12 hex digits that jobs that failed in the same way share.
 
     They are from a SHA-1 over function, error type, and the innermost frame of the user's code (file name and function)
-    or, where there is none, the message without its varying parts. SHA-1, since Redis' Lua has no other: attempts that
-    are lost with their worker are recorded by a script, which makes the same fingerprint of `WorkerLost`.
+    or, without such a frame, the message without its varying parts. SHA-1, since the Lua of Redis has no other hash:
+    attempts that are lost with their worker are recorded by a script, which makes the same fingerprint of `WorkerLost`.
     """
     place = "" if error_type == "WorkerLost" else _place(traceback) or normalised(message)
     identity = f"{function}\n{error_type}\n{place}"

@@ -92,7 +92,7 @@ def job(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     narrow that. One step of an `async def` that holds the event loop for longer than `loop_budget_ms` is logged and
     counted; with `over_budget="fail"` the attempt ends with LoopBudgetExceeded.
 
-    Raises InvalidDefinition where the declaration cannot work, at import.
+    Raises InvalidDefinition if the declaration cannot work, at import.
     """
     if fn is None:
         return lambda decorated: define(decorated, **options)
@@ -177,7 +177,7 @@ def plain_function(
 
 def _place(name: str, fn: Callable[..., Any], runs_in: str | None) -> RunsIn:
     if runs_in not in (None, "thread", "process"):
-        msg = f"{name}: runs_in={runs_in!r} is not known; write 'thread' or 'process', or leave it out"
+        msg = f"{name}: runs_in={runs_in!r} is not known; use 'thread' or 'process', or leave it out"
         raise InvalidDefinition(msg)
     if inspect.iscoroutinefunction(fn):
         if runs_in is not None:
@@ -202,7 +202,7 @@ def _check_budget(name: str, fn: Callable[..., Any], loop_budget_ms: float | Non
         msg = f"{name} is not async def, so it does not run on the event loop: drop loop_budget_ms={loop_budget_ms}"
         raise InvalidDefinition(msg)
     if over_budget not in ("warn", "fail"):
-        msg = f"{name}: over_budget={over_budget!r} is not known; write 'warn' or 'fail'"
+        msg = f"{name}: over_budget={over_budget!r} is not known; use 'warn' or 'fail'"
         raise InvalidDefinition(msg)
     if over_budget == "fail" and loop_budget_ms is None:
         msg = f"{name}: over_budget='fail' needs loop_budget_ms, the milliseconds that one step may take"

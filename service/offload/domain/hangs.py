@@ -1,7 +1,7 @@
 """The cause of a hang: the line and the job that held an event loop until its worker was killed, as far as is known.
 
-No job is named on a guess: it is named where the step clock names it, or where the stack, or the lack of other jobs,
-leaves no doubt.
+No job is named on a guess: it is named if the step clock names it, or if the stack, or the lack of other jobs, leaves
+no doubt.
 """
 
 import re
@@ -67,7 +67,7 @@ class HangReport:
         return replace(self, code=code or None)
 
     def sentence(self) -> str:
-        """Say what held the loop, where, for how long, and in which state the process was."""
+        """Return a sentence: what held the loop, where, for how long, and the state of the process."""
         holder = f"`{self.code}`" if self.code else "a step"
         place = f" in {'/'.join(PurePath(self.at.file).parts[-2:])}:{self.at.line}" if self.at else ""
         if self.verdict is Verdict.STOPPED:
@@ -117,14 +117,14 @@ def frames(stack: str) -> list[Frame]:
 
 
 def innermost_user_frame(stack: Sequence[Frame], foreign: Sequence[str]) -> Frame | None:
-    """Return the innermost frame of the user's code: of a file that lies under none of the `foreign` directories."""
+    """Return the innermost frame of the user's code: of a file outside the `foreign` directories."""
     return next((frame for frame in stack if not frame.file.startswith((*foreign, "<"))), None)
 
 
 def responsible_job(stack: Sequence[Frame], suspects: Sequence[Suspect]) -> Suspect | None:
     """Return the job that the step clock named, or else the one with its function on the stack.
 
-    None where several jobs are possible and nothing tells them apart.
+    None if several jobs are possible and nothing tells them apart.
     """
     named = [suspect for suspect in suspects if suspect.is_known]
     if len(named) == 1:
@@ -141,7 +141,7 @@ def responsible_job(stack: Sequence[Frame], suspects: Sequence[Suspect]) -> Susp
 def diagnose(
     verdict: Verdict, held_s: float, stack: str, suspects: Sequence[Suspect], foreign: Sequence[str]
 ) -> HangReport:
-    """Report which job held a loop and where, from the stack and from what the worker ran."""
+    """Return the job that held a loop, and the line, from the stack and the running jobs."""
     lines = frames(stack)
     at, job = innermost_user_frame(lines, foreign), responsible_job(lines, suspects)
     innermost = lines[0] if lines else None

@@ -1,7 +1,7 @@
 """Idempotency keys: a request that is repeated under the same key has no second effect.
 
-After the IETF draft draft-ietf-httpapi-idempotency-key-header: the key is the caller's, the fingerprint tells
-if two requests are the same.
+After the IETF draft draft-ietf-httpapi-idempotency-key-header: a key belongs to its caller, and the fingerprint shows
+whether two requests are the same.
 """
 
 import hashlib

@@ -49,7 +49,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The job function returned; `result` is its value in JSON, `value` the object itself where it is at hand."""
+    """The job function returned; `result` is its value in JSON, `value` the object itself if available."""
 
     result: bytes
     value: Any = None
@@ -57,9 +57,9 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The job function raised; `again` is True where the policy allows a retry, `after` its delay in seconds.
+    """The job function raised; `again` is True if the policy allows a retry, `after` its delay in seconds.
 
-    `exception` is the object itself where it is at hand: arq's pickled results carry it.
+    `exception` is the object itself if available: arq's pickled results carry it.
     """
 
     error: ErrorInfo
@@ -98,7 +98,7 @@ class RetryAt:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """Keep the job for a person to look at; `was_tried` is False where its attempts were used up before this claim."""
+    """Keep the job for a person to look at; `was_tried` is False if its attempts were used up before this claim."""
 
     error: ErrorInfo
     exception: BaseException | None = None

@@ -39,7 +39,7 @@ class Queue:
 def check_queue_name(name: str) -> str:
     """Return the name; raises InvalidDefinition, with the rule, for a bad one."""
     if not _NAME.fullmatch(name):
-        msg = f"{name!r} is no queue name: letters, digits and _ . : - up to 100, starting with a letter or digit"
+        msg = f"{name!r} is not a queue name: up to 100 letters, digits and _ . : - that begin with a letter or digit"
         raise InvalidDefinition(msg)
     return name
 
@@ -48,7 +48,7 @@ def parse_rate(rate: str) -> tuple[int, int]:
     """Return `(count, window_ms)` of a rate such as `10/s` or `5/30s`."""
     match = _RATE.fullmatch(rate)
     if not match or int(match[1]) < 1 or match[2] == "0":
-        msg = f"rate {rate!r} is not understood: write '10/s', '100/m' or '5/30s'"
+        msg = f"rate {rate!r} is not valid: use a form such as '10/s', '100/m' or '5/30s'"
         raise InvalidDefinition(msg)
     return int(match[1]), int(match[2] or 1) * _SECONDS[match[3]] * 1000
 

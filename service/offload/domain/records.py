@@ -10,7 +10,7 @@ from offload.domain.states import Status
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The progress that a job reported: `fraction` from 0 to 1, or None where it is unknown."""
+    """The progress that a job reported: `fraction` from 0 to 1, or None if it is unknown."""
 
     fraction: float | None
     message: str | None
@@ -30,14 +30,14 @@ class FailedAttempt:
 
 @dataclass(slots=True)
 class JobRecord:
-    """One job; times in ms since the epoch, None for what has not happened.
+    """One job; times in ms since the epoch, None for events that have not happened.
 
     Never changed, but not frozen: one is made for each job that is shown, and frozen ones are slower to make.
 
     `args` are the JSON arguments with secrets masked; None once they are no longer kept.
     `callback_url` gets a webhook at each end; the job `callback_id` delivers the last one.
-    `result` holds raw JSON, None while there is none or when its TTL has passed (`result_expired`). Where it is
-    encrypted by a key that this process does not have, `args` and `result` are None and `missing_key` is the id of it.
+    `result` holds raw JSON, None before the job has succeeded or after its TTL has passed (`result_expired`). If it is
+    encrypted with a key that this process does not have, `args` and `result` are None and `missing_key` has its id.
     """
 
     id: str
@@ -91,7 +91,7 @@ class Page:
 class QueueState:
     """One queue; `oldest_ms` is when its longest waiting due job became due.
 
-    `paused_by` and `paused_ms` are None where it is not paused, or where they are unknown.
+    `paused_by` and `paused_ms` are None if it is not paused, or if they are unknown.
     """
 
     name: str

@@ -28,7 +28,7 @@ class RedisAddress:
 
 
 def parse(url: str) -> RedisAddress:
-    """Return the parts of an address; raises InvalidOptions, whose message does not show the password.
+    """Return the parts of an address; raises InvalidOptions, with a message that does not show the password.
 
     `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS), `unix:///path?db=0`,
     `redis+sentinel://[user:password@]host:port,host:port/master[/db][?sentinel_username=…&sentinel_password=…]`.
@@ -40,7 +40,7 @@ def parse(url: str) -> RedisAddress:
         return _sentinels(parts) if parts.scheme == "redis+sentinel" else _server(parts)
     except ValueError:
         msg = (
-            f"{without_password(url)!r} is no Redis address: write redis://host:6379/0, rediss://…, unix:///path?db=0 "
+            f"{without_password(url)!r} is not a Redis address: use redis://host:6379/0, rediss://…, unix:///path?db=0 "
             "or redis+sentinel://host:26379/master/0"
         )
         raise InvalidOptions(msg) from None

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 PAUSES_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before the first restart, the second, …; the last holds for all further ones."""
 SETTLED_S = 30.0
-"""A process that ran longer was fine: its end is the first of a new row."""
+"""A process that ran longer was fine: its end is the first of a new series."""
 
 
 @dataclass(slots=True)
 class Restarts:
-    """The ends in a row of a process and of those that took its place."""
+    """Consecutive ends of a process and of its replacements."""
 
     in_row: int = 0
 
@@ -20,5 +20,5 @@ class Restarts:
         return PAUSES_S[min(self.in_row, len(PAUSES_S)) - 1]
 
     def forget(self) -> None:
-        """Begin anew: the process was ended on purpose, or its settings have changed."""
+        """Begin a new series: the process was ended on purpose, or its settings have changed."""
         self.in_row = 0

@@ -1,16 +1,16 @@
-"""How long results, records and dead jobs are kept after a job has ended."""
+"""The times for which results, records and dead jobs are kept after a job has ended."""
 
 from dataclasses import dataclass
 
 _FOREVER_MS = 10 * 365 * 86_400_000
-"""The record of a job with a result that is kept for ever: Redis has to have some time."""
+"""TTL of the record of a job with a result that is kept for ever: Redis needs some time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
     """Times to live in ms, as Redis takes them: of a result, of a record beyond its result, of a dead or aborted job.
 
-    `result_ttl_ms` holds where neither the job nor its function has a time of its own.
+    `result_ttl_ms` applies if neither the job nor its function has a time of its own.
     """
 
     result_ttl_ms: int = 3_600_000

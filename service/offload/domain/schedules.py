@@ -36,7 +36,7 @@ class Schedule:
         try:
             zone = ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            msg = f"Schedule({self.name!r}): there is no time zone {self.timezone!r}; write 'Europe/Berlin', 'UTC' …"
+            msg = f"Schedule({self.name!r}): there is no time zone {self.timezone!r}; use 'Europe/Berlin', 'UTC' …"
             raise InvalidDefinition(msg) from error
         if self.cron is not None:
             try:

@@ -12,7 +12,7 @@ from offload.domain.hangs import frames
 
 Stall = Mapping[str, Any]
 BLAMING = frozenset({"step", "callback"})
-"""The kinds that blame a job, a route or a line; the others are the doing of the machine, or of many short steps."""
+"""The kinds that blame a job, a route or a line; the others are caused by the machine, or by many short steps."""
 _EVENT_MEMBERS = (
     "kind",
     "process",
@@ -46,7 +46,7 @@ def shown_name(stall: Stall) -> str:
 def fingerprint(kind: str, name: str | None, file: str | None, qualname: str) -> str:
     """Return 12 hex digits that stalls of one cause share: kind, job function or route, file, and function of the line.
 
-    The line is no part of it, since it changes from release to release.
+    The line number is not part of it, since it changes from release to release.
     """
     return hashlib.sha256(f"{kind}|{name}|{file}|{qualname}".encode()).hexdigest()[:12]
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Where a job stands."""
+    """The status of a job."""
 
     DEFERRED = "deferred"
     QUEUED = "queued"
@@ -38,7 +38,7 @@ MOVES: dict[Status, frozenset[Status]] = {
 
 
 def as_seen(stored: Status, due_ms: int | None, now_ms: int) -> Status:
-    """Return the status a reader should see: a deferred or retrying job whose time has come is queued."""
+    """Return the status a reader should see: a deferred or retrying job that has become due is queued."""
     if stored in (Status.DEFERRED, Status.RETRYING) and due_ms is not None and due_ms <= now_ms:
         return Status.QUEUED
     return stored

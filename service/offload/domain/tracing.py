@@ -18,6 +18,6 @@ def traceparent(header: str | None) -> str | None:
 
 
 def trace_id(header: str) -> str | None:
-    """Return the id of the whole trace, 32 hex digits; None where that is no valid `traceparent`."""
+    """Return the id of the whole trace, 32 hex digits; None if it is not a valid `traceparent`."""
     valid = traceparent(header)
     return None if valid is None else valid.split("-")[1]

@@ -67,7 +67,7 @@ def _digest(ctx: JobContext, name: str, size: int, pieces: Iterator[bytes], algo
 def _open_below(opened: ExitStack, directory: Path, path: str) -> int:
     """Open a regular file below `directory`; raise GiveUp for anything outside it, by `..` or by a link.
 
-    A link that stays inside is followed. What it resolved to is then opened step by step from the directory's own
+    A link that stays inside is followed. The resolved path is then opened step by step from the directory's own
     descriptor, following no link, so that a link put there a moment later leads nowhere.
     """
     base = directory.resolve()

@@ -126,8 +126,8 @@ async def request(ctx: JobContext, request: HttpRequest) -> HttpResponse:
     """Send an HTTP request to a public address and return the response.
 
     429, 5xx and connection trouble are tried again, `Retry-After` honoured; any other status is a result, unless
-    `raise_for_status` makes a 4xx the end of the job. POST and PATCH carry the job's id as `Idempotency-Key`, since
-    a request may be sent again after its answer was lost.
+    `raise_for_status` makes a 4xx final. POST and PATCH carry the job's id as `Idempotency-Key`, since a request may be
+    sent again after its answer was lost.
     """
     started = time.monotonic()
     allow_private = ctx.settings.allow_private_addresses

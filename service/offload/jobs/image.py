@@ -122,8 +122,8 @@ def compress(
 def upright(data: bytes, longest_side: int | None = None) -> Image.Image:
     """Decode an untrusted picture: first frame, upright, sRGB, mode RGB or RGBA, without metadata.
 
-    It is made smaller to fit `longest_side` (JPEG while decoding, which is many times faster). Raises GiveUp where
-    the data are no picture that we read, are damaged, or would unpack to more than MOST_PIXELS.
+    It is made smaller to fit `longest_side` (JPEG while decoding, which is many times faster). Raises GiveUp if the
+    data are not a supported picture, are damaged, or would unpack to more than MOST_PIXELS.
     """
     with _no_picture_is_trusted():
         opened = _opened(data)

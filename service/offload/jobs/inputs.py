@@ -47,7 +47,7 @@ class FileInput(BaseModel):
 
 
 def read_artifact(ctx: JobContext, artifact_id: str) -> tuple[Artifact, bytes]:
-    """Return an artifact and its content; raise GiveUp if there is none. Blocks."""
+    """Return an artifact and its content; raise GiveUp if it does not exist. Blocks."""
     try:
         return ctx.read_artifact(artifact_id)
     except NotFound as error:

@@ -55,7 +55,7 @@ def complete(
     """Answer a prompt with the command of OFFLOAD_LLM_COMMAND; each line it prints is reported as progress.
 
     The prompt comes to the command on stdin, as text. `{system}` and `{max_tokens}` in the command are replaced, as
-    in `llm --system {system}`; without `{system}`, the system prompt stands before the prompt, with an empty line
+    in `llm --system {system}`; without `{system}`, the system prompt is put before the prompt, with an empty line
     between. No shell is involved. Aborting the job ends the command and all that it started.
     """
     command = _command(ctx.settings.llm_command, system, max_tokens)

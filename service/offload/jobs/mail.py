@@ -139,9 +139,9 @@ class Receipt(BaseModel):
 async def send(ctx: JobContext, message: Email) -> Receipt:
     """Send an e-mail through the SMTP server of OFFLOAD_SMTP_URL.
 
-    4xx answers, timeouts and connection trouble are tried again; 5xx is the end. The Message-ID follows from the job's
-    id, so a message that was sent twice because an answer was lost is one message to whoever receives it. When the
-    server takes it for some recipients only, those it refused are named in the receipt and not tried again.
+    4xx answers, timeouts and connection trouble are tried again; 5xx is final. The Message-ID follows from the job's
+    id, so a message that was sent twice because an answer was lost is one message to whoever receives it. If the server
+    accepts it for some recipients only, the receipt names the others, and they are not tried again.
     """
     server = _server(ctx.settings.smtp_url)
     attachments = await ctx.to_thread(_contents, ctx, message.attachments)

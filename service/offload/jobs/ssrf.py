@@ -2,7 +2,7 @@
 
 A name is resolved here, its addresses are checked here, and the connection goes to the very address that was checked,
 so a name that resolves to something else a moment later (DNS rebinding) gains nothing. Every redirect hop passes again.
-Proxies from the environment are not used: behind one, nobody knows which address is reached.
+Proxies from the environment are not used: behind one, the address that is reached is unknown.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class AddressRefused(GiveUp):
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """Return the addresses of a host in the system's order; raise OSError if there is none."""
+    """Return the addresses of a host in the system's order; raise OSError if it has no address."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 

@@ -61,7 +61,7 @@ async def deliver(ctx: JobContext, webhook: Webhook) -> Delivery:
     """POST a signed event to a receiver, and retry until it responds with 2xx.
 
     429, 5xx and connection trouble are tried again, `Retry-After` honoured. 410 (the receiver is gone), any other 4xx
-    and a redirect end it: neither gets better by itself.
+    and a redirect end it: a retry would not help.
     """
     body, webhook_id = to_json(webhook.payload), webhook.id or f"msg_{ctx.id}"
     return await post(ctx, webhook.url, webhook_id, body, webhook.secrets, webhook.headers, webhook.timeout)

@@ -25,7 +25,7 @@ _WAITS = ("threading.py", "queue.py", "selectors.py", "socket.py", "ssl.py", "su
 
 
 def position(code: CodeType, lasti: int) -> tuple[int, int, int, int]:
-    """Return first line, last line, first and last column of the instruction; 0 where the compiler kept none."""
+    """Return first line, last line, first and last column of the instruction; 0 if the compiler kept none."""
     positions = list(code.co_positions())
     index = lasti // 2
     first, last, left, right = positions[index] if 0 <= index < len(positions) else (None, None, None, None)
@@ -48,7 +48,7 @@ def is_foreign(code: CodeType) -> bool:
 
 
 def user_place(sample: Sample) -> Place | None:
-    """Return the innermost place of the user's own code; the innermost of all where there is none."""
+    """Return the innermost place of the user's own code; the innermost place of all if the stack has no user code."""
     if not sample.stack:
         return None
     return next((place for place in sample.stack if not is_foreign(place[0])), sample.stack[0])
@@ -102,7 +102,7 @@ def _ms(ns: int) -> float:
 
 
 def _is_exact(stall: Stall, innermost: Place) -> bool:
-    """Tell whether the sample is of the very line: a C call that holds the GIL is sampled as it returns.
+    """Return True if the sample is of the line itself: a C call that holds the GIL is sampled as it returns.
 
     After an operator the loop's thread gives up the GIL only at the next call or jump.
     """

@@ -36,7 +36,7 @@ class Evidence:
 def judge(
     evidence: Evidence, step: SlowStep | None, samples: Sequence[Sample], *, is_startup: bool = False
 ) -> StallKind:
-    """Return the kind of a stall; causes that are no step's are checked first.
+    """Return the kind of a stall; causes other than steps are checked first.
 
     A step of a job or a request is exact even while the process starts, so it stays a `step`.
     """
@@ -72,7 +72,7 @@ def _outside_cause(evidence: Evidence) -> StallKind | None:
 
 
 def _was_stopped(evidence: Evidence) -> bool:
-    """Tell whether the whole process stood still (SIGSTOP, a debugger): the watchdog too, not waiting for the GIL."""
+    """Return True if the whole process was stopped (SIGSTOP, a debugger): the watchdog too, not waiting for the GIL."""
     if evidence.watchdog_switches < 0 or evidence.cpu_ns > evidence.held_ns // 2:
         return False
     late_ns = evidence.watchdog_late_ns

@@ -37,7 +37,7 @@ class Beat(NamedTuple):
 class LoopFigures:
     """Lag and load of one loop, for metrics and for the list of workers; each call begins a new interval.
 
-    `lag_ms` is how late the last beat was, or how overdue the next is; `max_lag_ms` the maximum in the interval.
+    `lag_ms` is how late the latest beat was, or how overdue the next is; `max_lag_ms` the maximum in the interval.
     `busy` is the share (0 to 1) of the interval in which steps of jobs and requests held the loop. `loop_ns` is the
     loop time of each job function or route (`GET /v1/jobs`) since the watch began; beyond 200 names the rest is
     `other`.
@@ -107,7 +107,7 @@ class LoopState:
             self._gc_began_ns = 0
 
     def cpu_ns(self) -> int:
-        """Return the CPU time of the loop's thread, from any thread; 0 where the thread or its clock does not exist."""
+        """Return the CPU time of the loop's thread, from any thread; 0 if the thread or its clock does not exist."""
         try:
             return time.clock_gettime_ns(self._clock) if self._clock is not None else 0
         except OSError:
@@ -126,5 +126,5 @@ class LoopState:
 
 
 def switches() -> int:
-    """Return how often this thread has given up its processor by itself; always 0 where that is not counted."""
+    """Return how often this thread has given up its processor by itself; always 0 if that is not counted."""
     return resource.getrusage(_THREAD).ru_nvcsw if _THREAD is not None else 0

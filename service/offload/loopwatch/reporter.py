@@ -37,7 +37,7 @@ class StallSink(Protocol):
         """Keep a stall that is over."""
 
     def flush(self) -> bool:
-        """Try again to write what waits; return True while anything still waits."""
+        """Try again to write the waiting records; return True while some still wait."""
 
     def blocked(self, stall: Record, *, is_news: bool) -> None:
         """Note a stall that lasts."""
@@ -68,7 +68,7 @@ class Reporter(threading.Thread):
 
     @property
     def lost(self) -> int:
-        """How many records the sink gave up."""
+        """The number of records that the sink gave up."""
         return self._sink.lost
 
     def kinds(self) -> dict[str, int]:
@@ -86,7 +86,7 @@ class Reporter(threading.Thread):
             self.dropped += 1
 
     def stop(self) -> None:
-        """Report what is queued, and end; blocks for up to 5 s meanwhile."""
+        """Report the queued stalls, and end; blocks for up to 5 s."""
         if self.is_alive():
             with contextlib.suppress(queue.Full):
                 self._queue.put(None, timeout=5)
@@ -133,7 +133,7 @@ class Reporter(threading.Thread):
         self._has_waiting = self._sink.flush()
 
     def _refresh(self) -> None:
-        """Write what waits, and report the stall that lasts once more."""
+        """Write the waiting records, and report again the stall under way."""
         self._has_waiting = self._sink.flush()
         if (live := self._ongoing) is None:
             return

@@ -66,7 +66,7 @@ LOOP_CODES: set[CodeType] = set()
 
 
 class SchedStat:
-    """The kernel's count of how long one thread has waited for a processor; always 0 where there is no /proc."""
+    """The kernel's count of how long one thread has waited for a processor; always 0 if there is no /proc."""
 
     def __init__(self, native_id: int) -> None:
         self._fd: int | None = None

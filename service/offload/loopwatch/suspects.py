@@ -67,7 +67,7 @@ class AtWork:
         _ended.append(self._use(time.thread_time_ns()))
 
     def measure(self) -> CpuUse:
-        """Return the thread's CPU time since the last measurement; 0 where the thread or its clock does not exist."""
+        """Return the thread's CPU time since the last measurement; 0 if the thread or its clock does not exist."""
         try:
             now = time.clock_gettime_ns(self._clock) if self._clock is not None else self._cpu_ns
         except OSError:
@@ -111,7 +111,7 @@ def suspects(began_ns: int, held_ns: int, samples: Sequence[Sample], uses: Itera
 
 
 def clock_of(thread: int) -> int | None:
-    """Return the CPU clock of a thread that lives; None where the system has none (macOS)."""
+    """Return the CPU clock of a thread that lives; None if the system has none (macOS)."""
     try:
         return time.pthread_getcpuclockid(thread)
     except (AttributeError, OSError):

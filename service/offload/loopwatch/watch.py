@@ -24,7 +24,7 @@ IDLE_AFTER_NS = 1_000 * MS
 class LoopWatch:
     """Beat, step clock and watchdog of one loop; `sink` gets each stall on the watchdog's thread, and must not block.
 
-    A stall in the first `startup` seconds that is no step of a job or a request is of kind `startup`.
+    A stall in the first `startup` seconds that is not a step of a job or a request is of kind `startup`.
     """
 
     def __init__(

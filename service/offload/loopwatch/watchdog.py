@@ -1,7 +1,7 @@
 """The watchdog: samples the loop's thread while its beat is overdue, and has stalls judged once they are over.
 
-Between waking up and reading the frames nothing may release the GIL: where C code has held it, the loop's thread hands
-it over as the call returns, and its frame shows the call only until it gets the GIL back.
+Between waking up and reading the frames nothing may release the GIL: if C code has held it, the loop's thread hands it
+over as the call returns, and its frame shows the call only until it gets the GIL back.
 """
 
 import contextlib
@@ -126,7 +126,7 @@ class Watchdog(threading.Thread):
     def _settle(self, last: Beat) -> bool:
         """Judge the stalls that are over; return whether there was a new beat to judge by.
 
-        Samples taken after the last beat belong to a stall that lasts, and stay.
+        Samples taken after the latest beat belong to a stall that goes on, and stay.
         """
         state, slot = self._state, self._state.slot
         if last.at_ns == self._judged_ns:

@@ -64,7 +64,8 @@ class Calls(JobCalls):
     def move_function(self, name: str, runs_in: MovableTo | None) -> Plan[FunctionDocument]:
         """Run a `def` job function in a thread or a process from its next start on; None: as its code declares.
 
-        This holds for the whole fleet, and after restarts. Raises UnknownFunction; Conflict where it cannot run there.
+        This applies to the whole fleet, and survives restarts.
+        Raises UnknownFunction; Conflict if it cannot run there.
         """
         return self._request_json(
             Request("POST", f"/v1/functions/{quote(name, safe='')}", content=as_json({"runs_in": runs_in}))

@@ -41,7 +41,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A request without an answer; `was_sent` is False where it cannot have reached the service."""
+    """A request without an answer; `was_sent` is False if it cannot have reached the service."""
 
     why: str
     was_sent: bool

@@ -13,7 +13,7 @@ OffloadAPIError
 ├── ResultExpired            its result is no longer kept
 ├── TryLater                 the retries are used up: wait `retry_after` seconds
 │   ├── TooManyCalls         call less often
-│   ├── Unconfirmed          the job is stored, but not yet as safely as the service was told to
+│   ├── Unconfirmed          the job is stored, but not yet as safely as the service is configured for
 │   └── Unreachable          no answer came; `status` is 0
 ├── WaitTimeout              (a TimeoutError) the job has not ended; `job` is its document
 └── ServiceFault             report it, with `request_id`
@@ -41,7 +41,7 @@ class FieldError:
 class OffloadAPIError(Exception):
     """A call that did not succeed.
 
-    `type` is stable (`/problems/not-found`, see docs/problems.md), and empty where no problem was sent. `detail` is for
+    `type` is stable (`/problems/not-found`, see docs/problems.md), and empty if no problem was sent. `detail` is for
     a person, `request_id` finds the call in the service's log, `retry_after` is in seconds, None without `Retry-After`.
     """
 
@@ -200,7 +200,7 @@ def is_key_in_use(reply: Reply) -> bool:
 
 
 def retry_after(reply: Reply) -> float | None:
-    """Return the seconds of `Retry-After`; None where there is none, or a date (Offload sends seconds)."""
+    """Return the seconds of `Retry-After`; None without the header or with a date (Offload sends seconds)."""
     with suppress(ValueError):
         return max(0.0, float(int(reply.headers.get("retry-after", ""))))
     return None

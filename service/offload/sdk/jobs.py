@@ -41,7 +41,7 @@ class JobCalls:
         """Enqueue one job and return it; it is stored then. `args` are the arguments of the function, by name.
 
         However often the call is repeated, it adds one job: the service recognises its idempotency key for 24 hours.
-        Give your own key where another process may make the same call.
+        Give your own key if another process may make the same call.
         With `wait`, up to 60 seconds, the job is returned once it has ended, if it ends in time.
         Raises UnknownFunction, InvalidArguments, InvalidCall, KeyReused.
         """
@@ -106,7 +106,7 @@ class JobCalls:
             raise
 
     def events(self, job_id: str, last_event_id: str = "") -> Stream[Event]:
-        """Iterate over the events of a job: first its present state, at last its end.
+        """Iterate over the events of a job: first its present state, finally its end.
 
         A broken connection is replaced, and continues after the last event. An event `missed` means that the service
         no longer had some events. Raises NotFound.
@@ -141,7 +141,7 @@ class JobCalls:
         return (yield from send_with_retries(request, self._policy)).content
 
     def _key(self, key: str | None) -> dict[str, str]:
-        """Return the header by which the service recognises a call; none where the call is never repeated."""
+        """Return the header by which the service recognises a call; none if the call is never repeated."""
         if key is None and not self._policy.retries:
             return {}
         return {"Idempotency-Key": key or secrets.token_hex(16)}

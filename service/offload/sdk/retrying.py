@@ -31,7 +31,7 @@ class RetryPolicy:
     clock: Callable[[], float] = time.monotonic
 
     def pause(self, request: Request, answer: Reply | Lost, failures: int) -> float | None:
-        """Return the seconds to wait before the request is sent again; None where it may not be sent again."""
+        """Return the seconds to wait before the request is sent again; None if it may not be sent again."""
         if failures > self.retries or not _may_repeat(request, answer):
             return None
         asked = (isinstance(answer, Reply) and errors.retry_after(answer)) or 0.0

@@ -69,7 +69,7 @@ class Settings(BaseSettings):
         default=[],
         description="Python modules that define job functions, comma-separated; a package includes all its modules. "
         "The working directory is searched first. Unset: `jobs`, or `offload.jobs` if there is no module `jobs`. "
-        "Beside a running `offload up`, other commands in its directory use the modules that it loaded.",
+        "While `offload up` runs, other commands in its directory use the modules that it loaded.",
     )
     host: str = Field(
         default="127.0.0.1",
@@ -144,7 +144,7 @@ class Settings(BaseSettings):
         gt=0,
         le=4,
         description="How long an enqueue call waits for these confirmations before it fails with 503, although the job "
-        "is stored and may run. Must be well over a second if Redis writes its disk once a second.",
+        "is stored and may run. Must be well over a second if Redis writes to disk once a second.",
     )
     lease_seconds: float = Field(
         default=10,
@@ -247,12 +247,12 @@ class Settings(BaseSettings):
 
     @property
     def retention(self) -> Retention:
-        """How long results, records and dead jobs are kept."""
+        """The times for which results, records and dead jobs are kept."""
         return Retention.of(self.keep_result, self.keep_records, self.keep_dead)
 
     @property
     def callbacks(self) -> Callbacks:
-        """What a callback URL may be here."""
+        """The rules for callback URLs: whether they are accepted, and whether private addresses are."""
         return Callbacks(bool(self.webhook_secrets), self.allow_private_addresses)
 
     def redis_url_or(self, default: str) -> str:

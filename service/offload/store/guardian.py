@@ -38,7 +38,7 @@ class LeaseGuard:
     ) -> tuple[list[str], list[str]]:
         """Release the worker's jobs; return the ids requeued and those now dead. Raises Unavailable.
 
-        Where the `culprit` is known, the job that cost the worker, no other job's attempt counts.
+        If the `culprit` is known, the job that caused the death, only its attempt counts.
         """
         requeued, dead = self._run(
             "release",

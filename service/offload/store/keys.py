@@ -78,7 +78,7 @@ PERMANENT = {
     IDLE: "members: claim and wake-ups; an old one is skipped",
     RUNNING: "members: claim, finish, release",
     RUNNING_ON: "members: finish, release; claim and prune, where the lease is over",
-    WORKERS: "members: prune after a minute without a beat",
+    WORKERS: "members: prune after a minute without a heartbeat",
     SCHEDULES: "the names of schedules ever used",
     SCHEDULE: "the state of a schedule",
     TOTALS: "at most 5,000 counters",

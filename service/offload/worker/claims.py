@@ -103,7 +103,7 @@ class Claims:
         """Requeue, and return, jobs that a claim gave this worker in an answer that was lost with the connection.
 
         Otherwise the guardian would renew their leases until their deadline, and no worker would run them. `known` are
-        the tokens of what runs: where a job still runs here by an older claim, the new claim is released too.
+        the tokens of the running jobs: if a job still runs here by an older claim, the new claim is released too.
         """
         held = await leases.held(self._redis, self._worker)
         unknown = [

@@ -101,7 +101,7 @@ class JobLogger:
         self._write("warning", event, fields)
 
     def error(self, event: str, **fields: Any) -> None:
-        """Write a line about a loss."""
+        """Write a line about a failure."""
         self._write("error", event, fields)
 
     def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
@@ -139,12 +139,12 @@ class JobContext:
 
     @property
     def attempt(self) -> int:
-        """Which run of the job this is, from 1."""
+        """The number of this attempt, from 1."""
         return self._attempt_info.attempt
 
     @property
     def max_tries(self) -> int:
-        """How many attempts the job has at most."""
+        """The maximum number of attempts of the job."""
         return self._attempt_info.max_tries
 
     @property
@@ -189,11 +189,11 @@ class JobContext:
     def enqueue(self, function: str, /, _options: EnqueueOptions | None = None, **arguments: Any) -> JobHandle:
         """Enqueue another job. In `def` jobs it is stored when this returns; on the loop, when the handle is awaited.
 
-        Raises UnknownFunction, InvalidArguments. Raises MaybeEnqueued where Redis did not confirm it: the job may be
+        Raises UnknownFunction, InvalidArguments. Raises MaybeEnqueued if Redis did not confirm it: the job may be
         stored all the same. Its `id` is in the error, and enqueuing again with that id adds no second one. Raises
-        plain Unavailable in a `def` job where the worker did not take the request up in time; nothing is then enqueued,
-        also not later. A job id of your own, `EnqueueOptions(job_id=f"{ctx.id}-mail")`, is enqueued once over all
-        attempts of this job.
+        plain Unavailable in a `def` job if the worker did not accept the request in time; nothing is enqueued then, nor
+        later. A job id of your own, `EnqueueOptions(job_id=f"{ctx.id}-mail")`, is enqueued once over all attempts of
+        this job.
         """
         return self._port.enqueue(function, arguments, _options or EnqueueOptions())
 
@@ -234,7 +234,7 @@ class JobContext:
     async def callback_event(self) -> dict[str, Any]:
         """Return the content of a callback: `type` and `timestamp` of the end that enqueued it, `data` of that job.
 
-        `data` is the document of the job that ended, as it is now. Raises NotFound where this job was not enqueued by
+        `data` is the document of the job that ended, as it is now. Raises NotFound if this job was not enqueued by
         the end of another, or where that one is no longer kept.
         """
         return await self._on_loop("callback_event").callback_event()

@@ -60,7 +60,7 @@ _FOREVER_MS = 10 * 365 * 86_400_000
 class WorkerCalls(NamedTuple):
     """Calls from the engine into the worker that owns it.
 
-    `burst_jobs_left` returns None where there is no limit; `recycle` takes the number of leaked threads; `orphaned` is
+    `burst_jobs_left` returns None if there is no limit; `recycle` takes the number of leaked threads; `orphaned` is
     called when the supervisor is gone.
     """
 
@@ -164,7 +164,7 @@ class Engine:
         )
 
     async def start(self) -> None:
-        """Start the tasks beside the claim loop, and ask Redis where functions are to run."""
+        """Start the tasks beside the claim loop, and read the overrides from Redis."""
         start, options = self._side_tasks.start, self._options
         await asyncio.to_thread(self.shared_page.answer_guardian)
         if not await self._is_declared():
@@ -219,7 +219,7 @@ class Engine:
                 running.stop("interrupted")
 
     async def close(self) -> None:
-        """Write every ending, release what an answer of Redis left in doubt, and end everything that was started."""
+        """Write every ending, release the jobs of unsure claims, and end everything that was started."""
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=self._options.abort_grace + 5)
         with contextlib.suppress(TimeoutError):
@@ -276,7 +276,7 @@ class Engine:
     # Redis that is unavailable, or refuses.
 
     async def _is_declared(self) -> bool:
-        """Write the queues' limits; a Redis that writes nothing new, for want of memory, keeps nobody from running."""
+        """Write the queues' limits; a Redis out of memory, which writes nothing new, does not stop the worker."""
         try:
             await queue_limits.declare(self._redis, self._options.catalogue.queues.values(), self._queues)
         except Unavailable as error:

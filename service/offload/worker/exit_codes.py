@@ -5,7 +5,7 @@ import secrets
 import socket
 
 CANNOT_START = 3
-"""Exit code of a worker whose settings or job modules a person must mend."""
+"""Exit code of a worker with invalid settings or job modules: a restart would not help."""
 
 HELD_A_LOOP = 1
 """Exit code of a worker that is to fail on stalls, and had one."""

@@ -1,4 +1,4 @@
-"""The log of a worker's jobs: structured events, or arq's own lines where all its functions are plain arq functions.
+"""The log of a worker's jobs: structured events, or arq's own lines if all its functions are plain arq functions.
 
 People who come from arq have alerts and habits on those lines; our events never show arguments or results.
 """

@@ -87,7 +87,7 @@ async def _walk(files: ArtifactFiles, ttl_ms: int, interval: float) -> int:
 
 
 def describe_loop(watched: WatchedLoop | None) -> LoopDocument | None:
-    """Return the figures of a loop since the last call, for heartbeats; None where it is not watched. Bounded."""
+    """Return the figures of a loop since the last call, for heartbeats; None if it is not watched. Bounded."""
     if watched is None or watched.watch is None:
         return None
     figures, reporter = watched.watch.figures(), watched.reporter

@@ -49,7 +49,7 @@ class WorkerOptions:
     callbacks: Callbacks = field(default_factory=Callbacks)
 
     def retention(self, result_ttl: float) -> Retention:
-        """Return how long results, records and dead jobs are kept, in ms; `result_ttl` in seconds."""
+        """Return the times for which results, records and dead jobs are kept, in ms; `result_ttl` in seconds."""
         record_ms = round(self.keep_records * 1000)
         return Retention(round(result_ttl * 1000), record_ms, round(self.keep_dead * 1000))
 

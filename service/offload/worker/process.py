@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 def main() -> int:
-    """Run a worker to its end; return 0, 3 when a person must mend what keeps it from starting, 4 to be replaced."""
+    """Run a worker to its end; return 0, 3 if its settings or job modules are invalid, 4 to be replaced."""
     arguments = _arguments()
     settings = get_settings()
     logs.configure(settings.log_level, settings.log_format)

@@ -41,7 +41,7 @@ class Scheduler:
                 await asyncio.sleep(wait_ms / 1000)
 
     async def _fire_due(self) -> int:
-        """Fire what is due; return how long to wait, in ms."""
+        """Fire the due ticks; return the time to wait, in ms."""
         for schedule in self._schedules:
             planned = self._next.get(schedule.name)
             if planned is None or planned <= self._now_ms():

@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 
 class Worker(ArqWorker):
-    """Takes arq's arguments, and `offload` for what arq has no word for."""
+    """Takes arq's arguments, and `offload` for the options that arq does not have."""
 
     def __init__(
         self, functions: Sequence[Any] = (), *, offload: WorkerOptions | None = None, **arq_arguments: Any
@@ -95,7 +95,7 @@ class Worker(ArqWorker):
             raise
 
     async def close(self) -> None:
-        """Requeue or finish what runs, write every ending, take leave of Redis, and close what was opened."""
+        """Requeue or finish the running jobs, write every ending, remove the worker from Redis, disconnect."""
         if not self._handle_signals and not self._is_stopping:
             self.handle_sig(signal.SIGUSR1)
         if not self._pool:
@@ -128,7 +128,7 @@ class Worker(ArqWorker):
             self.on_stop(sig)
 
     def handle_sig_wait_for_completion(self, signum: Signals) -> None:
-        """Claim no more and wait for what runs, up to `job_completion_wait`; a second signal stops at once."""
+        """Claim no more and wait for the running jobs, up to `job_completion_wait`; a second signal stops at once."""
         if self._is_stopping:
             self.handle_sig(signum)
             return
@@ -137,14 +137,15 @@ class Worker(ArqWorker):
         self._side_tasks.start(self._stop_when_done(signum))
 
     def stop_in_time(self) -> None:
-        """Claim no more and wait for what runs; asked again, go on waiting."""
+        """Claim no more and wait for the running jobs; a second request changes nothing."""
         if not self._is_stopping:
             self.handle_sig_wait_for_completion(signal.SIGTERM)
 
     def leave_signals_to_supervisor(self) -> None:
-        """Heed the signals that the supervisor passes on, and no others: the first as SIGTERM, any further as SIGUSR1.
+        """Handle only the signals that the supervisor passes on: the first as SIGTERM, any further as SIGUSR1.
 
-        Ctrl-C at a terminal, systemd and the lifeline reach the worker as well; that is not asking twice.
+        Ctrl-C at a terminal, systemd and the lifeline reach the worker as well; that does not count as a second
+        request.
         """
         self.loop.remove_signal_handler(signal.SIGINT)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -152,7 +153,7 @@ class Worker(ArqWorker):
         self.loop.add_signal_handler(signal.SIGUSR1, self.handle_sig, signal.SIGUSR1)
 
     def _take_signals_back(self) -> None:
-        """Heed every signal, for the supervisor is gone: the first stops the worker in time, the second at once."""
+        """Handle every signal, since the supervisor is gone: the first stops the worker in time, the second at once."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, partial(self.handle_sig_wait_for_completion, number))
 

@@ -65,12 +65,12 @@ async def test_a_job_of_a_batch_may_have_one(api):
     ("url", "said"),
     [
         ("ftp://receiver.example/", "complete http"),
-        ("https://user:secret@receiver.example/", "no user and password"),
+        ("https://user:secret@receiver.example/", "must not contain a user or password"),
         ("https://receiver.example/" + "a" * 2000, "2000 characters"),
         ("http://127.0.0.1:8000/", "loopback"),
         ("http://169.254.169.254/latest/meta-data", "link-local"),
         ("http://[::1]/", "loopback"),
-        ("https://receiver.example\\@127.0.0.1/", "no user and password"),
+        ("https://receiver.example\\@127.0.0.1/", "must not contain a user or password"),
         ("", "complete http"),
     ],
 )

@@ -48,7 +48,7 @@ def test_all_that_fits_is_counted_aborted_and_put_back(on_redis, jobs):
         (["retry", "an-id", "--tag", "x"], "not both"),
         (["abort", "an-id", "--dry-run"], "not both"),
         (["retry", "--status", "succeeded"], "no succeeded job can be retried; only dead"),
-        (["list", "--error", "KeyError"], "'KeyError' is no fingerprint"),
+        (["list", "--error", "KeyError"], "'KeyError' is not a fingerprint"),
         (["list", "--enqueued-after", "soon"], "--enqueued-after: invalid time 'soon'"),
     ],
 )

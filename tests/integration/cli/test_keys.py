@@ -23,7 +23,7 @@ def test_a_new_key_is_shown_once_with_its_entry(offload):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--name", "c i", "--scope", "read"], "is no name of a key"),
+        (["--name", "c i", "--scope", "read"], "is not a key name"),
         (["--name", "ci", "--scope", "write"], "'write' is not one of 'enqueue', 'read', 'operate'"),
         (["--name", "ci"], "Missing option '--scope'"),
         (["--scope", "read"], "Missing option '--name'"),
@@ -57,5 +57,5 @@ def test_a_malformed_key_in_the_settings_is_one_line(offload, monkeypatch):
 
     assert (keys.code, encryption.code) == (3, 3)
     assert keys.err.startswith("error: OFFLOAD_API_KEYS: entry 2: it has one colon; an entry is a plain secret or")
-    assert encryption.err.startswith("error: OFFLOAD_ENCRYPTION_KEYS: entry 1 is no encryption key")
+    assert encryption.err.startswith("error: OFFLOAD_ENCRYPTION_KEYS: entry 1 is not an encryption key")
     assert "hunter2" not in keys.err + encryption.err

@@ -122,7 +122,7 @@ async def test_a_master_that_goes_away_meanwhile_confirms_nothing(pair, master, 
     for one in await master.client_list():
         if one["cmd"] == "wait":
             await master.client_kill_filter(_id=one["id"])
-    with pytest.raises(Unconfirmed, match="Redis went away before that was confirmed") as unsure:
+    with pytest.raises(Unconfirmed, match="Redis became unavailable before that was confirmed") as unsure:
         await putting
 
     assert "127.0.0.1" not in str(unsure.value)

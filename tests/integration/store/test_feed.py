@@ -108,7 +108,7 @@ def happens(channel, count, first=0):
     """Let events happen, and tell the channel's readers."""
     for n in range(first, first + count):
         channel.offer(Event(f"1-{n}", "queued", f"j{n}", n))
-    channel.told()
+    channel.wake()
 
 
 async def test_a_slow_reader_loses_the_oldest_and_is_told_how_many():

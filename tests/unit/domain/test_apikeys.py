@@ -56,7 +56,7 @@ def test_a_malformed_entry_says_what_would_be_right(entry, said):
 
 def test_a_name_stands_for_one_key():
     """Two keys of one name are refused: the audit could not tell them apart."""
-    with pytest.raises(ValueError, match="there is a key named 'ci' already"):
+    with pytest.raises(ValueError, match="there is already a key named 'ci'"):
         Keyring.of([f"ci:read:sha256={DIGEST}", f"ci:operate:sha256={DIGEST[::-1]}"])
 
 

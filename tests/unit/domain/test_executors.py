@@ -1,8 +1,7 @@
 """The use that an attempt made of threads and processes, and the sum over workers."""
 
-import orjson
-
-from offload.domain.executors import ExecutorUsage, total
+from offload.domain.executors import ExecutorUsage, total, usage_fields
+from offload.store.jobs.leases import LoopUsage
 
 
 def test_the_record_has_the_usage_by_its_own_names():
@@ -11,8 +10,8 @@ def test_the_record_has_the_usage_by_its_own_names():
     used.add(cpu_ns=3_000_000, peak_rss=1000)
     used.add(cpu_ns=1_000_000, peak_rss=700)
 
-    assert orjson.loads(used.as_json()) == {"executor_wait_ms": 1.5, "cpu_ms": 4.0, "peak_rss_bytes": 1000}
-    assert orjson.loads(waited.as_json()) == {"executor_wait_ms": 0.002, "cpu_ms": None, "peak_rss_bytes": None}
+    assert usage_fields(used.as_json()) == {"executor_wait_ms": 1.5, "cpu_ms": 4.0, "peak_rss_bytes": 1000}
+    assert usage_fields(waited.as_json()) == {"executor_wait_ms": 0.002, "cpu_ms": None, "peak_rss_bytes": None}
 
 
 def test_the_sum_is_by_kind_and_queue():
@@ -25,3 +24,12 @@ def test_the_sum_is_by_kind_and_queue():
         ("thread", "q"): {"size": 4, "busy": 2, "waiting": 0, "leaked": 2},
         ("process", "q"): {"size": 2, "busy": 1, "waiting": 0, "leaked": 0},
     }
+
+
+def test_what_a_record_keeps_is_short():
+    """Up to 64 bytes, for an attempt of a day with 64 GiB: a longer field makes Redis keep the whole record as a hash table."""
+    day = 86_400 * 10**9
+    usage = ExecutorUsage(waited_ns=day // 24, cpu_ns=day, peak_rss=2**36)
+
+    assert len(usage.as_json()) <= 64
+    assert len(LoopUsage.of(day, 10**6, day, 10**3).json) <= 64

@@ -79,7 +79,7 @@ def test_an_async_def_elsewhere_is_refused(place):
     [
         (in_a_thread.fn, {"loop_budget_ms": 50}, "not async def, so it does not run on the event loop"),
         (coroutine, {"loop_budget_ms": 0}, "loop_budget_ms=0 must be more than 0"),
-        (coroutine, {"loop_budget_ms": 50, "over_budget": "kill"}, "write 'warn' or 'fail'"),
+        (coroutine, {"loop_budget_ms": 50, "over_budget": "kill"}, "use 'warn' or 'fail'"),
         (coroutine, {"over_budget": "fail"}, "needs loop_budget_ms"),
     ],
 )

@@ -42,7 +42,7 @@ def test_an_address_is_not_shown_with_its_password():
 def test_settings_refuse_an_address_that_cannot_be_read(monkeypatch):
     """A setting with a known scheme and a bad port is refused when the settings are read, with what would be right."""
     monkeypatch.setenv("OFFLOAD_REDIS_URL", "redis://me:hunter2@r:70000/0")
-    with pytest.raises(SettingsError, match=r"OFFLOAD_REDIS_URL: .*write redis://host:6379/0") as refused:
+    with pytest.raises(SettingsError, match=r"OFFLOAD_REDIS_URL: .*use redis://host:6379/0") as refused:
         load_settings()
 
     assert "hunter2" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""Threads and processes of the fleet as metrics: how many there are for each queue, and what they do."""
+"""Threads and processes of the fleet as metrics: their number and their use, by queue."""
 
 from collections.abc import Iterator
 
@@ -8,14 +8,14 @@ from offload.domain.records import FleetMetrics
 
 _FIGURES = {
     "threads": {
-        "size": "Threads that the live workers have for the jobs and steps of a queue.",
-        "busy": "Threads that run something.",
+        "size": "Threads of the live workers for jobs and steps.",
+        "busy": "Threads that run a job or a step.",
         "waiting": "Jobs and steps that wait in their worker for a thread.",
-        "leaked": "Threads that run what was to end: its job was aborted, or its time was up.",
+        "leaked": "Threads that run a call on after its job was aborted or timed out.",
     },
     "processes": {
-        "size": "Processes that the live workers have for the jobs and steps of a queue.",
-        "busy": "Processes that run something.",
+        "size": "Processes of the live workers for jobs and steps.",
+        "busy": "Processes that run a job or a step.",
         "waiting": "Jobs and steps that wait in their worker for a process.",
     },
 }

@@ -1,7 +1,7 @@
-"""The metrics of this process, and of the fleet as Redis has it at the moment of a scrape, in Prometheus' text format.
+"""The metrics of this process, and of the fleet at the moment of a scrape, in the text format of Prometheus.
 
-Names and labels never change. A label comes from a list of ours (routes, statuses, queues, functions), never from what
-a caller sent, so that nobody can make series without end.
+Names and labels never change. The values of labels come from lists of our own (routes, statuses, queues, functions),
+never from the text of a request, so a caller cannot create series without limit.
 """
 
 from collections.abc import Iterator
@@ -27,16 +27,19 @@ class Metrics:
         self._registry = CollectorRegistry(auto_describe=False)
         self._requests = Histogram(
             "offload_http_request_duration_seconds",
-            "Time from the first byte of a request to the last of its answer.",
+            "Seconds from the first byte of a request to the last byte of its answer.",
             ("method", "route", "status"),
             buckets=_BUCKETS,
             registry=self._registry,
         )
         self._usage = Counter(
-            "offload_http_calls", "Calls that were answered, by API key.", ("key", "route"), registry=self._registry
+            "offload_http_calls", "Successful requests by API key.", ("key", "route"), registry=self._registry
         )
         self._failures = Counter(
-            "offload_background_failures", "Work after an answer that failed.", ("task",), registry=self._registry
+            "offload_background_failures",
+            "Background tasks that failed after the answer was sent.",
+            ("task",),
+            registry=self._registry,
         )
         self._fleet = _Fleet()
         self._registry.register(self._fleet)
@@ -46,9 +49,9 @@ class Metrics:
         self._known: dict[tuple[str, str, int], Histogram] = {}
 
     def request(self, method: str, route: str, status: int, seconds: float, key: str) -> None:
-        """Count a request, and the usage of its key where it was answered; `route` is the template, `-` for none.
+        """Count a request, and the usage of its key if it succeeded; `route` is the template, `-` without one.
 
-        Called when the answer is out. A background task of FastAPI's would cost a request 70 µs for these two.
+        Called after the answer was sent. As a background task of FastAPI this would cost a request 70 µs.
         """
         labels = method if method in _METHODS else "other", route, status
         series = self._known.get(labels)
@@ -62,11 +65,11 @@ class Metrics:
             calls.inc()
 
     def watches(self, loop: WatchedLoop) -> None:
-        """Show how this process's loop is doing."""
+        """Add the metrics of this process's event loop."""
         self._own.loop = loop
 
     def background_failed(self, task: str) -> None:
-        """Count work after an answer that failed."""
+        """Count a background task that failed after the answer was sent."""
         self._failures.labels(task).inc()
 
     def render(self, fleet_metrics: FleetMetrics | None, at_ms: int) -> bytes:
@@ -76,7 +79,7 @@ class Metrics:
 
 
 class _Fleet(Collector):
-    """Turns the figures of the fleet at one scrape into metrics."""
+    """The metrics of the fleet at one scrape."""
 
     def __init__(self) -> None:
         self.fleet_metrics: FleetMetrics | None = None
@@ -85,34 +88,38 @@ class _Fleet(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the fleet's metrics; only `offload_redis_up 0` if Redis is unavailable."""
         yield GaugeMetricFamily(
-            "offload_redis_up", "Whether Redis answered this scrape.", int(self.fleet_metrics is not None)
+            "offload_redis_up", "1 if Redis answered this scrape, else 0.", int(self.fleet_metrics is not None)
         )
         if self.fleet_metrics is None:
             return
-        yield _gauge("offload_jobs", "Kept jobs.", "status", self.fleet_metrics.statuses.items())
+        yield _gauge(
+            "offload_jobs", "Jobs that have a record, by status.", "status", self.fleet_metrics.statuses.items()
+        )
         for name, about, value in _QUEUE:
             yield _gauge(name, about, "queue", ((q.name, value(q, self.at_ms)) for q in self.fleet_metrics.queues))
         ended = CounterMetricFamily(
-            "offload_attempts_ended", "Attempts that ended, since Redis is there.", labels=("function", "ending")
+            "offload_attempts_ended", "Ended attempts since the data was created.", labels=("function", "ending")
         )
         for (ending, function), n in self.fleet_metrics.endings.items():
             ended.add_metric((function, ending), n)
         yield ended
-        ran = CounterMetricFamily("offload_run_seconds", "Time that attempts ran that succeeded.", labels=("function",))
+        ran = CounterMetricFamily("offload_run_seconds", "Run time of successful attempts.", labels=("function",))
         for function, ran_ms in self.fleet_metrics.ran_ms.items():
             ran.add_metric((function,), ran_ms / 1000)
         yield ran
         over = CounterMetricFamily(
             "offload_loop_over_budget",
-            "Steps that held an event loop for longer than their budget.",
+            "Steps that held an event loop for longer than the loop budget.",
             labels=("function",),
         )
         for function, steps in self.fleet_metrics.over_budget.items():
             over.add_metric((function,), steps)
         yield over
         yield GaugeMetricFamily("offload_workers", "Live workers.", self.fleet_metrics.workers)
-        yield GaugeMetricFamily("offload_worker_slots", "Jobs that they can run at once.", self.fleet_metrics.slots)
-        yield GaugeMetricFamily("offload_worker_running", "Jobs that they run.", self.fleet_metrics.running)
+        yield GaugeMetricFamily("offload_worker_slots", "Slots of the live workers.", self.fleet_metrics.slots)
+        yield GaugeMetricFamily(
+            "offload_worker_running", "Jobs running in the live workers.", self.fleet_metrics.running
+        )
         yield from loops.of_fleet(self.fleet_metrics)
         yield from executors.of_fleet(self.fleet_metrics)
 
@@ -124,9 +131,9 @@ def _age_s(queue: QueueState, at_ms: int) -> float:
 _QUEUE = (
     ("offload_queue_depth", "Jobs that are due.", lambda q, _: q.queued),
     ("offload_queue_deferred", "Jobs that are not due yet.", lambda q, _: q.deferred),
-    ("offload_queue_running", "Jobs that run.", lambda q, _: q.running),
-    ("offload_queue_oldest_seconds", "For how long the oldest due job has waited.", _age_s),
-    ("offload_queue_paused", "Whether it is paused.", lambda q, _: int(q.paused)),
+    ("offload_queue_running", "Running jobs.", lambda q, _: q.running),
+    ("offload_queue_oldest_seconds", "Waiting time of the oldest due job.", _age_s),
+    ("offload_queue_paused", "1 if the queue is paused, else 0.", lambda q, _: int(q.paused)),
 )
 
 

@@ -22,9 +22,9 @@ HEADER_BYTES = 32_768
 
 
 class Limits:
-    """Answers 414, 431, 413 and 408 before anything else is done with a request; holds no more of a body than `body`.
+    """Answers 414, 431, 413 and 408 before anything else is done with a request; holds at most `body` bytes of it.
 
-    A body may come in as many chunks as it likes, all of it within `seconds`.
+    A body may come in any number of chunks, within `seconds` in total.
     """
 
     def __init__(self, app: ASGIApp, body: int, seconds: float = 30.0) -> None:
@@ -51,7 +51,7 @@ class Limits:
             await respond(body.fault, scope, receive, send)
 
     def _check_head(self, scope: Scope) -> bool:
-        """Return whether a body comes; raises what is too large of the head, or declared too large."""
+        """Return whether a body comes; raises if the head, or the declared length of the body, is too large."""
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > URL_BYTES:
             raise UrlTooLong(URL_BYTES)
         size, has_body = 0, False
@@ -69,7 +69,7 @@ class Limits:
 
 
 class _Body:
-    """One body on its way in. What is wrong with it is raised where it is read, and is the answer, whoever catches."""
+    """One incoming body. Its error is raised where it is read, and becomes the answer even if it is caught."""
 
     def __init__(self, receive: Receive, send: Send, limit: int, seconds: float) -> None:
         self._receive = receive
@@ -108,7 +108,7 @@ class _Body:
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass on the answer, unless the body's fault is to be the answer."""
+        """Pass on the answer, unless an error of the body replaces it."""
         if self.fault is not None and not self.is_answered:
             return
         self.is_answered = True
@@ -117,7 +117,7 @@ class _Body:
 
 @coroutine
 def _rest(begun: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
-    """Go on with a coroutine whose first step was made by hand, and which waits for what that step gave."""
+    """Continue a coroutine after its first step; `waits_for` is the value that this step yielded."""
     while True:
         try:
             value = yield waits_for

@@ -1,7 +1,8 @@
 """Keeps web pages away from an API without keys, which only this machine can reach.
 
-A browser on this machine can reach it for any page that it shows. Two attacks are refused: DNS rebinding, where the
-page's own name resolves to this machine (foreign `Host`), and forms and `fetch` of other pages (foreign `Origin`).
+A browser on this machine can reach it on behalf of any page that it shows. Two attacks are refused: DNS rebinding,
+where the page's own name resolves to this machine (foreign `Host`), and forms and `fetch` of other pages (foreign
+`Origin`).
 """
 
 from collections.abc import Sequence

@@ -20,7 +20,7 @@ OPEN = frozenset({"/livez", "/readyz", "/problems/{slug}", "/favicon.ico", "/ass
 """Probes, the pages that explain problems, and the style of pages need no key."""
 
 DOCS = frozenset({"/", "/docs", "/docs/{digest}/{name}", "/openapi.json"})
-"""Open too with OFFLOAD_OPEN_DOCS."""
+"""With OFFLOAD_OPEN_DOCS these need no key either."""
 
 READING = frozenset({"GET", "HEAD"})
 """These change nothing, whatever the path: they need `read`."""

@@ -1,6 +1,6 @@
-"""Headers that every answer carries, so that a browser does nothing with it that was not meant.
+"""Headers of every answer, which limit the use that a browser makes of it.
 
-OWASP's secure headers, as far as they mean something for an API: https://owasp.org/www-project-secure-headers/
+OWASP's secure headers, as far as they apply to an API: https://owasp.org/www-project-secure-headers/
 """
 
 from starlette.types import Message
@@ -17,7 +17,7 @@ _NOTHING = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'n
 _NO_WAY_OUT = ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]
 
 PAGE_POLICY = "; ".join(["default-src 'none'", "style-src 'self'", "img-src 'self'", *_NO_WAY_OUT])
-"""Of a page without script: its style sheet and its icon."""
+"""For a page without script: its style sheet and its icon."""
 
 DOCS_POLICY = "; ".join(
     [
@@ -33,7 +33,7 @@ DOCS_POLICY = "; ".join(
 
 
 class SecurityHeaders:
-    """Adds them; what an answer says itself of caching and content stands."""
+    """Adds them; the headers for caching and content that an answer has already stay."""
 
     def __init__(self, hsts_seconds: int = 0) -> None:
         self._hsts = (b"strict-transport-security", f"max-age={hsts_seconds}".encode()) if hsts_seconds else None

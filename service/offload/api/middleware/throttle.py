@@ -1,8 +1,8 @@
 """Addresses that sent too many invalid keys, counted in this process, in bounded memory.
 
 The limit must stop those who guess without stopping those who happen to share their address (an office, a proxy). So an
-address over its limit is still heard with a key that cannot be a guess: one of the form of a generated key (256 random
-bits), or one that this address was let in with before. What is left to refuse is what only a guesser sends.
+address over its limit is still admitted with a key that cannot be a guess: one of the form of a generated key (256
+random bits), or one that was valid from this address before. All other keys are refused: only a guesser sends those.
 """
 
 from collections import OrderedDict
@@ -13,7 +13,7 @@ from math import ceil
 FAILURES = 10
 WINDOW_S = 60.0
 ADDRESSES = 4096
-"""How many addresses are remembered; the one idle for longest is forgotten first."""
+"""The number of addresses that are remembered; the one idle for longest is forgotten first."""
 
 
 class Throttle:

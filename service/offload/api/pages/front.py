@@ -1,4 +1,4 @@
-"""The start page: what this service is, the job functions it offers, and the way to all else.
+"""The start page: what this service is, the job functions it offers, and links to everything else.
 
 It is made from the catalogue alone: nothing on it waits for Redis.
 """
@@ -31,7 +31,7 @@ _WAYS = {
     },
     "Probe": {
         "/livez": "is the process alive?",
-        "/readyz": "can it serve? 503 while Redis is away",
+        "/readyz": "can it serve? 503 while Redis is unavailable",
         "/metrics": "metrics for Prometheus",
     },
 }

@@ -50,7 +50,7 @@ def inline(text: str) -> str:
 def address_of(scope: Scope) -> str:
     """Return the address by which a caller reached the service, for examples to copy.
 
-    What a client sends as `Host` goes into a shell command, so only what a host and a port can be made of is believed.
+    The header `Host` goes into a shell command, so only the characters of a host and a port are accepted.
     """
     host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
     return f"{scope['scheme']}://{host if _HOST.fullmatch(host) else '127.0.0.1:8000'}"

@@ -41,7 +41,7 @@ def _stated(schema: Schema) -> list[Any]:
 
 
 def _inner(schema: Schema, definitions: Schema) -> Schema | None:
-    """Return the schema that stands for this one: what it refers to, or the first of several."""
+    """Return the schema to use for this one: the one it refers to, or the first of several."""
     if reference := schema.get("$ref"):
         referred: Schema = definitions.get(reference.rpartition("/")[2], {})
         return referred

@@ -58,7 +58,7 @@ def problem(
 
 
 def refusal(scope: Scope, error: OffloadError) -> Response | None:
-    """Build the problem of an error, or return None where the table has none."""
+    """Build the problem of an error, or return None if the table has none."""
     kind = kind_of(error)
     if kind is None:
         return None
@@ -96,7 +96,7 @@ async def respond(error: OffloadError, scope: Scope, receive: Receive, send: Sen
 
 
 def internal(scope: Scope) -> Response:
-    """Build the answer to an unexpected error; it tells nothing of the inside."""
+    """Build the answer to an unexpected error; it reveals nothing internal."""
     return problem(scope, INTERNAL, "internal error; the service's log has details under the request id")
 
 

@@ -69,7 +69,7 @@ def media_type(artifact: Artifact) -> str:
 
 
 def disposition(artifact: Artifact) -> str:
-    """Return Content-Disposition (RFC 6266, RFC 5987): shown only where that is harmless, under a tame name."""
+    """Return Content-Disposition (RFC 6266, RFC 5987): shown inline only if that is harmless, under a tame name."""
     kind = "inline" if media_type(artifact).partition(";")[0].lower() in INLINE else "attachment"
     tame = "".join("_" if unicodedata.category(c)[0] == "C" or c in '/\\"%' else c for c in artifact.name)
     tame = tame.strip(" .")[-150:] or "file"

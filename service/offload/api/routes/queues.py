@@ -32,7 +32,7 @@ async def list_queues(given: Given) -> Response:
     responses={200: {"model": QueueDocument}, **responses.responses(404, 503)},
 )
 async def get_queue(name: str, given: Given) -> Response:
-    """Get one queue: depth, running jobs, limits, and by whom and when it was paused."""
+    """Get one queue: depth, running jobs, limits, and who paused it and when."""
     return documents.answer(views.queue(await given.promptly(given.inspector.queue(name))))
 
 

@@ -33,7 +33,7 @@ def config(app: ASGIApp, settings: Settings, *, drain: int) -> uvicorn.Config:
 
 
 def _open_files() -> int:
-    """Raise the limit of open files as far as the system lets us, for each connection is one; return what it is."""
+    """Raise the limit of open files to the system's maximum, since each connection is one; return the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or soft < hard:
         wanted = 65_536 if hard == resource.RLIM_INFINITY else hard

@@ -10,9 +10,9 @@ import asyncio
 
 
 class Corked:
-    """Stands before the transport for one request and its answer; holds the first thing written to the end of the step.
+    """Replaces the transport for one request and its answer; holds the first write until the end of the step.
 
-    So what has no body at once, as the head of a stream of events has none, goes out when the loop turns.
+    So a head without a body, such as that of a stream of events, is sent when the loop turns.
     """
 
     __slots__ = ("_held", "_is_open", "_loop", "_transport")
@@ -39,7 +39,7 @@ class Corked:
         return self._transport.is_closing()
 
     def close(self) -> None:
-        """Close the transport behind what was written."""
+        """Close the transport after the written data."""
         self._flush()
         self._transport.close()
 

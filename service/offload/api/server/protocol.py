@@ -4,11 +4,11 @@ What it buys: uvicorn's httptools protocol limits neither the size of a request'
 must arrive, nor the time for which a client may leave its answer unread, and refuses a connection beyond the limit only
 when its request has arrived. Here a connection is open only while its request arrives within a limit, is being
 answered, or waits a few seconds for the next one. Smaller limits are the application's own
-(`offload.api.middleware.limits`), whose refusals are logged. What it costs is within the figures of
-`benchmarks/README.md`, "The HTTP API": 1.02 of the rate of an empty FastAPI POST on plain uvicorn.
+(`offload.api.middleware.limits`), which logs its refusals. The cost is part of the figures of `benchmarks/README.md`,
+"The HTTP API": 1.02 of the rate of an empty FastAPI POST on plain uvicorn.
 
 To do without: `uvicorn --factory offload.app:create_app` behind a proxy that has these limits (docs/security.md).
-This file stands on the inside of uvicorn; `tests/contract/test_library_internals.py` fails first when that moves.
+This file depends on internals of uvicorn; `tests/contract/test_library_internals.py` fails when they change.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _SLACK_S = 2.0  # the application's own limit on a body comes first
 
 @dataclass(frozen=True, slots=True)
 class ProtocolLimits:
-    """For how many seconds a request may come in, and its answer be left unread; how many connections are held."""
+    """Seconds in which a request must arrive, and its answer must be read; the maximum number of connections."""
 
     request_s: float = 30.0
     unread_s: float = 60.0
@@ -53,7 +53,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     cycle: Any  # the latest request and its answer; None before the first
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request; refuse one connection too many."""
+        """Begin to wait for a request; refuse a connection beyond the limit."""
         super().connection_made(transport)
         self._is_refused = False
         self._is_receiving = self._is_in_head = False  # there is a request that has begun and is not whole
@@ -69,13 +69,13 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._start_request_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
+        """Stop all timers of the connection."""
         self._stop_request_timer()
         self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; what is no HTTP is answered once the requests before it are."""
+        """Take received data; invalid HTTP is answered after the requests before it."""
         if self._is_refused:
             return
         self._unset_keepalive_if_required()
@@ -115,7 +115,7 @@ class _BoundedProtocol(HttpToolsProtocol):
             self.cycle.transport = Corked(self.transport, self.loop)
 
     def on_message_complete(self) -> None:
-        """End a request: from here on it is for the service to be quick."""
+        """Note that a request is complete: from here on the time is the service's."""
         self._is_receiving = False
         self._stop_request_timer()
         super().on_message_complete()
@@ -123,14 +123,14 @@ class _BoundedProtocol(HttpToolsProtocol):
     # What becomes of answers.
 
     def shutdown(self) -> None:
-        """Let an answer end, when the service stops; but a stream, which has no end, is its reader's to go on with."""
+        """Let an answer end when the service stops, but close an endless stream: its reader resumes elsewhere."""
         if self._is_responding() and self.cycle.scope.get(ENDLESS):
             self.transport.close()
         else:
             super().shutdown()
 
     def on_response_complete(self) -> None:
-        """End an answer; the client must take what is left of it."""
+        """Note that an answer is complete; the client must still read the rest of it."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._start_read_timer()
@@ -143,14 +143,14 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._start_read_timer()
 
     def resume_writing(self) -> None:
-        """Go on: it reads."""
+        """Continue: the client reads again."""
         super().resume_writing()
         if self._read_timer is not None:
             self._read_timer.cancel()
             self._read_timer = None
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close what is idle, at last also where the client has not read its answer."""
+        """Close an idle connection; the client has a limited time to read the rest of its answer."""
         super().timeout_keep_alive_handler()
         self._start_read_timer()
 
@@ -206,7 +206,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _abort_connection(self) -> None:
-        """Close at once; the system too forgets what was not read."""
+        """Close at once; the system discards unread data too."""
         connection: Any = self.transport.get_extra_info("socket")
         if connection is not None:
             with contextlib.suppress(OSError):
@@ -236,7 +236,7 @@ def protocol(limits: ProtocolLimits) -> type[HttpToolsProtocol]:
 
 
 def _set_user_timeout(transport: asyncio.Transport, seconds: float) -> None:
-    """Have the system close a connection whose peer confirms nothing for so long: RFC 5482."""
+    """Have the system close the connection after `seconds` without an acknowledgement of sent data: RFC 5482."""
     connection: Any = transport.get_extra_info("socket")
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if option is not None and connection.family in (socket.AF_INET, socket.AF_INET6):

@@ -34,7 +34,7 @@ def functions(
     ] = None,
     runs_in: Annotated[
         RunsIn | None,
-        typer.Option(help="Run the function there from its next start, on all workers; `default`: as its code says."),
+        typer.Option(help="Run it there from its next start, on all workers; `default`: as its code declares."),
     ] = None,
     as_json: output.Json = False,
 ) -> None:
@@ -71,7 +71,7 @@ def functions(
 
 
 async def _observed(settings: Settings, catalogue: Catalogue) -> documents.Observed | None:
-    """Return what Redis knows of the functions; None where none is set, no `up` runs, or it does not answer soon."""
+    """Return what Redis knows of the functions; None without a Redis that answers soon."""
     with contextlib.suppress(Unavailable, TimeoutError):
         connectable = session.with_redis(settings)
         if "redis_url" in connectable.model_fields_set:

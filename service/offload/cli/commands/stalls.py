@@ -72,7 +72,7 @@ def stalls(
 
 
 def exit_if_blamed(stalls: Iterable[Mapping[str, Any]]) -> None:
-    """Report on stderr the lines that blocked a loop, and exit with 1; return if there are none."""
+    """Report on stderr the lines that blocked a loop, and exit with 1; return if no line did."""
     if blamed := blaming(stalls):
         errors.write_stderr(f"error: {complaint(blamed, str(Path.cwd()))}")
         raise typer.Exit(errors.FAILED)

@@ -23,7 +23,7 @@ async def wait_for_end(offload: Backend, job_id: str, timeout: float | None) -> 
 
 
 def print_end(record: JobRecord, *, as_json: bool) -> None:
-    """Print the result, or the whole document; raises JobFailed where the job did not succeed."""
+    """Print the result, or the whole document; raises JobFailed if the job did not succeed."""
     if as_json:
         output.print_json(documents.job(record))
     if record.status is not Status.SUCCEEDED:

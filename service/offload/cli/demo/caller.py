@@ -75,7 +75,7 @@ async def events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, str, dic
 
 
 def _expect(answer: httpx.Response, status: int) -> None:
-    """Raise an error with the answer if its status is another."""
+    """Raise an error with the answer if its status is not the expected one."""
     if answer.status_code != status:
         request = answer.request
         raise RuntimeError(f"{request.method} {request.url.path} answered {answer.status_code}: {answer.text[:300]}")

@@ -1,4 +1,4 @@
-"""Checks results from values alone: each function returns the problems, an empty list if there are none."""
+"""Checks of results, from values alone: each function returns the list of problems, empty for a correct result."""
 
 import hashlib
 import io

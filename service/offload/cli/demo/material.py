@@ -1,4 +1,4 @@
-"""Real input for the demo's jobs: what is installed on this machine, and a picture as large as a camera's."""
+"""Real input for the demo's jobs: the list of installed packages, and a picture as large as a camera's."""
 
 import io
 from importlib.metadata import Distribution, distributions
@@ -11,7 +11,7 @@ COLUMNS = ["Package", "Version", "Licence", "Needs", "What it is"]
 
 
 def packages() -> list[Distribution]:
-    """Return what is installed here, each once, by name."""
+    """Return the installed packages, each once, by name."""
     found = {one.name.lower(): one for one in distributions() if one.name}
     return [found[name] for name in sorted(found)]
 

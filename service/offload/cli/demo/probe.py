@@ -14,7 +14,7 @@ TIMEOUT = 10.0
 
 @dataclass
 class Latencies:
-    """How long the calls took, in milliseconds, and how many were not answered with 200."""
+    """The times of the calls, in milliseconds, and the number of calls not answered with 200."""
 
     took_ms: list[float] = field(default_factory=list)
     failed: int = 0
@@ -31,7 +31,7 @@ class Latencies:
 
 
 class Probe:
-    """A thread of its own, so that what the demo itself does between two calls is not measured."""
+    """A thread of its own, so that the demo's own work between two calls is not measured."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)

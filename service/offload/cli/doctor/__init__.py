@@ -1,1 +1,1 @@
-"""`offload doctor`: looks for what would go wrong, before it does. As yet it looks at code."""
+"""`offload doctor`: finds problems before they occur. So far it checks code."""

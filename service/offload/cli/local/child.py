@@ -104,7 +104,7 @@ class Child:
             self._process.terminate()
 
     def kill(self) -> None:
-        """Kill it and what is left of its process group."""
+        """Kill it and the rest of its process group."""
         self._signal_group(signal.SIGKILL)
 
     def _signal_group(self, number: signal.Signals) -> None:

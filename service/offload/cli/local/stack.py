@@ -80,7 +80,7 @@ class Stack:
             restarter.note_ready()
 
     async def functions(self) -> list[dict[str, Any]]:
-        """Return the loaded job functions as the API describes them; none where it asks for a key."""
+        """Return the loaded job functions as the API describes them; none if it asks for a key."""
         async with httpx.AsyncClient(base_url=self.url, timeout=30, trust_env=False) as http:
             with contextlib.suppress(httpx.TransportError):
                 answer = await http.get("/v1/functions")

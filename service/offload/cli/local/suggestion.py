@@ -14,8 +14,8 @@ _PRECISE = frozenset({"format", "pattern", "writeOnly", "contentEncoding", "mult
 def suggest(functions: Iterable[Mapping[str, Any]]) -> str:
     """Return a command to try, from the documents of the loaded functions.
 
-    It enqueues one with a single simple argument, else one without any, else one with several simple ones; where all
-    need more, it shows the first function and its arguments.
+    It enqueues one with a single simple argument, else one without any, else one with several simple ones; if all need
+    more, it shows the first function and its arguments.
     """
     loaded = sorted((one for one in functions if one["name"] not in _NOT_TO_TRY), key=lambda one: str(one["name"]))
     examples = [(str(one["name"]), _arguments(one["arguments"])) for one in loaded]
@@ -27,7 +27,7 @@ def suggest(functions: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _arguments(schema: Mapping[str, Any]) -> list[str] | None:
-    """Return the required arguments as words of a shell; None where one of them has no obvious example.
+    """Return the required arguments as words of a shell; None if one of them has no obvious example.
 
     A function that has optional arguments only, of which it may need one, has none either.
     """

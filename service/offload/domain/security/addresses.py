@@ -4,7 +4,7 @@ import ipaddress
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# The special-purpose registries of IANA (RFC 6890), as they stand for every Python version alike.
+# The special-purpose registries of IANA (RFC 6890), the same for every Python version.
 _REFUSED_V4 = (
     ("0.0.0.0/8", "this host"),
     ("10.0.0.0/8", "private"),

@@ -31,9 +31,9 @@ class Scope(StrEnum):
 
 
 ABOUT = {
-    Scope.ENQUEUE: "enqueue jobs, and see them in the answer of the call",
-    Scope.READ: "look at everything: jobs with their arguments and results, queues, workers, events, files",
-    Scope.OPERATE: "change what is there: abort, retry, forget, pause, resume, run a schedule now",
+    Scope.ENQUEUE: "enqueue jobs, and get them in the response",
+    Scope.READ: "read everything: jobs with arguments and results, queues, workers, events, files",
+    Scope.OPERATE: "change state: abort, retry and delete jobs, pause and resume queues, run schedules, move functions",
 }
 
 EVERY_SCOPE = frozenset(Scope)
@@ -41,7 +41,7 @@ EVERY_SCOPE = frozenset(Scope)
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A caller. `name` is shown in the audit; `digest` is the SHA-256 of the secret, empty where no key is needed."""
+    """A caller. `name` is shown in the audit; `digest` is the SHA-256 of the secret, empty if no key is needed."""
 
     name: str
     scopes: frozenset[Scope] = EVERY_SCOPE
@@ -68,7 +68,7 @@ class Keyring:
             except ValueError as error:
                 raise ValueError(f"entry {number}: {error}") from None
             if key.name in keys:
-                raise ValueError(f"entry {number}: there is a key named {key.name!r} already; a name stands for one")
+                raise ValueError(f"entry {number}: there is already a key named {key.name!r}; names must be unique")
             keys[key.name] = key
         return cls(keys.values())
 
@@ -78,12 +78,12 @@ class Keyring:
     def find(self, presented: bytes) -> ApiKey | None:
         """Return the key that was presented, or None.
 
-        All are compared, each in constant time, by hash: the time taken tells nothing of any secret.
+        All are compared, each in constant time, by hash: the time taken reveals nothing about a secret.
         """
         return self.with_digest(hashlib.sha256(presented).digest())
 
     def with_digest(self, digest: bytes) -> ApiKey | None:
-        """Return the key whose secret has this SHA-256, or None; as `find` does."""
+        """Return the key by the SHA-256 of its secret, or None; as `find` does."""
         found = None
         for key in self._keys:
             if hmac.compare_digest(digest, key.digest):
@@ -125,7 +125,7 @@ def read_scopes(words: Iterable[str]) -> frozenset[Scope]:
 def new(name: str, scopes: Iterable[str]) -> tuple[str, str]:
     """Make a key of 256 random bits: return the secret, for the caller alone, and its entry; raises ValueError."""
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a key: 1 to 64 letters, digits, dots, dashes or underscores")
+        raise ValueError(f"{name!r} is not a key name: 1 to 64 letters, digits, dots, dashes or underscores")
     wanted = read_scopes(scopes)
     secret = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     ordered = "+".join(scope for scope in Scope if scope in wanted)

@@ -30,7 +30,8 @@ def read_keys(entries: Sequence[str]) -> tuple[EncryptionKey, ...]:
         except (binascii.Error, ValueError):
             secret = b""
         if len(secret) != BYTES or not entry.startswith(PREFIX):
-            raise ValueError(f"entry {number} is no encryption key; `offload keys encryption` makes one ({PREFIX}…)")
+            msg = f"entry {number} is not an encryption key; `offload keys encryption` makes one ({PREFIX}…)"
+            raise ValueError(msg)
         key = EncryptionKey(secret, hashlib.sha256(b"offload key id" + secret).digest()[:ID_BYTES])
         if key.id in keys:
             raise ValueError(f"entry {number} is listed twice")

@@ -1,6 +1,6 @@
 """Secrets among the arguments of a job, which are kept out of everything that people read.
 
-A value is masked where its name or declared type is secret (`mask`). In text, such as the message of an exception or
+A value is masked if its name or declared type is secret (`mask`). In text, such as the message of an exception or
 a log line, the known secret values are cut out (`Redaction`).
 """
 

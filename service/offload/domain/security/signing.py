@@ -12,7 +12,7 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, not a secret
 
 
 def check_secret(secret: SecretStr) -> SecretStr:
-    """Return the secret, or raise ValueError where it is not `whsec_` and base64 of 24 to 64 bytes."""
+    """Return the secret, or raise ValueError if it is not `whsec_` and base64 of 24 to 64 bytes."""
     try:
         key = _key(secret)
     except binascii.Error:

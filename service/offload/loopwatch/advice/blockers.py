@@ -13,9 +13,9 @@ Gil = Literal["freed", "held"]
 class Blocker(NamedTuple):
     """One library or function that blocks a loop.
 
-    `name` is the beginning of a dotted name, or of the module of a frame. `instead` is the asynchronous counterpart,
-    where there is one. `gil` says if the GIL is freed or held while it computes, None where it mostly waits. `calls`
-    are the names of calls that block with any arguments, `*` for all: these are found in source code alone.
+    `name` is the beginning of a dotted name, or of the module of a frame. `instead` is the asynchronous counterpart, if
+    there is one. `gil` says if the GIL is freed or held while it computes, None if it mostly waits. `calls` are the
+    names of calls that block with any arguments, `*` for all: these are found in source code alone.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Blocker(NamedTuple):
 
     @property
     def is_network(self) -> bool:
-        """True where it waits for another system, which may never answer."""
+        """True if it waits for another system, which may never answer."""
         return self.name in _NETWORK
 
 
@@ -135,7 +135,7 @@ _SYSTEM = (
     Blocker("input", "an argument of the job: a worker has no terminal", calls="input"),
     Blocker("getpass", "an argument of the job: a worker has no terminal", calls="getpass"),
     Blocker("print", "a log, and check the reader of the output: it is too slow, or gone"),
-    Blocker("logging", "logging.handlers.QueueHandler, whose listener writes in a thread of its own"),
+    Blocker("logging", "logging.handlers.QueueHandler; its listener writes in a thread of its own"),
 )
 
 # What computes.

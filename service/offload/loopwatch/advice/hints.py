@@ -66,7 +66,7 @@ def instead_of(found: Blocker) -> str:
 
 
 def meaning(call: str, source: str, line: int) -> str:
-    """Return the dotted name of a call by the imports and variables of its file; empty where they do not bind it."""
+    """Return the dotted name of a call by the imports and variables of its file; empty if they do not bind it."""
     if not source or len(source) > _LARGEST_SOURCE:
         return call.partition("(")[0].strip()
     return _meanings(source, line).of_source(call) or ""

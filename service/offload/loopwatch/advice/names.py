@@ -31,7 +31,7 @@ class Meanings:
                 self._attributes(node)
 
     def of(self, expression: ast.expr, *, is_strict: bool = False) -> str | None:
-        """Return the dotted name of an expression, `requests.get` of `requests.get(url)`; None of what has none.
+        """Return the dotted name of an expression, `requests.get` of `requests.get(url)`; None if it has none.
 
         With `is_strict` the result of a call has no name, unless the call makes an object of its library.
         """

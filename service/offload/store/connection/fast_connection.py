@@ -1,4 +1,4 @@
-"""redis-py's asyncio connection, without what it spends on each command: half of a round trip's CPU time.
+"""redis-py's asyncio connection, with less work for each command: half the CPU time of a round trip.
 
 redis-py 5.3 packs arguments in Python, starts a task for each write that has a timeout, and looks for stale data with
 a timer before each command. The same guarantees are kept here with less.

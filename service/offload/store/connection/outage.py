@@ -1,4 +1,4 @@
-"""Outages of Redis in one process: longer and longer pauses, and one log event at the begin and one at the end."""
+"""Outages of Redis in one process: longer and longer pauses, with one log event at the start and one at the end."""
 
 import asyncio
 import random

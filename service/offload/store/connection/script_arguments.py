@@ -1,7 +1,7 @@
 """The arguments of the Lua scripts, named once for Python, which passes them, and for Lua, which reads them.
 
-In a script, `ARGV.worker` is the argument of that name; `END(i).token` is that of an item whose first argument has the
-index `i`; `SIZE(END)` is the number of arguments of such an item, and `FIRST` the index behind the named arguments.
+In a script, `ARGV.worker` is the argument of that name; `END(i).token` is that of the item that begins at index `i`;
+`SIZE(END)` is the number of arguments of such an item, and `FIRST` the index after the named arguments.
 All are replaced by numbers when the scripts are loaded, so a name costs nothing at run time.
 """
 

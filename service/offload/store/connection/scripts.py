@@ -58,7 +58,7 @@ def sha(name: str) -> str:
 async def run(redis: RedisClient, script: str, *items: Arg, now: int = 0, **named: Arg) -> Any:
     """Run a script with its named arguments (`script_arguments`) and the items behind them.
 
-    It is loaded where the server does not know it yet. Raises Unavailable when Redis is away.
+    It is loaded if the server does not have it yet. Raises Unavailable.
     """
     arguments = _arguments(script, now, named, items)
     with reaching_redis():

@@ -2,7 +2,7 @@
 
 It listens on a unix socket in a private directory, and on no port. Its data is appended to disk once a second, so jobs
 survive a restart. Between parent and server stands `supervisor`, which ends the server when the parent is gone,
-be it by SIGKILL. A lock, held by the server itself, keeps two servers off one data directory.
+even by SIGKILL. A lock, held by the server itself, keeps two servers off one data directory.
 """
 
 import errno
@@ -92,7 +92,7 @@ class EmbeddedRedis:
         return self._supervisor.poll() is None
 
     def stop(self) -> None:
-        """End the server after it has written what it holds; return when it is gone. May be called again."""
+        """End the server after it has written its data; return when it is gone. May be called again."""
         _end(self._supervisor, self.socket_path.parent)
 
     def __enter__(self) -> Self:
@@ -109,7 +109,7 @@ def find_server(explicit: Path | None = None) -> Path:
     if explicit is not None:
         found = shutil.which(explicit)
         if found is None:
-            raise EmbeddedRedisError(f"the Redis server {str(explicit)!r} (OFFLOAD_REDIS_SERVER) is no program")
+            raise EmbeddedRedisError(f"the Redis server {str(explicit)!r} (OFFLOAD_REDIS_SERVER) is not a program")
         return Path(found).absolute()
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
@@ -178,7 +178,7 @@ def _lock(data_dir: Path) -> int:
 
 
 def _is_alive(process: str) -> bool:
-    """Say whether the process that wrote the lock still runs; one that has not written its number yet does."""
+    """Return True if the process that wrote the lock still runs, or has not written its number yet."""
     try:
         os.kill(int(process), 0)
     except ProcessLookupError:
@@ -232,7 +232,7 @@ def _read_pid(supervisor: subprocess.Popen[bytes]) -> int:
 def _wait_for_answer(
     socket_path: Path, supervisor: subprocess.Popen[bytes], program: Path, log: Path, log_start: int
 ) -> None:
-    """Return when the server answers PING; raise with the server's own last words when it ends first."""
+    """Return when the server answers PING; raise with its last message if it ends first."""
     started = time.monotonic()
     limit = START_TIMEOUT
     client = connect(portable(settings_of(f"unix://{socket_path}")), answer_timeout=1.0)
@@ -248,7 +248,7 @@ def _wait_for_answer(
 
 
 def _state(client: Any) -> Literal["ready", "loading", "silent"]:
-    """Return how far a starting server is."""
+    """Return the progress of a starting server."""
     try:
         client.ping()
     except faults.BusyLoadingError:
@@ -268,7 +268,7 @@ def _last_words(log: Path, start: int) -> str:
         lines = deque()
     spoken = [line for line in lines if line]
     warnings = [line.split(" # ", 1)[1] for line in spoken if " # " in line]
-    return (warnings or spoken or [f"it said nothing; see {log}"])[-1]
+    return (warnings or spoken or [f"it printed nothing; see {log}"])[-1]
 
 
 def _end(supervisor: subprocess.Popen[bytes], private: Path) -> None:

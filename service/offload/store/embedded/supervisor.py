@@ -74,7 +74,7 @@ def die_with_parent() -> None:
 
 
 def report(server: int) -> bool:
-    """Tell the parent the server's process id; return False when nobody is there to hear it."""
+    """Print the server's process id for the parent; return False if the parent is gone."""
     try:
         os.write(1, f"{server}\n".encode())
     except BrokenPipeError:
@@ -83,7 +83,7 @@ def report(server: int) -> bool:
 
 
 def wait(server: int, parent: int, wake: int) -> bool:
-    """Return True when the server must be stopped, False when it is gone by itself."""
+    """Return True when the server must be stopped, False when it has ended by itself."""
     poll = select.poll()
     poll.register(0, select.POLLIN | select.POLLHUP)
     poll.register(wake, select.POLLIN)
@@ -102,7 +102,7 @@ def wait(server: int, parent: int, wake: int) -> bool:
 
 
 def open_process(process: int) -> int | None:
-    """Return a descriptor that is readable once the process is gone, where the system has such a thing (Linux 5.3).
+    """Return a descriptor that is readable once the process is gone, if the system has such descriptors (Linux 5.3).
 
     The pipe says the same, unless a fork of the parent, by some library, still holds its other end.
     """
@@ -113,7 +113,7 @@ def open_process(process: int) -> int | None:
 
 
 def stop(server: int, grace: float) -> None:
-    """Let the server write what it has and end; kill it when it takes longer than `grace` seconds."""
+    """Let the server write its data and end; kill it if that takes longer than `grace` seconds."""
     os.kill(server, signal.SIGTERM)
     deadline = time.monotonic() + grace
     while not os.waitpid(server, os.WNOHANG)[0]:

@@ -1,8 +1,8 @@
-"""From one feed to many readers: what is kept for the slow, and how those who wait are woken without holding the loop.
+"""From one feed to many readers: events are kept for slow readers, and waiting ones woken without holding the loop.
 
 Readers that want the same share one bounded list, each with a place in it, so memory does not grow with readers. Many
 readers are woken a few at a time, and a round of that is followed by a rest of three times its length, at most 1 s:
-telling a thousand of them leaves most of the event loop to others, and the busier it is the more each is told at once.
+waking a thousand of them leaves most of the event loop to others, and on a busy loop each gets more events at once.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class Channel:
         self._kept.append(event)
         self.end += 1
 
-    def told(self) -> None:
+    def wake(self) -> None:
         """Wake the readers: at once where they are few."""
         if len(self.readers) <= AT_ONCE:
             for reader in self.readers:
@@ -94,7 +94,7 @@ class Reader:
         self._woken = woken = loop.create_future()
         timer = None if timeout is None else loop.call_later(timeout, self.wake)
         if behind:
-            self._channel.told()
+            self._channel.wake()
         try:
             await woken
         finally:
@@ -120,7 +120,7 @@ class Rounds:
             self._next = asyncio.get_running_loop().call_soon(self._begin)
 
     def stop(self) -> None:
-        """Wake nobody any more."""
+        """Stop waking readers."""
         if self._next is not None:
             self._next.cancel()
             self._next = None

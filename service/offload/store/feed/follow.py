@@ -16,7 +16,7 @@ ENDINGS = frozenset(status.value for status in TERMINAL)
 async def one_job(
     feed: Feed, get: Callable[[str], Awaitable[JobRecord]], job_id: str, after: str | None, keep_alive: float
 ) -> AsyncGenerator[Event | None, None]:
-    """Yield a job's state, then what happens to it, up to its end; None when `keep_alive` s were quiet."""
+    """Yield a job's state, then its events up to its end; None after `keep_alive` s without events."""
     async with feed.listen(job_id) as reader:
         earlier = await _missed(feed, job_id, after, reader.starts_after)
         record = await get(job_id)
@@ -39,7 +39,7 @@ async def one_job(
 
 
 async def _missed(feed: Feed, job_id: str, after: str | None, until: str = "") -> list[Event]:
-    """Return what the feed has of a job after an event, up to the id `until`, or all of it."""
+    """Return the job's events in the feed after an event, up to the id `until`, or all of them."""
     if not after:
         return []
     return [event async for some in feed.since(after, EventFilter(job_id), until) for event in some]
@@ -62,7 +62,7 @@ async def _live(reader: Reader, seen: str, keep_alive: float) -> AsyncGenerator[
 async def all_jobs(
     feed: Feed, wanted: EventFilter, after: str | None, keep_alive: float
 ) -> AsyncGenerator[list[Event], None]:
-    """Yield what is wanted of what happens to all jobs, some events at a time; [] when `keep_alive` s were quiet."""
+    """Yield the wanted events of all jobs, in lists; [] after `keep_alive` s without events."""
     last = place(after) if after else place("0-0")
     async with feed.listen(wanted=wanted) as reader:
         yield []

@@ -42,9 +42,9 @@ class Feed:
 
     @contextlib.asynccontextmanager
     async def listen(self, job_id: str | None = None, wanted: EventFilter | None = None) -> AsyncIterator[Reader]:
-        """Listen to one job, to what is wanted, or to all; events from now on reach the reader.
+        """Listen to the events of one job, to wanted ones, or to all, from now on.
 
-        Raises Unavailable when Redis is away.
+        Raises Unavailable if Redis is unavailable.
         """
         channel = self._channel(wanted or EventFilter(job_id))
         reader = Reader(channel)
@@ -61,9 +61,9 @@ class Feed:
     async def since(
         self, event_id: str, wanted: EventFilter | None = None, until: str = ""
     ) -> AsyncGenerator[list[Event], None]:
-        """Yield what the feed still holds after an event id, up to and with the id `until`, some at a time.
+        """Yield the events of the feed after an event id, up to and including the id `until`, in lists.
 
-        It begins with `missed` where the feed no longer reaches back to the event. Raises InvalidOptions.
+        It begins with `missed` if the feed no longer reaches back to the event. Raises InvalidOptions.
         """
         wanted = wanted or EventFilter()
         after, last = place(event_id), place(until) if until else None
@@ -138,14 +138,14 @@ class Feed:
                     self._deliver(_events(row_id, fields))
 
     def _deliver(self, events: list[Event]) -> None:
-        told: set[Channel] = set()
+        changed: set[Channel] = set()
         for event in events:
             for channel in (*self._by_job.get(event.job_id, ()), *self._of_all):
                 if channel.wanted.matches(event):
                     channel.offer(event)
-                    told.add(channel)
-        for channel in told:
-            channel.told()
+                    changed.add(channel)
+        for channel in changed:
+            channel.wake()
 
 
 def _events(row_id: bytes, fields: dict[bytes, bytes]) -> list[Event]:
@@ -159,10 +159,10 @@ def _events(row_id: bytes, fields: dict[bytes, bytes]) -> list[Event]:
 
 
 def place(event_id: str) -> tuple[int, int, int]:
-    """Return an event id as a value that sorts in feed order; raises InvalidOptions for what is no event id."""
+    """Return an event id as a value that sorts in feed order; raises InvalidOptions for an invalid event id."""
     found = _EVENT_ID.fullmatch(event_id)
     if found is None:
-        msg = f"{event_id!r} is no event id; they look like 1763785298123-0.2"
+        msg = f"{event_id!r} is not an event id, such as 1763785298123-0.2"
         raise InvalidOptions(msg)
     ms, n, index = found.groups()
     return int(ms), int(n), -1 if index is None else int(index)

@@ -62,6 +62,6 @@ async def list_entries(
 
 def _checked(cursor: str) -> str:
     if not _CURSOR.fullmatch(cursor) or any(int(part) >= 2**64 for part in cursor.split("-")):
-        msg = f"{cursor!r} is no cursor; pass the `next` of a page as it is"
+        msg = f"{cursor!r} is not a cursor; pass the `next` of a page unchanged"
         raise InvalidOptions(msg)
     return cursor

@@ -1,4 +1,4 @@
-"""Gathers what an explanation is made from: a handful of round trips, none of which grows with the queue."""
+"""Gathers the facts for an explanation: a handful of round trips, none of which grows with the queue."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,7 +14,7 @@ _NAMED = 5  # other jobs that an explanation names
 
 
 async def gather(redis: RedisClient, record: JobRecord) -> Facts:
-    """Return the facts of a job, whose record was just read."""
+    """Return the facts of a job, given its record."""
     name, offered = await _where(redis, record)
     key, running = keys.queue_key(name), keys.RUNNING_ON + name
     with reaching_redis():
@@ -58,7 +58,7 @@ async def gather(redis: RedisClient, record: JobRecord) -> Facts:
 
 
 async def _where(redis: RedisClient, record: JobRecord) -> tuple[str, int | None]:
-    """Return the queue that has the job and when it offers it; a stock producer's job has no record that says where."""
+    """Return the queue that has the job and when it offers it; a stock producer's job has no record with its queue."""
     with reaching_redis():
         score = await redis.zscore(keys.queue_key(record.queue), record.id)
         if score is None and not record.status.is_terminal:
@@ -97,7 +97,7 @@ def _one(job_id: bytes, function: bytes | None, worker: bytes | None, started: b
 async def _next_start(
     redis: RedisClient, state: QueueState, rate: bytes | None, window: bytes | None, now_ms: int
 ) -> int | None:
-    """Return when the queue's rate allows another start, None where it does now: when enough starts are old enough."""
+    """Return when the queue's rate allows another start, None if it does now: when enough starts are old enough."""
     if rate is None or window is None:
         return None
     key, since = keys.RATE + state.name, f"({now_ms - int(window)}"

@@ -1,4 +1,4 @@
-"""What is said to one worker alone; written by the scripts.
+"""Messages to one worker; written by the scripts.
 
 `wake`, `abort <id>`, `lost <time in ms> <id>`, `overrides`.
 """
@@ -8,7 +8,7 @@ from offload.store.connection.connection import RedisClient, reaching_redis
 
 
 async def next_message(redis: RedisClient, worker: str, timeout: float) -> str | None:
-    """Return the next message, or None when none came within `timeout` seconds; a blocking read of its own."""
+    """Return the next message, or None if no message comes within `timeout` seconds; blocks its connection."""
     with reaching_redis():
         answer = await redis.blpop([keys.INBOX + worker], timeout=timeout)
     return answer[1].decode() if answer else None

@@ -1,4 +1,4 @@
-"""Overrides of where job functions run, set at run time: one small hash, which lasts over restarts."""
+"""Overrides of where job functions run, set at run time: one small hash, which survives restarts."""
 
 from collections.abc import Mapping, Sequence
 

@@ -13,7 +13,7 @@ from offload.store.connection.connection import RedisClient, reaching_redis
 async def declare(redis: RedisClient, queues: Iterable[Queue], served: Iterable[str] = ()) -> None:
     """Write the limits that the code of a worker declares; those of the worker that started last hold.
 
-    `served` names queues that are to be known although they may have no limits: a stock producer declares none.
+    `served` names queues to register even without limits: a stock producer declares none.
     """
     with reaching_redis():
         pipe = redis.pipeline(transaction=False)
@@ -33,13 +33,13 @@ async def declare(redis: RedisClient, queues: Iterable[Queue], served: Iterable[
 async def pause(redis: RedisClient, name: str, *, paused: bool, who: str = "") -> bool:
     """Stop claims from a queue, or allow them again at once; return True if something changed.
 
-    Running jobs go on. A pause lasts over restarts, until somebody resumes the queue.
+    Running jobs go on. A pause survives restarts, until somebody resumes the queue.
     """
     return bool(await scripts.run(redis, "pause", queue=name, is_paused=int(paused), who=who))
 
 
 async def states(redis: RedisClient, names: Iterable[str], now_ms: int) -> list[QueueState]:
-    """Return each queue's depth, what runs, how old the oldest waiting job is, and its limits."""
+    """Return the depth of each queue, its running jobs, the age of the oldest waiting job, and its limits."""
     ordered = sorted(set(names))
     with reaching_redis():
         pipe = redis.pipeline(transaction=False)
@@ -56,9 +56,9 @@ async def states(redis: RedisClient, names: Iterable[str], now_ms: int) -> list[
 
 
 async def _oldest(redis: RedisClient, name: str, head: list[tuple[bytes, float]], now_ms: int) -> int | None:
-    """Return since when the longest waiting due job of a queue is due; `head` is the first job of the queue.
+    """Return when the longest waiting due job of a queue became due; `head` is the first job of the queue.
 
-    Where that has a priority, jobs of lower ones that stand behind it may wait for longer.
+    Where that has a priority, jobs of lower priorities behind it may have waited for longer.
     """
     if not head or head[0][1] > now_ms:
         return None

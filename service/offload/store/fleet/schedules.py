@@ -1,4 +1,4 @@
-"""The state of schedules: when each fires next, whether it is paused; and firing one tick exactly once."""
+"""The state of schedules: the next tick of each, its pause; and firing one tick exactly once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from offload.store.jobs.enqueue import NewJob
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """The answer to one call: whether it fired the tick, when the next is, whether it is paused, Redis' time."""
+    """The answer to one call: whether it fired the tick, the time of the next, whether it is paused, Redis' time."""
 
     fired: bool
     next_ms: int
@@ -21,7 +21,7 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleState:
-    """When a schedule fires next and when it last did, in ms; `last_job` is the id of that tick's job."""
+    """The next and the last tick of a schedule, in ms; `last_job` is the id of that tick's job."""
 
     next_ms: int | None
     last_ms: int | None
@@ -30,7 +30,7 @@ class ScheduleState:
 
 
 async def tick(redis: RedisClient, schedule: str, at_ms: int, following_ms: int, job: NewJob) -> Ticked:
-    """Fire the tick of `at_ms` unless it was fired; where the stored plan differs, only that is returned."""
+    """Fire the tick of `at_ms` unless it was fired; if the stored plan differs, only return the plan."""
     fired, next_ms, paused, now_ms = await _tick(redis, schedule, at_ms, following_ms, job)
     return Ticked(fired == 1, next_ms, paused == 1, now_ms)
 
@@ -66,7 +66,7 @@ async def pause(redis: RedisClient, schedule: str, *, paused: bool) -> None:
 
 
 async def states(redis: RedisClient, names: Sequence[str]) -> list[ScheduleState]:
-    """Return the states of schedules, in one round trip; all None where no worker has seen one yet."""
+    """Return the states of schedules, in one round trip; all None if no worker has seen one yet."""
     with reaching_redis():
         pipe = redis.pipeline(transaction=False)
         for name in names:
@@ -75,14 +75,14 @@ async def states(redis: RedisClient, names: Sequence[str]) -> list[ScheduleState
 
 
 async def state(redis: RedisClient, schedule: str) -> ScheduleState:
-    """Return a schedule's state; all None where no worker has seen it yet."""
+    """Return a schedule's state; all None if no worker has seen it yet."""
     with reaching_redis():
         found = await redis.hgetall(keys.SCHEDULE + schedule)
     return _state(found)
 
 
 async def forget_next(redis: RedisClient, schedule: str) -> None:
-    """Drop the planned tick, so that a changed plan starts anew."""
+    """Drop the planned tick, so that a changed plan takes effect."""
     with reaching_redis():
         await redis.hdel(keys.SCHEDULE + schedule, "next")
 

@@ -18,8 +18,8 @@ from offload.store.connection.connection import RedisClient, reaching_redis
 from offload.store.fleet import capped_stream
 
 FRESH_S = 15
-"""So long it is believed that a loop is held when its process says no more."""
-_WAITING = 200  # records that one process keeps for a Redis that is away
+"""Seconds until a stall under way expires without a new report of its process."""
+_WAITING = 200  # records that one process keeps while Redis is unavailable
 _AGAIN_S = 2.0  # until it tries again: meanwhile others are only logged, and wait for no Redis
 _LATE_MS = 1000  # a record that is written later than this brings its own time
 
@@ -30,7 +30,7 @@ EVERY = StallFilter()
 async def list_stalls(
     redis: RedisClient, limit: int, cursor: str | None, which: StallFilter = EVERY
 ) -> tuple[list[Stall], str | None]:
-    """Return a page of the stalls that fit, newest first; raises InvalidOptions for what is no cursor."""
+    """Return a page of the stalls that fit, newest first; raises InvalidOptions for an invalid cursor."""
 
     def fits(stall: Stall) -> bool:
         return which.matches(stall) and which.is_in_window(stall["at"])
@@ -41,7 +41,7 @@ async def list_stalls(
 
 
 async def ongoing(redis: RedisClient, at_ms: int, which: StallFilter = EVERY) -> list[Stall]:
-    """Return what holds event loops just now, the longest first: `at` is since when, `held_ms` for how long so far."""
+    """Return the stalls under way, the longest first: `at` is their beginning, `held_ms` the time so far."""
     with reaching_redis():
         processes = await redis.zrangebyscore(keys.ONGOING, at_ms, "+inf")
         found = await redis.mget([keys.STALLING + one.decode() for one in processes]) if processes else []
@@ -118,7 +118,7 @@ def write(redis: Any, stall: Mapping[str, Any], process: str) -> None:
 class StallWriter:
     """Records the stalls of one process over a blocking connection of its own, for one thread.
 
-    While Redis is away the latest wait here; `lost` counts those that found no room, or never could be written.
+    While Redis is unavailable the latest wait here; `lost` counts those beyond the limit, or never written.
     """
 
     def __init__(self, connect: Callable[[], Any], process: str) -> None:
@@ -130,7 +130,7 @@ class StallWriter:
         self.lost = 0
 
     def keep(self, stall: Stall) -> None:
-        """Record a stall, at the latest when Redis is back."""
+        """Record a stall, now or when Redis is available again."""
         self._waiting.append((now_ms(), stall))
         if len(self._waiting) > _WAITING:
             self._waiting.popleft()
@@ -138,7 +138,7 @@ class StallWriter:
         self.flush()
 
     def flush(self) -> bool:
-        """Write what waits, unless Redis was away a moment ago; return whether something still waits."""
+        """Write the waiting records, unless Redis was just unavailable; return whether some still wait."""
         while self._waiting and time.monotonic() >= self._again_at:
             at_ms, stall = self._waiting.popleft()
             is_late = now_ms() - at_ms > _LATE_MS
@@ -168,7 +168,7 @@ class StallWriter:
             self._again_at = time.monotonic() + _AGAIN_S
 
     def close(self) -> None:
-        """Write what waits, or count it as lost, and close the connection."""
+        """Write the waiting records, or count them as lost, and close the connection."""
         self._again_at = 0.0
         self.flush()
         self.lost += len(self._waiting)
@@ -192,6 +192,6 @@ def _group(fingerprint: str, row: Mapping[bytes, bytes]) -> StallGroup:
 def _place(cursor: str) -> tuple[int, str]:
     held, dash, fingerprint = cursor.partition("-")
     if not (dash and held.isascii() and held.isdigit() and len(held) <= 18):
-        msg = f"{cursor!r} is no cursor; pass the `next` of a page as it is"
+        msg = f"{cursor!r} is not a cursor; pass the `next` of a page unchanged"
         raise InvalidOptions(msg)
     return int(held), fingerprint

@@ -16,7 +16,7 @@ _RAN, _OVER = "ms", "over"
 
 
 async def counts_by_status(redis: RedisClient) -> dict[str, int]:
-    """Return how many kept jobs there are of each stored status."""
+    """Return the number of kept jobs of each stored status."""
     with reaching_redis():
         pipe = redis.pipeline(transaction=False)
         for status in Status:
@@ -25,12 +25,12 @@ async def counts_by_status(redis: RedisClient) -> dict[str, int]:
 
 
 async def endings_by_function(redis: RedisClient, now_ms: int, hours: int = 24) -> dict[str, dict[str, int]]:
-    """Return per function how often each ending came in the last hours: `{"mail.send": {"succeeded": 12, …}}`."""
+    """Return the number of endings of each function in the last hours: `{"mail.send": {"succeeded": 12, …}}`."""
     return _by_function(await _rows(redis, [f"{keys.COUNTS}{hour}" for hour in _last(now_ms, _HOUR_MS, hours)]))
 
 
 async def recent(redis: RedisClient, now_ms: int) -> dict[str, FunctionStats]:
-    """Return per function how it did in the last 24 hours."""
+    """Return the endings and the mean run time of each function in the last 24 hours."""
     rows = await _rows(redis, [f"{keys.COUNTS}{hour}" for hour in _last(now_ms, _HOUR_MS, 24)])
     ran = _sums(rows, only=_RAN)
     return {
@@ -48,9 +48,9 @@ async def series(redis: RedisClient, now_ms: int, step: Literal["minute", "hour"
 
 
 async def totals(redis: RedisClient) -> tuple[dict[tuple[str, str], int], dict[str, int], dict[str, int]]:
-    """Return how often attempts ended, by ending and function; for how many ms each function's ran; over budget.
+    """Return attempts by ending and function, run time in ms by function, and steps over the loop budget.
 
-    All since the data was created; the last is the number of steps over the loop budget, by function.
+    All since the data was created; the last is by function too.
     """
     (row,) = await _rows(redis, [keys.TOTALS])
     counters = [(name.decode().partition(" "), int(n)) for name, n in row.items()]
@@ -73,7 +73,7 @@ async def summary(redis: RedisClient, now_ms: int) -> dict[str, Any]:
 
 
 async def prune(redis: RedisClient, limit: int = 1000, abort_age_ms: int = _HOUR_MS) -> int:
-    """Take out up to `limit` records that have outlived their keep; return how many went."""
+    """Remove up to `limit` expired records; return the number removed."""
     return int(await scripts.run(redis, "prune", limit=limit, abort_age_ms=abort_age_ms))
 
 

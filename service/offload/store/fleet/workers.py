@@ -16,7 +16,7 @@ _DEAD_AFTER_S = 30
 async def heartbeat(
     redis: RedisClient, worker: str, description: dict[str, Any], now_ms: int = 0
 ) -> dict[str, Override]:
-    """Note that the worker is alive; the description goes when no heartbeat follows for half a minute.
+    """Note that the worker is alive; the description expires after half a minute without a heartbeat.
 
     Returns the overrides of job functions, so that a worker knows them whatever messages to it were lost. `now_ms` of 0
     means now, by the clock of Redis.
@@ -28,7 +28,7 @@ async def heartbeat(
 
 
 async def leave(redis: RedisClient, worker: str, queues: list[str]) -> None:
-    """Take a worker that stops off every list."""
+    """Remove a stopping worker from every list."""
     with reaching_redis():
         pipe = redis.pipeline(transaction=False)
         pipe.zrem(keys.WORKERS, worker)
@@ -48,7 +48,7 @@ async def everyone(redis: RedisClient) -> list[dict[str, Any]]:
 
 
 async def clock_ms(redis: RedisClient) -> int:
-    """Return the time by the clock of Redis, against which the age of a heartbeat is told."""
+    """Return the time by the clock of Redis, against which the age of a heartbeat is measured."""
     with reaching_redis():
         seconds, microseconds = await redis.time()
     return int(seconds) * 1000 + int(microseconds) // 1000

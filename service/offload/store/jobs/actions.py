@@ -57,7 +57,7 @@ class Actions:
             raise Conflict(msg)
 
     async def forget(self, job_id: str) -> None:
-        """Remove all that is kept of a job that has ended; raises NotFound, Conflict."""
+        """Remove a job that has ended, with all its data; raises NotFound, Conflict."""
         [said] = await self._run("forget", [job_id])
         if said == "unknown":
             raise NotFound("job", job_id)
@@ -124,7 +124,7 @@ class Actions:
         return [said.decode() for said in await scripts.run(self._redis, script, *ids)]
 
     async def _abort(self, ids: Sequence[str], now_ms: int) -> list[str]:
-        """Abort jobs in one call, with the results for arq's `Job.result()`, which need what is stored of each."""
+        """Abort jobs in one call, with the results for arq's `Job.result()`, which need the stored payload of each."""
         with reaching_redis():
             pipe = self._redis.pipeline(transaction=False)
             pipe.mget([keys.ARQ_JOB + job_id for job_id in ids])

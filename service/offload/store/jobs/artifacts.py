@@ -31,7 +31,7 @@ class ArtifactFiles:
             return cls(default)
         parts = urlsplit(url)
         if parts.scheme != "file" or not parts.path:
-            msg = f"OFFLOAD_ARTIFACTS_URL {url!r} is not understood: write file:///a/directory"
+            msg = f"OFFLOAD_ARTIFACTS_URL {url!r} is not supported: use file:///a/directory"
             raise InvalidOptions(msg)
         return cls(Path(unquote(parts.path)))
 
@@ -71,7 +71,7 @@ class ArtifactFiles:
         return sum(self.remove_older_of(self.names(folder), before_s) for folder in self.folders())
 
     def folders(self) -> list[str]:
-        """Return the folders that files lie in; none where the directory is not there yet."""
+        """Return the folders that files lie in; none if the directory does not exist yet."""
         try:
             return [path.name for path in self.directory.iterdir() if _FOLDER.fullmatch(path.name)]
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The bytes in arq's keys: a job's payload and its result, in JSON or, where the setting says so, in pickle.
+"""The bytes in arq's keys: a job's payload and its result, in JSON or, if so configured, in pickle.
 
 Both are arq's own dictionaries (`t f a k et` and `t f a k et s r st ft q id`, see arq.jobs), so that stock producers,
 workers and `arq.jobs.Job` read ours and we read theirs. Pickle is never read unless the serializer is `pickle`.
@@ -81,9 +81,9 @@ class Codec:
 
     @classmethod
     def custom(cls, dumps: Serializer | None, loads: Deserializer | None) -> "Codec":
-        """Return the codec of an arq worker: its own functions, and pickle where it has none, as arq does.
+        """Return the codec of an arq worker: its own functions, and pickle if it has none, as arq does.
 
-        Where the functions are the `serialize` and `deserialize` of a codec, it is that one.
+        If the functions are the `serialize` and `deserialize` of a codec, it is that one.
         """
         if isinstance(ours := getattr(dumps, "__self__", None), Codec):
             return ours
@@ -112,7 +112,7 @@ class Codec:
         return self.sealer.seal(json_serializer(document) if self.kind == "json" else self.dumps(document))
 
     def deserialize(self, data: bytes) -> dict[str, Any]:
-        """Read what `serialize` wrote, and what stood there before it was encrypted; raises Undecodable."""
+        """Read the output of `serialize`, and data written before encryption was configured; raises Undecodable."""
         return self._load(data)
 
     def decode_job(self, data: bytes) -> Payload:

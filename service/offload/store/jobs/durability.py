@@ -36,7 +36,7 @@ class Confirm:
 
     @property
     def at_once(self) -> int:
-        """How many batches of one process may be under way."""
+        """The maximum number of batches of one process under way."""
         return _AT_ONCE if self.is_asked else 1
 
     @property
@@ -46,7 +46,7 @@ class Confirm:
 
 
 class Confirming:
-    """Stores jobs as one script does, and returns when whoever was asked for has them."""
+    """Stores jobs as one script does, and returns when the required copies exist."""
 
     def __init__(self, redis: RedisClient, confirm: Confirm) -> None:
         self._redis = redis
@@ -54,7 +54,7 @@ class Confirming:
         self._is_able = confirm.fsync == "off"
 
     async def enqueue(self, ids: Sequence[str], argv: Sequence[scripts.Arg]) -> list[Any]:
-        """Run enqueue.lua and return its answer; raises Unavailable, or Unconfirmed where it has run."""
+        """Run enqueue.lua and return its answer; raises Unavailable, or Unconfirmed if it has run."""
         if not self._confirm.is_asked:
             return list(await scripts.run(self._redis, "enqueue", *argv))
         with reaching_redis():
@@ -68,7 +68,7 @@ class Confirming:
         return answer
 
     async def again(self, ids: Sequence[str]) -> None:
-        """Wait once more for what was stored before; raises Unavailable, Unconfirmed."""
+        """Wait again for the confirmation of stored jobs; raises Unavailable, Unconfirmed."""
         if not self._confirm.is_asked:
             return
         with reaching_redis():
@@ -78,7 +78,7 @@ class Confirming:
             raise Unconfirmed(ids, missing)
 
     async def _check(self, one: RedisClient) -> None:
-        """Raise Unavailable, before anything is stored, where the server can confirm no disk."""
+        """Raise Unavailable, before anything is stored, if the server cannot confirm a write to disk."""
         try:
             await one.execute_command("WAITAOF", 1, 0, 1)
         except faults.ReadOnlyError:
@@ -89,7 +89,7 @@ class Confirming:
         self._is_able = True
 
     async def _missing(self, one: RedisClient, *, has_written: bool) -> str | None:
-        """Wait for the confirmations; return what is missing, None when nothing is."""
+        """Wait for the confirmations; return in words which are missing, None if none is."""
         confirm, ms = self._confirm, max(1, round(self._confirm.timeout * 1000))
         try:
             if not has_written:  # a job that was there already: Redis waits for nothing where nothing was written
@@ -106,5 +106,5 @@ class Confirming:
         except faults.ResponseError as error:
             return f"that could not be confirmed: {error}"
         except (faults.RedisError, OSError):  # what they say has the address
-            return "Redis went away before that was confirmed"
+            return "Redis became unavailable before that was confirmed"
         return None

@@ -1,7 +1,8 @@
 """Encryption at rest: a job's arguments and result in Redis are unreadable without the key.
 
-AES-256-GCM-SIV (RFC 8452) as the `cryptography` package has it: with random nonces it stands any number of texts that
-a queue can make, where plain AES-GCM may seal 2^32 under one key, which a busy one does in two days. A sealed text is
+AES-256-GCM-SIV (RFC 8452) as the `cryptography` package has it: with random nonces it is safe for any number of texts
+that a queue can make, where plain AES-GCM may seal 2^32 under one key, which a busy one does in two days. A sealed
+text is
 
     magic "OFS1" | key id, 4 bytes | nonce, 12 bytes | ciphertext and tag, 16 bytes longer than the plain text
 """
@@ -48,14 +49,14 @@ class Sealer:
         return self._first is not None
 
     def seal(self, text: bytes) -> bytes:
-        """Return the text sealed, or as it is where there is no key."""
+        """Return the text sealed, or unchanged if there is no key."""
         if self._first is None:
             return text
         nonce = os.urandom(_NONCE)
         return b"".join((self._head, nonce, self._first.encrypt(nonce, text, self._head)))
 
     def open(self, data: bytes) -> bytes:
-        """Return what was sealed; data that is not sealed is returned as it is. Raises CannotOpen."""
+        """Return the text of sealed data; other data is returned unchanged. Raises CannotOpen."""
         if not is_sealed(data):
             return data
         head, nonce = data[:_HEAD], data[_HEAD : _HEAD + _NONCE]

@@ -36,7 +36,7 @@ class NewJob:
 
 
 Stored = bool | str
-"""True for a new job, False where its id exists, or the id of the job that has its unique key."""
+"""True for a new job, False if its id exists, or the id of the job that has its unique key."""
 
 
 def _marked(mark: Mark, jobs: int) -> list[scripts.Arg]:
@@ -59,9 +59,9 @@ class JobStore:
         self._flushing: set[asyncio.Task[None]] = set()
 
     async def enqueue(self, job: NewJob) -> tuple[int, Stored]:
-        """Store one job; return when (ms, Redis' clock) and what became of it.
+        """Store one job; return the time (ms, Redis' clock) and the outcome.
 
-        Raises IdempotencyKeyInUse where its mark no longer holds, Unavailable, and Unconfirmed where it is stored but
+        Raises IdempotencyKeyInUse if its mark no longer holds, Unavailable, and Unconfirmed where it is stored but
         not confirmed in time.
         """
         if self._was_alone and not self._flushing:
@@ -73,7 +73,7 @@ class JobStore:
         return await stored
 
     async def enqueue_many(self, jobs: Sequence[NewJob], mark: Mark | None = None) -> tuple[int, list[Stored]]:
-        """Store many jobs in one step, all or none; return when, and what became of each. Raises as `enqueue` does."""
+        """Store many jobs in one step, all or none; return time and outcomes. Raises as `enqueue` does."""
         argv = [part for job in jobs for part in job.argv()]
         if mark is not None:
             argv = [*_marked(mark, len(jobs)), *argv]
@@ -87,7 +87,7 @@ class JobStore:
         await self._confirming.again(ids)
 
     async def _enqueue_alone(self, job: NewJob) -> tuple[int, Stored]:
-        """Store one job without a task for it, which is half of what a caller that comes alone each time waits for."""
+        """Store one job without a task for it: a task is half of the waiting time of a single caller."""
         self._was_alone = False  # whoever comes meanwhile shares a batch with others
         now_ms, [answer] = await self._enqueue_all([job])
         self._was_alone = not self._flushing
@@ -141,7 +141,7 @@ def _stored(answer: int | bytes) -> Stored:
 
 
 def _refuse(batch: Sequence[_Waiting], error: Exception) -> None:
-    """Tell each caller that waits; where the jobs are stored but not confirmed, each about its own."""
+    """Answer each waiting caller; if the jobs are stored but not confirmed, with an error that names its own."""
     for job, stored in batch:
         if not stored.done():
             stored.set_exception(Unconfirmed([job.id], error.why) if isinstance(error, Unconfirmed) else error)

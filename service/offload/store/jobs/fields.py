@@ -28,12 +28,12 @@ def record_fields(
         fields["unique"] = _unique(function.name, options, args)
         if options.unique_for:
             fields["unique_for"] = round(options.unique_for * 1000)
-    if told := said(options):
-        fields["options"] = orjson.dumps(told)
+    if stored := stored_options(options):
+        fields["options"] = orjson.dumps(stored)
     return fields
 
 
-def said(options: EnqueueOptions) -> dict[str, Any]:
+def stored_options(options: EnqueueOptions) -> dict[str, Any]:
     """Return the options that the record keeps as they are; scripts read others from fields of their own."""
     every = {
         "max_tries": options.max_tries,
@@ -49,7 +49,7 @@ def said(options: EnqueueOptions) -> dict[str, Any]:
 
 
 def _unique(function: str, options: EnqueueOptions, args: Mapping[str, Any]) -> str:
-    """Return the name in Redis of what a job is alone in: the key given, or else its arguments in any order."""
+    """Return the name of a unique key in Redis: of the given key, or of the arguments in any order."""
     if options.unique_key is not None:
         about = f"{function}\0key\0{options.unique_key}".encode()
     else:

@@ -1,7 +1,7 @@
 """Walks of the lists of jobs: the jobs that match a filter, newest first, a bounded piece at a time.
 
 Each piece is one call of list.lua, which looks at a few thousand candidates of the smallest list. Where lists hold many
-jobs but share few, a walk ends when its time is up, with what it has, and a cursor to go on from.
+jobs but share few, a walk ends when its time is up, with the jobs found so far and a cursor to continue from.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class Cursor:
             return cls()
         score, found, job_id = text.partition("~")
         if not found or not (score.isascii() and score.isdigit()) or len(score) > 15:
-            msg = f"{text!r} is no cursor; pass the `next` of a page as it is"
+            msg = f"{text!r} is not a cursor; pass the `next` of a page unchanged"
             raise InvalidOptions(msg)
         return cls(score, job_id)
 
@@ -46,14 +46,14 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some ids of a walk, newest first; `following` is where it goes on, None at its end."""
+    """Some ids of a walk, newest first; `following` is the position to continue from, None at its end."""
 
     ids: tuple[str, ...]
     following: Cursor | None
 
 
 def lists(which: Filter) -> list[str]:
-    """Return the lists that a job must be in, as the scripts name them; none where all jobs are wanted."""
+    """Return the lists that a job must be in, as the scripts name them; none if all jobs are wanted."""
     named = (
         (keys.JOBS, which.status),
         (keys.OF_FUNCTION, which.function),

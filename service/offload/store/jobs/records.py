@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from offload.domain import executors
 from offload.domain.callbacks import callback_id
 from offload.domain.errors import ErrorInfo
 from offload.domain.filters import Filter
@@ -132,7 +133,7 @@ class Records:
             tags=tuple(orjson.loads(stored["tags"]) if "tags" in stored else options.get("tags", ())),
             **_loop(stored.get("loop")),
             stalls=int(stored.get("stalls", 0)),
-            **(orjson.loads(stored["usage"]) if "usage" in stored else {}),
+            **(executors.usage_fields(stored["usage"]) if "usage" in stored else {}),
             aborting="aborting" in stored and status is Status.RUNNING,
             parent=options.get("parent"),
             priority=int(stored.get("priority", 0)),
@@ -228,8 +229,8 @@ def _loop(data: bytes | None) -> dict[str, Any]:
         return {}
     usage = orjson.loads(data)
     return {
-        "loop_ms": usage["loop_us"] / 1000,
+        "loop_ms": usage["us"] / 1000,
         "steps": usage["steps"],
-        "max_step_ms": usage["max_step_us"] / 1000,
-        "over_budget": usage["over_budget"],
+        "max_step_ms": usage["max_us"] / 1000,
+        "over_budget": usage["over"],
     }

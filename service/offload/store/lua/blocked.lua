@@ -1,5 +1,5 @@
 -- Record a stall under way; the record expires unless another call follows.
--- ARGV: now, record (JSON), event (JSON; '' where the feed has it already), job's id or '', process whose loop it is,
+-- ARGV: now, record (JSON), event (JSON; '' where the feed has it already), job's id or '', process of that loop,
 --       held ms so far, seconds until it goes. Returns now.
 -- @include base
 local id, process, ttl = ARGV.job_id, ARGV.process, tonumber(ARGV.ttl_s)

@@ -1,8 +1,8 @@
 -- Enqueue new jobs, all that wait in one process in one call, and wake one idle worker for each queue.
 -- ARGV: now, then for each job a JOB: id, queue, due (0: now), payload, the number of fields, and these fields;
 --       before the jobs of a request with an idempotency key a MARK: '', key (hash), its mark, the number of jobs.
--- Returns {now, for each job: 1, 0 where one of that id exists already, or the id of the job that has its unique key; for
--- each '': 1, or 0 where the mark no longer holds}. Nothing is changed for a job that is not 1, nor for those of a mark at 0.
+-- Returns {now, for each job: 1, 0 if one of that id exists already, or the id of the job that has its unique key; for
+-- each '': 1, or 0 if the mark no longer holds}. Nothing is changed for a job that is not 1, nor for those of a mark at 0.
 -- @include base
 -- @include index
 -- @include enqueue_job

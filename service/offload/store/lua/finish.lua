@@ -3,7 +3,7 @@
 -- ARGV: now, worker, then for each attempt an END: `verb` is succeeded, dead, aborted, retry or requeued; `result` is in
 -- arq's bytes or ''; `due` of 0 keeps the place of a requeued job; `failed_attempt` is JSON or '' (dead without one: no
 -- attempt was made, and none is counted); `fields` is a flat JSON list for the record; `loop` is JSON or ''.
--- Returns 1 or 0 for each: 0 where another holds the job, or has ended it, and then nothing was written.
+-- Returns 1 or 0 for each: 0 if another holds the job, or has ended it, and then nothing was written.
 -- @include base
 -- @include index
 -- @include terminal

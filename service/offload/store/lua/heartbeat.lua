@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Note that a worker is alive, and when, by the clock of Redis; its description goes when no heartbeat follows. Let
--- through without memory: a worker that cannot be seen is taken for dead.
--- `now` of 0: the time of Redis; `description` is a JSON object with one field or more, which goes after `ttl_s`.
+-- Note that a worker is alive, and when, by the clock of Redis; its description expires without a further heartbeat.
+-- Let through without memory: a worker that cannot be seen is taken for dead.
+-- `now` of 0: the time of Redis; `description` is a JSON object with one field or more, which expires after `ttl_s`.
 -- Returns the overrides, flat.
 -- @include base
 redis.call('ZADD', 'offload:workers', now, ARGV.worker)

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- One step of a list, newest first, from where a cursor stands: jobs that are in each of some lists and in a window of
--- time. It walks the smallest list and looks at a bounded number of candidates; a job keeps its place in every list for
--- as long as it is there, so cursors stay good while jobs move. Lists that share no job can be walked as one instead.
+-- One step of a list, newest first, from the position of a cursor: jobs that are in each of some lists and in a window
+-- of time. It walks the smallest list and looks at a bounded number of candidates; a job keeps its place in every list
+-- for as long as it is there, so cursors stay valid while jobs move. Lists that share no job can be walked as one.
 -- ARGV: now, the most jobs, the most candidates, 1 to move due jobs to queued first, window in ms ('-inf': from the
 --       first; '+inf': to the last, else before), score and id of the cursor ('' at the start), 1 to walk the lists as one, lists ('dead', 'tag:x').
 -- Returns {ids, score and id of the cursor to go on from, 1 if there are more candidates}.

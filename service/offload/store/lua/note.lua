@@ -1,7 +1,7 @@
 -- Record the notes of running jobs: progress (the last one counts) and log lines (a bounded list).
 -- ARGV: now, lines kept for each job, then for each note a NOTE: id, token, kind ('progress', 'log', or 'begun': it
 --       waited, and has a thread or process now), JSON.
--- Returns 1 or 0 for each: 0 where the token is no longer that of the lease.
+-- Returns 1 or 0 for each: 0 if the token is no longer that of the lease.
 -- @include base
 local written = {}
 for i = FIRST, #ARGV, SIZE(NOTE) do

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Set or remove the place where a job function runs, and notify every live worker; running jobs are left alone.
--- ARGV: now, function, 'thread', 'process' or '', who. Returns 1 where something changed.
+-- ARGV: now, function, 'thread', 'process' or '', who. Returns 1 if something changed.
 -- @include base
 local overrides, name, place = 'offload:overrides', ARGV.function, ARGV.place
 local was = redis.call('HGET', overrides, name)

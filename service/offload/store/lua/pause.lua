@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Pause or resume a queue: running jobs are left alone, waiting ones are not started. A second pause keeps the name of
 -- the first; resuming wakes an idle worker, which wakes the next while there is more than it can take.
--- ARGV: now, queue, '1' or '0', who. Returns 1 where something changed.
+-- ARGV: now, queue, '1' or '0', who. Returns 1 if something changed.
 -- @include base
 local q, key = ARGV.queue, 'offload:queue:' .. ARGV.queue
 local was = redis.call('HGET', key, 'paused') == '1'

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Remove what has expired: records with their lists, entries of running jobs whose lease is over, and abort requests that
--- no worker will answer.
+-- Remove expired records with their lists, entries of running jobs without a lease, and abort requests that no worker
+-- will answer.
 -- ARGV: now, the most records, age in ms after which an abort request is void. Returns the number of records removed.
 -- @include base
 -- @include index

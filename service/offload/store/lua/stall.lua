@@ -1,6 +1,6 @@
 -- Record a stall of an event loop in one step: its entry, its group, the fleet's totals, the mark on its job, the event.
 -- ARGV: now, record (JSON), event (JSON), job's id or '', fingerprint, kind, name of its function or route or '-', held ms,
---       process whose loop it was, '1' where that kind of stall blames somebody. Returns now.
+--       process of that loop, '1' where that kind of stall blames somebody. Returns now.
 -- @include base
 local ENTRIES, GROUPS, COUNTERS, KEPT_S = 1000, 500, 1000, 2592000
 local id, fingerprint, kind, held = ARGV.job_id, ARGV.fingerprint, ARGV.kind, tonumber(ARGV.held_ms)

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Record that a claimed job waits in its worker for a thread or process, and let its lease be renewed meanwhile.
--- ARGV: now, worker, id, token, 'thread' or 'process', until when it may wait. Returns 1, or 0 where the token is
+-- ARGV: now, worker, id, token, 'thread' or 'process', until when it may wait. Returns 1, or 0 if the token is
 -- no longer that of the lease. `note.lua` removes it when the job begins; the token tells it from an earlier attempt's.
 -- @include base
 local id, token = ARGV.job_id, ARGV.token

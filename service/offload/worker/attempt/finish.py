@@ -1,6 +1,6 @@
 """Writes the ends of attempts: all since the last round trip in one call, each fenced by its token.
 
-While Redis does not serve they wait here; they are written when it does again, if the lease still stands.
+While Redis does not serve they wait here; they are written when it does again, if the lease is still held.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class Finisher:
         self._append(attempt_end, None)
 
     async def write(self, attempt_end: AttemptEnd) -> bool:
-        """Write an end; return True when it is written, False where the lease no longer stood."""
+        """Write an end; return True when it is written, False if the lease was lost."""
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._append(attempt_end, written)
         return await asyncio.shield(written)
@@ -105,7 +105,7 @@ def attempt_end_of(
     fields: tuple[tuple[str, str | int | float], ...] = (),
     loop: LoopUsage = NO_USAGE,
 ) -> AttemptEnd | None:
-    """Return the end of an attempt as it is written; None where nothing is. `keep_result` in seconds, -1 for ever."""
+    """Return the end of an attempt as it is written; None if nothing is. `keep_result` in seconds, -1 for ever."""
     result_ttl_ms = -1 if keep_result < 0 else round(keep_result * 1000)
     ended_ms = max(now_ms(), job.claimed_ms)
 

@@ -26,7 +26,7 @@ from offload.worker.outcome import returned, run_blocking
 
 
 class Invoker:
-    """Calls for one worker; `slot` is None where its loop is not watched."""
+    """Calls for one worker; `slot` is None if its loop is not watched."""
 
     def __init__(
         self, codec: Codec, rules: Rules, services: Services, loop: asyncio.AbstractEventLoop, slot: Slot | None
@@ -156,7 +156,7 @@ def _attempt_info_of(job: Claimed, resolved: ResolvedJob) -> AttemptInfo:
 def _work(
     port: ThreadPort, attempt_info: AttemptInfo, function: JobFunction[Any, Any], arguments: dict[str, Any]
 ) -> Any:
-    """Call the job function in its thread; raises Aborted where the job was aborted while it waited for one."""
+    """Call the job function in its thread; raises Aborted if the job was aborted while it waited for one."""
     attempt_info.begin(now_ms())
     context = JobContext(attempt_info, port)
     context.raise_if_aborted()

@@ -66,16 +66,16 @@ def budget_of(
     slot: Slot,
     stop: Callable[[str], None],
 ) -> Budget | None:
-    """Return the budget of an attempt, its function's or the worker's; None where it has none."""
+    """Return the budget of an attempt, its function's or the worker's; None if it has none."""
     ms = function.loop_budget_ms or default_ms
     return Budget(ms, scope, slot, fails=function.over_budget == "fail", stop=stop) if ms else None
 
 
 def within(budget: Budget | None, why: str | None, outcome: Outcome, policy: RetryPolicy) -> Outcome:
-    """Return the outcome of an attempt with regard to its budget; `why` it was stopped, None where it was not yet.
+    """Return the outcome of an attempt with regard to its budget; `why` it was stopped, None if it was not yet.
 
-    An attempt over its budget has failed, whatever it made of its cancellation. An error of its own takes precedence
-    where it was raised in the very step, and so does a Retry or GiveUp.
+    An attempt over its budget has failed, even if it handled its cancellation. An error of its own takes precedence if
+    it was raised in the same step, and so does a Retry or GiveUp.
     """
     if budget is None or budget.exceeded is None or why not in (None, "over_budget"):
         return outcome

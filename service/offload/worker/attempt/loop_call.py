@@ -19,8 +19,8 @@ def call_on_loop(
 ) -> T:
     """Run a coroutine on the event loop and return what it returns; call it in a thread.
 
-    Raises Unavailable where the loop has not begun it within `begin_timeout` seconds, and then never does. Raises
-    Unfinished where it has, and is not done `end_timeout` seconds after that.
+    Raises Unavailable if the loop has not begun it within `begin_timeout` seconds, and then never does. Raises
+    Unfinished if it has begun, and is not done `end_timeout` seconds after that.
     """
     decision = threading.Lock()  # taken by the loop, which begins, or by the caller, who gives up
 

@@ -32,7 +32,7 @@ class Notes:
         self.dropped = 0
 
     def add(self, job: "Claimed", kind: str, content: dict[str, Any]) -> None:
-        """Take a note; call this on the event loop."""
+        """Add a note; call this on the event loop."""
         note = _bounded(content)
         if kind == "progress":
             self._progress[job.id, job.token] = note

@@ -35,7 +35,7 @@ class Running:
         """Let `stop` cancel from here on; raise CancelledError if it was called before, or the lease may be over.
 
         Without this a process that was suspended between claim and start would run a job that another runs by now.
-        Where the lease still stands the job is requeued.
+        If the lease is still held the job is requeued.
         """
         if self.why is None and asyncio.get_running_loop().time() >= self.good_until:
             self.why = "interrupted"

@@ -1,1 +1,1 @@
-"""Threads and processes for what must not run on the event loop, sized for each queue."""
+"""Threads and processes for code that must not run on the event loop, sized for each queue."""

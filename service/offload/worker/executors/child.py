@@ -62,7 +62,7 @@ class Channel:
     def request(self, call: int, content: messages.RequestContent) -> Any:
         """Ask the worker for something, and return its answer or raise its error.
 
-        Raises Unanswered where the worker does not answer in time.
+        Raises Unanswered if the worker does not answer in time.
         """
         number = next(self._numbers)
         answers = self._answers[number] = queue.SimpleQueue()
@@ -179,11 +179,11 @@ def _run_job(work: JobWork, port: ChildPort) -> Outcome:
 
 
 def find(module: str, qualname: str) -> JobFunction[Any, Any]:
-    """Import the job function of that name at the top of a module; raises TypeError where it is none."""
+    """Import the job function of that name at the top of a module; raises TypeError if it is not one."""
     value: Any = importlib.import_module(module)
     for part in qualname.split("."):
         value = getattr(value, part)
     if not isinstance(value, JobFunction):
-        msg = f"{module}.{qualname} is no job function here; a job that runs in a process must be importable"
+        msg = f"{module}.{qualname} is not a job function here; a job that runs in a process must be importable"
         raise TypeError(msg)
     return value

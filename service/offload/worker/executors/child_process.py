@@ -163,7 +163,7 @@ class ChildProcess:
         self._current = None
 
     def _handle(self, call: _Call, message: messages.ToWorker) -> None:
-        """Deal with a note or a request; one with another number is of a thread that an earlier job left behind."""
+        """Handle a note or a request; one with another number comes from a thread that an earlier job left behind."""
         match message:
             case messages.Note() if message.call == call.number and call.serve is not None:
                 call.serve(message)
@@ -180,7 +180,7 @@ class ChildProcess:
         self._send(messages.Answer(request.number, content, is_error))
 
     def _receive(self) -> Any:
-        """Return the next message; raises EOFError when the process has ended and there is none."""
+        """Return the next message; raises EOFError when the process has ended and no message is left."""
         if self._pipe not in wait([self._pipe, self._process.sentinel]):
             raise EOFError
         return self._pipe.recv()
@@ -190,7 +190,7 @@ class ChildProcess:
             self._loop.call_soon_threadsafe(_set, call.end, end)
 
     def _end(self) -> str:
-        """Wait for the end of the process, kill it where it takes too long, and return how it ended."""
+        """Wait for the end of the process, kill it if that takes too long, and return its exit code in words."""
         if not self._has_started:
             self._pipe.close()
             return ""
@@ -236,7 +236,7 @@ def _set(future: "asyncio.Future[CallEnd]", end: CallEnd | BaseException) -> Non
 
 
 def _kill_all() -> None:
-    """Let no idle child hold up the exit of the interpreter, which waits for each."""
+    """Keep idle children from delaying the exit of the interpreter, which waits for each."""
     for process in list(_alive):
         process.kill()
 

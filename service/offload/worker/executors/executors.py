@@ -54,7 +54,7 @@ class Executors:
         return self._processes[queue]
 
     def appetite(self, queue: str, slots: int, running: int) -> int:
-        """Return how many more jobs of a queue this worker should claim: no more than can run, where none is async.
+        """Return how many more jobs of a queue this worker should claim: no more than can run, if none is async.
 
         The others stay in Redis for a worker that has room. It already runs `running` of them; a leaked call holds its
         thread too, where there are more of them than threads.

@@ -1,7 +1,7 @@
 """Messages between a worker and one of its child processes, in both directions of their one pipe.
 
 A call has a number. Notes and requests carry it, so that a thread which a job left behind cannot speak for the next
-job. The work of a call and its end are pickled by themselves: where one of them cannot be read, that call fails alone.
+job. The work of a call and its end are pickled by themselves: if one of them cannot be read, that call fails alone.
 """
 
 import pickle
@@ -160,8 +160,8 @@ def unpickled(content: bytes, *, is_error: bool) -> Any:
 def pickled_error(error: BaseException) -> bytes:
     """Pickle an exception with the text of its traceback, so that the other process can raise an equal one.
 
-    One whose constructor does not take its `args` is made without it. One that cannot pass at all becomes a
-    RuntimeError of its text.
+    An error with a constructor that does not take its `args` is made without calling it. An error that cannot be
+    pickled at all becomes a RuntimeError of its text.
     """
     text = "".join(traceback.format_exception(error)) if error.__traceback__ is not None else ""
     for candidate in (error, _Rebuilt(error)):

@@ -36,7 +36,7 @@ class Processes:
 
     @property
     def busy(self) -> int:
-        """How many children are running something."""
+        """The number of children that run something."""
         return len(self._busy)
 
     @property
@@ -127,7 +127,7 @@ class Processes:
 
 
 def _forget(call: "asyncio.Future[CallEnd]") -> None:
-    """Mark what a call raises as seen; nobody awaits it any more."""
+    """Mark the error of a call as seen, since nothing awaits the call any more."""
     if not call.cancelled():
         call.exception()
 

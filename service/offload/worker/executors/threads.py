@@ -113,17 +113,17 @@ class Threads:
 
     @property
     def leaked(self) -> int:
-        """How many calls have leaked and still run."""
+        """The number of leaked calls that still run."""
         return len(self._leaked)
 
     @property
     def busy(self) -> int:
-        """How many places are taken; of leaked calls only those count that are more than there are places."""
+        """The number of places taken; a leaked call takes one only beyond the first `size` leaked calls."""
         return min(self._taken, self.size)
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for a thread."""
+        """The number of calls that wait for a thread."""
         return self._taken - self.busy
 
     @property

@@ -104,7 +104,7 @@ class Guardian:
         return wait
 
     def _held_s(self) -> float:
-        """Return for how long the loop has not turned, as far as this process was awake to see it."""
+        """Return the time for which the loop has not turned, not counting times when this process was suspended."""
         at = self._page.last_beat()
         return 0.0 if at is None else time.monotonic() - max(at, self._awake_since)
 
@@ -157,7 +157,7 @@ class Guardian:
         return self._report
 
     def release_jobs(self, how: str, **details: Any) -> None:
-        """Release the jobs of the dead worker, trying for a lease while Redis is unavailable; then they are due anyhow.
+        """Release the jobs of the dead worker, for one lease while Redis is unavailable: then they are due anyway.
 
         `details` of its end are `signal` or `exit_code`. Where one job is known to have held the loop, only its attempt
         counts.
@@ -202,7 +202,7 @@ class Guardian:
 
 
 def rss_bytes(pid: int) -> int | None:
-    """Return the resident memory of a process in bytes; None where there is no /proc."""
+    """Return the resident memory of a process in bytes; None if there is no /proc."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):
@@ -234,7 +234,7 @@ def main() -> None:
             elif os.read(0, 1024):
                 return
             else:
-                guardian.release_jobs(f"(process {pid}) died without a word")
+                guardian.release_jobs(f"(process {pid}) ended without a report")
                 return
 
 

@@ -32,7 +32,7 @@ class Hang:
     mark: int
 
     def report(self, running: Sequence[tuple[str, str | None]], overdue: Sequence[str]) -> HangReport:
-        """Report the job and the line; `running` has ids and functions of what the worker runs."""
+        """Report the job and the line; `running` has ids and functions of the jobs that the worker runs."""
         suspects = [
             Suspect(job_id, function, job_id in overdue, bool(self.mark) and mark_of(job_id) == self.mark)
             for job_id, function in running
@@ -42,7 +42,7 @@ class Hang:
 
 
 def end_worker(pid: int, page: SharedPage, held_s: float) -> Hang:
-    """Ask a worker whose loop is held for its stack and a sign of life, and kill it.
+    """Ask a worker with a held loop for its stack and a sign of life, and kill it.
 
     SIGTERM would be of no use, since its handler needs the loop. A process that is stopped cannot answer.
     """
@@ -74,7 +74,7 @@ def _kill(pid: int) -> None:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Return True where a signal or a debugger has stopped the process; False where there is no /proc."""
+    """Return True if a signal or a debugger has stopped the process; False where there is no /proc."""
     with contextlib.suppress(OSError, IndexError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
     return False

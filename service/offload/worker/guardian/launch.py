@@ -1,7 +1,7 @@
-"""Starting one worker process: its arguments, and the pipe by which it is told to begin.
+"""Starting one worker process: its arguments, and the pipe that carries the order to begin.
 
-A process takes its time to load Python and the user's modules: half a second on a quiet machine, seconds where they
-are many. So one that may soon be needed is started early and waits, with everything loaded, for a byte on a pipe.
+A process takes its time to load Python and the user's modules: half a second on a quiet machine, seconds if they are
+many. So one that may soon be needed is started early and waits, with everything loaded, for a byte on a pipe.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from offload.worker.guardian.shared_page import SharedPage
 
 
 class Launch:
-    """A worker process that has been started; it runs nothing, and Redis hears nothing of it, before `begin`."""
+    """A worker process that has been started; it runs nothing, and does not connect to Redis, before `begin`."""
 
     def __init__(self, arguments: Sequence[str], lifeline_fd: int | None) -> None:
         self.worker = new_worker_id()

@@ -174,7 +174,7 @@ class Supervisor:
 
 
 def describe_end(code: int) -> str:
-    """Say how a process ended."""
+    """Return in words how a process ended."""
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
@@ -190,7 +190,7 @@ def become(config: SupervisorConfig, environment: Mapping[str, str]) -> NoReturn
 
 
 def main() -> int:
-    """Run `offload worker`; return its exit code: 0, 3 when the worker cannot start, 1 where it fails on stalls."""
+    """Run `offload worker`; return its exit code: 0, 3 when the worker cannot start, 1 if it fails on stalls."""
     with open(int(sys.argv[1]), encoding="utf-8") as pipe:  # noqa: PTH123 - a descriptor
         config = SupervisorConfig(**json.load(pipe))
     logs.configure(config.log_level, config.log_format)

@@ -16,7 +16,7 @@ end
 -- As offload.domain.fingerprints makes it of a WorkerLost.
 local function lost_fingerprint(name) return string.sub(redis.sha1hex((name or '') .. '\nWorkerLost\n'), 1, 12) end
 
--- Keep what went wrong in one attempt; the list lives as long as anything of the job is of use. '' stands for nothing.
+-- Keep what went wrong in one attempt; the list lives as long as anything of the job is of use. '' means none.
 local function keep_attempt(id, entry, fingerprint, enqueued)
   if fingerprint ~= '' then file_error(id, fingerprint, enqueued) end
   if entry == '' then return end

@@ -1,4 +1,4 @@
--- Read many keys, a thousand a call; returns their values by key, false where there is none.
+-- Read many keys, a thousand a call; returns their values by key, false for a missing key.
 local function fetch(names)
   local found = {}
   for first = 1, #names, 1000 do

@@ -41,7 +41,7 @@ local function forget_ended(id)
   drop_keys() -- now, for a new record comes in the place of the old one
 end
 
--- Time alone makes a deferred or retrying job queued: move those whose time has come, some at a time.
+-- Time alone makes a deferred or retrying job queued: move those that have become due, some at a time.
 local function promote(limit)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'offload:due', '-inf', now, 'LIMIT', 0, limit)) do
     local rec = redis.call('HMGET', 'offload:job:' .. id, 'status', 'enqueued')

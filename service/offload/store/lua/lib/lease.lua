@@ -1,5 +1,5 @@
 -- @include fetch
--- Taking one job. The in-progress key decides: set only where nobody's stands, ours or a stock worker's.
+-- Taking one job. The in-progress key decides: it is set only if no worker, ours or stock, holds it.
 local lease = tonumber(ARGV.lease_ms)
 local function take(id, q, key, worker, aborting)
   local token = worker .. ':' .. ARGV.sequence
@@ -48,7 +48,7 @@ local function add_payloads(jobs)
   for i, job in ipairs(jobs) do job[4] = payloads[names[i]] end
 end
 
--- Jobs of this worker that somebody asked to abort, by us or by arq's Job.abort().
+-- Jobs of this worker with an abort request, of ours or of arq's Job.abort().
 local function aborts(worker)
   local ids = {}
   for _, id in ipairs(redis.call('ZRANGE', 'arq:abort', 0, -1)) do

@@ -25,7 +25,7 @@ local function allowance(q, wanted)
   return math.max(wanted, 0), again
 end
 
--- Whether as many jobs of the queue run as may. Pause and rate hold back what starts, not what runs.
+-- True if the queue runs as many jobs as it may. Pause and rate hold back what starts, not what runs.
 local function is_full(q)
   local most = redis.call('HGET', 'offload:queue:' .. q, 'max_running')
   return most and running_on(q) >= tonumber(most)

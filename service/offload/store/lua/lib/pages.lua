@@ -1,6 +1,6 @@
--- Walking lists of jobs from the newest on, from where a cursor stands, within a window of time.
+-- Walking lists of jobs from the newest on, from the position of a cursor, within a window of time.
 
--- Whether one job stands behind another of the same moment. Redis orders bytes; Lua's own < goes by the locale.
+-- True if one job comes after another of the same ms. Redis orders bytes; Lua's own < goes by the locale.
 local function is_less(a, b)
   for i = 1, math.min(#a, #b) do
     local x, y = string.byte(a, i), string.byte(b, i)

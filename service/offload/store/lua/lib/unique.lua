@@ -1,9 +1,10 @@
--- One job at a time for each unique key: offload:unique:<hash> holds its id from its enqueue to its end or, where it
--- was given longer, until then. A record has the hash as `unique` and, where there is a longer time, `unique_until` in ms.
+-- One job at a time for each unique key: offload:unique:<hash> holds its id from its enqueue to its end or, if it has a
+-- longer time, until that is over. A record has the hash as `unique` and, where there is a longer time, `unique_until`
+-- in ms.
 local function unique_key(hash) return 'offload:unique:' .. hash end
 
 -- True if the holder of a key still keeps others out. A job that ends frees its key, unless a stock worker, which knows of
--- no keys, ends it: the queue shows that. A job that was forgotten, or whose id is another's by now, holds nothing.
+-- no keys, ends it: the queue shows that. A forgotten job, or one that ended and left its id to a new job, holds nothing.
 local function holds(id, key)
   write_sets()
   local rec = redis.call('HMGET', 'offload:job:' .. id, 'queue', 'unique', 'unique_until')
