@@ -27,7 +27,7 @@ def test_the_sum_is_by_kind_and_queue():
 
 
 def test_what_a_record_keeps_is_short():
-    """Up to 64 bytes, also for an hour on the loop and 64 GiB: a longer field costs the whole record its compact form."""
+    """Up to 64 bytes, also after an hour on the loop and 64 GiB: a longer field costs the record its compact form."""
     day = 86_400 * 10**9
     usage = ExecutorUsage(waited_ns=day // 24, cpu_ns=day, peak_rss=2**36)
 
