@@ -13,6 +13,7 @@ import structlog
 from arq.connections import RedisSettings
 
 from offload.client import Client
+from offload.domain import callbacks
 from offload.domain.catalogue import Catalogue
 from offload.domain.clock import now_ms
 from offload.domain.errors import Unavailable
@@ -334,8 +335,11 @@ def _shared_page(fds: Sequence[int] | None) -> SharedPage:
 
 
 def _longest_ms(functions: Mapping[str, JobFunction[Any, Any]], timeout: float | None) -> int:
-    """Return the longest that an attempt without a timeout of its own may take, in ms: renewal ends with it."""
-    timeouts = [function.timeout or timeout for function in functions.values()]
+    """Return the longest that an attempt without a timeout of its own may take, in ms: renewal ends with it.
+
+    The delivery of callbacks does not count: every worker has it, and it would outlast a shorter OFFLOAD_JOB_TIMEOUT.
+    """
+    timeouts = [function.timeout or timeout for name, function in functions.items() if name != callbacks.FUNCTION]
     if not timeouts or None in timeouts:
         return _FOREVER_MS
     return round(max(timeout for timeout in timeouts if timeout is not None) * 1000)
