@@ -142,7 +142,7 @@ def test_a_job_module_that_does_not_import_is_shown(up):
     assert f'{up.directory}/shop.py", line 2, in helper' in said
     assert lines[-1] == "error: the job module 'shop' does not import: KeyError: 'missing'"
     assert said.count("Traceback") == 1
-    assert "offload/" not in said
+    assert "service/offload/" not in said
     assert up.processes() == {}
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-REQUIRED = "OFFLOAD_TEST_BROWSER"
+REQUIRED = "TEST_BROWSER"
 """With the value `required` a missing browser fails the tests instead of skipping them."""
 
 _ARGUMENTS = [

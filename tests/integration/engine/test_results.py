@@ -113,7 +113,7 @@ async def test_a_traceback_shows_the_users_frames_and_no_values(bench):
         record = await b.run("t.breaks")
 
     assert "in breaks" in record.error.traceback
-    assert "offload/" not in record.error.traceback
+    assert "offload/worker/" not in record.error.traceback
     assert "local-value" not in record.error.traceback
 
 
