@@ -53,7 +53,6 @@ class Worker(ArqWorker):
         super().__init__([_for_arq(function) for function in defined], **arq_arguments)
         by_name.update({name: as_job_function(cron) for name, cron in self.functions.items() if name not in by_name})
         self.job_functions: dict[str, JobFunction[Any, Any]] = by_name
-        self.job_tasks = self.tasks  # arq has two tasks for a job, this engine one
         speaks_arq = all(function.is_plain for function in by_name.values())
         self.job_log: JobLog = ArqJobLog(log_results=self.log_results) if speaks_arq else StructuredJobLog()
         self.is_recycled = False
@@ -123,6 +122,10 @@ class Worker(ArqWorker):
         self._log_stopping(sig, "waited" if self._has_waited else "now")
         if self._engine is not None:
             self._engine.stop()
+        else:  # tasks of arq's own, by `start_jobs`
+            for task in self.tasks.values():
+                if not task.done():
+                    task.cancel()
         self._stop_main()
         if self.on_stop is not None:
             self.on_stop(sig)
@@ -182,6 +185,7 @@ class Worker(ArqWorker):
 
     def _make_engine(self, watched: WatchedLoop) -> Engine:
         options = self.offload
+        self.job_tasks = self.tasks  # arq has two tasks for a job, the engine one
         rules = Rules(
             max_tries=self.max_tries,
             timeout=self.job_timeout_s,
