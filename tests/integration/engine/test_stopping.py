@@ -64,18 +64,19 @@ async def test_an_interrupted_job_keeps_its_place(bench):
 
 async def test_jobs_in_threads_and_in_children_are_put_back_too(bench):
     """A call that cannot be stopped does not keep the worker, and its end counts for nothing."""
-    gate, runs = threading.Event(), []
+    gate, began, runs = threading.Event(), threading.Event(), []
 
     @job(name="t.blocks")
     def blocks(ctx: JobContext) -> int:
         runs.append(ctx.attempt)
+        began.set()
         gate.wait(20)
         return ctx.attempt
 
     async with bench(blocks) as b:
         async with b.worker():
             job_id = await b.enqueue("t.blocks")
-            await b.entered(job_id, "running")
+            await asyncio.to_thread(began.wait, 20)
         gate.set()
         async with b.worker():
             record = await b.ended(job_id)
