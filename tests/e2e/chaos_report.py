@@ -58,7 +58,19 @@ def read(path: Path, deeds: Deeds) -> dict[str, list[Attempt]]:
             one.ended, one.how = min(died), "killed"
         elif orphaned and not one.how:  # a child that read its job as its worker died, and ended with the pipe
             one.ended, one.how = one.started, "orphaned"
-    return {job: sorted(each, key=lambda one: one.claimed) for job, each in attempts.items()}
+    return {job: _in_order(each) for job, each in attempts.items()}
+
+
+def _in_order(attempts: list[Attempt]) -> list[Attempt]:
+    """Return the attempts of a job by their claims, which their numbers tell: an interrupted one is repeated.
+
+    A job in a process notes its claim when it begins, which for one that waited for a process, or in a stopped worker,
+    is later than the claim of the attempt after it.
+    """
+    ordered = sorted(attempts, key=lambda one: (one.number, one.claimed))
+    for before, after in reversed(list(pairwise(ordered))):
+        before.claimed = min(before.claimed, after.claimed)
+    return ordered
 
 
 @dataclass
