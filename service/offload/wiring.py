@@ -35,6 +35,11 @@ def codec_of(settings: Settings) -> Codec:
     return Codec.named(settings.serializer, Sealer(keys))
 
 
+def confirm_of(settings: Settings) -> Confirm:
+    """Return how new jobs are confirmed."""
+    return Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds)
+
+
 def artifact_files(settings: Settings) -> ArtifactFiles:
     """Return the store of artifacts."""
     return ArtifactFiles.at(settings.artifacts_url, settings.data_dir.absolute() / "artifacts")
@@ -65,7 +70,7 @@ class Backend:
         feed = Feed(feed_connection, outage)
         codec = codec_of(settings)
         records = Records(redis, codec, catalogue.functions)
-        confirm = Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds)
+        confirm = confirm_of(settings)
         client = Client(JobStore(redis, codec, confirm), catalogue, settings.retention, settings.callbacks)
         return cls(
             catalogue=catalogue,

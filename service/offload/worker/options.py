@@ -11,9 +11,8 @@ from offload.domain.redis_address import DEFAULT_URL
 from offload.domain.retention import Retention
 from offload.settings import Settings
 from offload.store.connection.connection import settings_of
-from offload.store.jobs.codec import Codec
 from offload.store.jobs.durability import Confirm
-from offload.store.jobs.encryption import Sealer
+from offload.wiring import codec_of, confirm_of
 from offload.worker.exit_codes import new_worker_id
 
 
@@ -71,7 +70,7 @@ def worker_options(settings: Settings, catalogue: Catalogue, **more: Any) -> Wor
         "process_recycle": settings.process_recycle,
         "max_leaked_threads": settings.max_leaked_threads,
         "artifacts": settings.artifacts_dir.absolute(),
-        "confirm": Confirm(settings.enqueue_replicas, settings.enqueue_fsync, settings.enqueue_confirm_seconds),
+        "confirm": confirm_of(settings),
         "callbacks": settings.callbacks,
     }
     return WorkerOptions(**{**options, **more})
@@ -83,8 +82,7 @@ def arq_arguments(settings: Settings, catalogue: Catalogue, **more: Any) -> dict
     Only the process that starts an embedded Redis knows its address; `embedded` stands for the default one here.
     """
     address = settings.redis_url if settings.redis_url != "embedded" else DEFAULT_URL
-    keys = [key.get_secret_value() for key in settings.encryption_keys]
-    codec = Codec.named(settings.serializer, Sealer(keys))
+    codec = codec_of(settings)
     return {
         "functions": list(catalogue.functions.values()),
         "redis_settings": settings_of(address),
