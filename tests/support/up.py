@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from support.lines import read_until
+
 JOBS = """
 from offload import JobContext, job
 
@@ -58,14 +60,9 @@ class Up:
 
     def hear(self, pattern, seconds=30):
         """Return the match once what `up` says has the pattern, after the match of the call before."""
-        ends = time.monotonic() + seconds
-        while (found := re.search(pattern, self.said[self.heard :])) is None:
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, ends - time.monotonic()))
-            chunk = os.read(self.process.stdout.fileno(), 65536) if ready else b""
-            assert chunk, f"{pattern!r} was not said:\n{self.said}"
-            self.said += chunk.decode()
-        self.heard += found.end()
-        return found
+        match, self.said = read_until(self.process, self.said, self.heard, pattern, seconds)
+        self.heard += match.end()
+        return match
 
     @property
     def url(self):
